@@ -1,0 +1,112 @@
+/*
+ * emit.h - who gets an event, with what arguments.
+ *
+ *   hop_emit(hop_except(hop_to_room(server, "lobby"), socket), "line",
+ *            json_pack("[s]", text));
+ *
+ * An event is encoded once, whatever the number of its receivers. To one socket, events
+ * and acks arrive in the order in which they were emitted.
+ */
+#ifndef SOCKHOP_EMIT_H
+#define SOCKHOP_EMIT_H
+
+#include <jansson.h>
+#include <sockhop/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct hop_event hop_event;
+
+/* Receivers. Made and released by the server: lives until the turn ends. */
+typedef struct hop_target hop_target;
+
+/* Every socket of the main namespace; the members of a room; one socket. Thread: logic. */
+HOP_API hop_target *hop_to_all(hop_server *server);
+HOP_API hop_target *hop_to_room(hop_server *server, const char *room);
+HOP_API hop_target *hop_to_socket(hop_server *server, hop_socket socket);
+
+/*
+ * Widen or narrow a target; each returns the target it was given. A socket in several
+ * rooms gets the event once; exceptions win. HOP_NO_SOCKET as an exception is none.
+ * Thread: logic.
+ */
+HOP_API hop_target *hop_and_room(hop_target *target, const char *room);
+HOP_API hop_target *hop_except(hop_target *target, hop_socket socket);
+HOP_API hop_target *hop_except_room(hop_target *target, const char *room);
+
+/* Receivers that cannot take it at once lose it, rather than queue it. Thread: logic. */
+HOP_API hop_target *hop_volatile(hop_target *target);
+
+/*
+ * Send an event to every socket of a target.
+ *
+ *   event  UTF-8, none of socket.io-parser's RESERVED_EVENTS
+ *   args   JSON array of the arguments, or NULL for none; owned: released even on failure
+ *
+ * Queues and returns at once: a socket over its queue limit is closed, not waited for.
+ * Returns 0, or -1 when args is no array or the event is reserved; nothing was sent then.
+ * Thread: logic.
+ */
+HOP_API int hop_emit(hop_target *target, const char *event, json_t *args);
+
+/*
+ * A list of arguments built from values and from raw pieces of a received event, which
+ * are passed on as their sender wrote them:
+ *
+ *   hop_args *args = hop_args_new();
+ *   hop_args_begin_object(args);
+ *   hop_args_key(args, "sender");
+ *   hop_args_string(args, name);
+ *   hop_args_key(args, "message");
+ *   hop_args_raw(args, event, 0);
+ *   hop_args_end(args);
+ *   hop_emit_args(hop_to_all(server), "chat", args);
+ *
+ * hop_args_new() returns a list that hop_emit_args(), hop_event_ack_args() or
+ * hop_args_free() releases. A call that does not fit the grammar (a value without a key
+ * in an object, an end too many) marks the list, and the emit then fails. Thread: logic.
+ */
+typedef struct hop_args hop_args;
+HOP_API hop_args *hop_args_new(void);
+HOP_API void hop_args_free(hop_args *args);
+HOP_API void hop_args_begin_object(hop_args *args);
+HOP_API void hop_args_begin_array(hop_args *args);
+HOP_API void hop_args_key(hop_args *args, const char *key);
+HOP_API void hop_args_end(hop_args *args);
+HOP_API void hop_args_string(hop_args *args, const char *utf8);
+HOP_API void hop_args_json(hop_args *args, json_t *value); /* owned */
+/* Argument n of a received event; null where it has none. */
+HOP_API void hop_args_raw(hop_args *args, const hop_event *event, size_t n);
+/* All arguments of a received event, from n on. */
+HOP_API void hop_args_raw_from(hop_args *args, const hop_event *event, size_t n);
+
+/* hop_emit() with a built list (owned: released even on failure). Thread: logic. */
+HOP_API int hop_emit_args(hop_target *target, const char *event, hop_args *args);
+
+/*
+ * Send an event to one socket and ask for its ack. on_ack is called exactly once:
+ *   HOP_ACK_OK            args is the client's array of arguments (borrowed; NULL where
+ *                         jansson cannot hold it)
+ *   HOP_ACK_TIMEOUT       nothing came within timeout_ms; args NULL
+ *   HOP_ACK_DISCONNECTED  the socket has gone; args NULL
+ * args as in hop_emit(). timeout_ms: 1 to 3,600,000.
+ * Returns 0, or -1 when nothing was sent; on_ack is not called then. Thread: logic.
+ */
+typedef enum hop_ack_status {
+    HOP_ACK_OK,
+    HOP_ACK_TIMEOUT,
+    HOP_ACK_DISCONNECTED
+} hop_ack_status;
+typedef void hop_ack_handler(hop_socket socket, hop_ack_status status, json_t *args,
+                             void *self);
+HOP_API int hop_emit_with_ack(hop_server *server, hop_socket socket, const char *event,
+                              json_t *args, int timeout_ms, hop_ack_handler *on_ack,
+                              void *self);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

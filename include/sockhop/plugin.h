@@ -1,0 +1,68 @@
+/*
+ * plugin.h - the one thing that a plugin exports.
+ */
+#ifndef SOCKHOP_PLUGIN_H
+#define SOCKHOP_PLUGIN_H
+
+#include <sockhop/config.h>
+#include <sockhop/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/*
+ * The interface's version. HOP_ABI grows with each incompatible change; HOP_MINOR with
+ * each addition. A plugin built for ABI n, minor m loads in every server of ABI n whose
+ * minor is at least m.
+ *   0.1  the first: not yet promised to stay
+ */
+#define HOP_ABI 0
+#define HOP_MINOR 1
+
+/*
+ * Describes a plugin. Start it with HOP_PLUGIN(name, version, summary), then name the
+ * members that are wanted; the others stay zero. New members will be appended.
+ */
+typedef struct hop_plugin {
+    size_t size;         /* HOP_PLUGIN sets the first seven */
+    int abi;             /* HOP_ABI of its build */
+    int minor;           /* HOP_MINOR of its build */
+    size_t key_size;     /* of one hop_config_key in its build */
+    const char *name;    /* [a-z][a-z0-9_-]*, as in [plugin:NAME] and NAME.so */
+    const char *version; /* any text without spaces */
+    const char *summary; /* one line */
+
+    size_t state_size;          /* the loader allocates and frees that much, zeroed */
+    const hop_config_key *keys; /* fills the state before init; NULL: no keys */
+    const char *requires;       /* plugins it cannot do without: "auth, rooms" or NULL */
+    const char *wants;          /* plugins to come before it when they are enabled */
+
+    /*
+     * Register handlers, hooks, routes, slots. self: the state, already configured.
+     * Returns 0, or -1 after hop_fail() said why: the start stops then, free() is not
+     * called, and what was registered is removed. Thread: logic.
+     */
+    int (*init)(hop_server *server, void *self);
+
+    /*
+     * Release what init() acquired; registrations and the state itself go without it.
+     * Called once, in reverse order of init, after the last socket has gone. May be NULL.
+     * Thread: logic.
+     */
+    void (*free)(void *self);
+} hop_plugin;
+
+#define HOP_PLUGIN(plugin_name, plugin_version, plugin_summary)                          \
+    .size = sizeof(hop_plugin), .abi = HOP_ABI, .minor = HOP_MINOR,                      \
+    .key_size = sizeof(hop_config_key), .name = (plugin_name),                           \
+    .version = (plugin_version), .summary = (plugin_summary)
+
+/* Every plugin defines this one: `HOP_API const hop_plugin hop_plugin_entry = {...};` */
+HOP_API extern const hop_plugin hop_plugin_entry;
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,45 @@
+/*
+ * route.h - HTTP paths that a plugin answers.
+ */
+#ifndef SOCKHOP_ROUTE_H
+#define SOCKHOP_ROUTE_H
+
+#include <sockhop/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* One request, borrowed: lives until the handler returns. */
+typedef struct hop_request hop_request;
+
+/* Answers with hop_respond() before it returns; else the client gets 500. */
+typedef void hop_route_handler(hop_request *request, void *self);
+
+/*
+ * Answer a path. Exact match of the decoded path, before static files.
+ *   method  "GET" (answers HEAD too) or "POST"
+ *   path    starts with '/', not below the Socket.IO path
+ * Only in init(). Returns 0, or -1 when taken or malformed. Thread: logic.
+ */
+HOP_API int hop_route(hop_server *server, const char *method, const char *path,
+                      hop_route_handler *handler, void *self);
+
+/* The request's parts; borrowed. NULL where there is no such header. Thread: logic. */
+HOP_API const char *hop_request_path(const hop_request *request);
+HOP_API const char *hop_request_query(const hop_request *request); /* raw, without '?' */
+HOP_API const char *hop_request_header(const hop_request *request, const char *name);
+HOP_API const char *hop_request_body(const hop_request *request, size_t *len);
+
+/*
+ * Answer. content_type: a header value without control bytes; body: copied.
+ * Returns 0, or -1 when it was answered before or the arguments are bad. Thread: logic.
+ */
+HOP_API int hop_respond(hop_request *request, int status, const char *content_type,
+                        const void *body, size_t len);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
