@@ -1,0 +1,24 @@
+/*
+ * mem.h - allocation that succeeds or ends the process.
+ *
+ * What a client's size decides (an inbound message, a body) uses mem_try_alloc(), whose
+ * failure costs that client its connection; everything else is small, and running on
+ * without it would only move the crash. Thread: any.
+ */
+#ifndef BASE_MEM_H
+#define BASE_MEM_H
+
+#include <stddef.h>
+
+/* Zero bytes give a pointer that may be freed. Release all of them with free(). */
+void *mem_alloc(size_t bytes);
+void *mem_calloc(size_t n, size_t bytes);
+void *mem_realloc(void *old, size_t bytes);
+char *mem_strdup(const char *text);
+char *mem_strndup(const char *text, size_t len); /* len bytes exactly; adds the NUL */
+
+/* May return NULL: for sizes that a client chooses. Release with free(). */
+void *mem_try_alloc(size_t bytes);
+void *mem_try_realloc(void *old, size_t bytes);
+
+#endif

@@ -1,0 +1,503 @@
+/*
+ * settings.c - the tables of the core's own keys, and what must hold between them.
+ *
+ * Called by: main.c. Thread: start; the filled struct is read-only for all.
+ */
+#include "core/base/settings.h"
+
+#include <arpa/inet.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/base/config.h"
+#include "core/base/text.h"
+
+/* The build gives the installed folders; these are those of a build without it. */
+#ifndef HOP_PUBLIC_DIR
+#define HOP_PUBLIC_DIR "/usr/local/share/sockhop/public"
+#endif
+#ifndef HOP_PLUGIN_DIR
+#define HOP_PLUGIN_DIR "/usr/local/lib/sockhop/plugins"
+#endif
+
+#define KIB INT64_C(1024)
+#define MIB (1024 * KIB)
+#define GIB (1024 * MIB)
+#define SECONDS INT64_C(1000)
+#define MINUTES (60 * SECONDS)
+#define HOURS (60 * MINUTES)
+
+enum {
+    MAX_THREADS = 64, /* shard numbers must fit into a session's id */
+    MAX_LISTEN = 16,  /* addresses: each is one descriptor before any client */
+    MAX_PATH = 128,   /* of engine.path */
+    MIN_MS = 10       /* timers tick coarsely: less would mean "at once" */
+};
+
+/* ---- the tables */
+
+#define S struct settings
+
+static const hop_config_key server_keys[] = {
+    HOP_STRING(S, listen, "listen", "127.0.0.1, ::1", "numeric addresses to listen on"),
+    HOP_INT(S, port, "port", 8080, 0, 65535,
+            "port to listen on; 0 takes a free one; PORT in the environment wins"),
+    HOP_STRING(S, threads, "threads", "auto",
+               "threads for connections, 0 to 64; 0: all in one; auto: cores - 1"),
+    HOP_PATH(S, public_dir, "public", HOP_PUBLIC_DIR,
+             "folder of the page; empty: serve none"),
+    HOP_PATH(S, plugin_dir, "plugin_dir", HOP_PLUGIN_DIR, "folder of the plugins"),
+    HOP_STRING(S, status, "status", "",
+               "ADDRESS:PORT that answers /metrics and /readyz; empty: none"),
+    HOP_MS(S, shutdown_timeout_ms, "shutdown_timeout", 10 * SECONDS, 0, 10 * MINUTES,
+           "time at SIGTERM to send what is queued"),
+    HOP_STRING(S, include, "include", "",
+               "more conf files: a list of files or patterns, such as conf.d/*.ini"),
+    HOP_KEYS_END,
+};
+
+static const hop_config_key engine_keys[] = {
+    HOP_STRING(S, path, "path", "/socket.io", "path that clients connect to"),
+    HOP_MS(S, ping_interval_ms, "ping_interval", 25 * SECONDS, MIN_MS, 24 * HOURS,
+           "time between two pings"),
+    HOP_MS(S, ping_timeout_ms, "ping_timeout", 20 * SECONDS, MIN_MS, 24 * HOURS,
+           "time for the answer to a ping"),
+    HOP_MS(S, upgrade_timeout_ms, "upgrade_timeout", 10 * SECONDS, MIN_MS, 1 * HOURS,
+           "time for an upgrade to WebSocket"),
+    HOP_MS(S, connect_timeout_ms, "connect_timeout", 45 * SECONDS, MIN_MS, 1 * HOURS,
+           "time to join a namespace"),
+    HOP_SIZE_RANGE(S, max_http_buffer_bytes, "max_http_buffer_size", 1000000, 16, 1 * GIB,
+                   "longest message of a client, bytes"),
+    HOP_STRING(S, transports, "transports", "polling, websocket",
+               "list of polling and websocket"),
+    HOP_BOOL(S, allow_upgrades, "allow_upgrades", true,
+             "whether polling clients may change to WebSocket"),
+    HOP_STRING(S, origins, "origins", "",
+               "origins of other hosts' pages, as https://example.org; *: any"),
+    HOP_KEYS_END,
+};
+
+static const hop_config_key limits_keys[] = {
+    HOP_SIZE_RANGE(S, max_head_bytes, "max_head", 16 * KIB, 256, 1 * MIB,
+                   "request line and headers, bytes; else 431"),
+    HOP_SIZE_RANGE(S, max_target_bytes, "max_target", 8 * KIB, 64, 1 * MIB,
+                   "request target, bytes; else 414"),
+    HOP_INT(S, max_headers, "max_headers", 100, 1, 10000,
+            "headers of a request; else 431"),
+    HOP_SIZE_RANGE(S, max_body_bytes, "max_body", 1000000, 0, 1 * GIB,
+                   "body of a request to a plugin, bytes; else 413"),
+    HOP_MS(S, head_timeout_ms, "head_timeout", 10 * SECONDS, MIN_MS, 1 * HOURS,
+           "time for a whole head; else 408"),
+    HOP_MS(S, body_timeout_ms, "body_timeout", 30 * SECONDS, MIN_MS, 1 * HOURS,
+           "time for a whole body; else 408"),
+    HOP_MS(S, keep_alive_ms, "keep_alive", 60 * SECONDS, MIN_MS, 1 * HOURS,
+           "time that a connection may idle between requests"),
+    HOP_SIZE_RANGE(S, max_queue_bytes, "max_queue", 1 * MIB, 1 * KIB, 1 * GIB,
+                   "bytes queued for a client; closed above"),
+    HOP_SIZE_RANGE(S, soft_queue_bytes, "soft_queue", 256 * KIB, 1 * KIB, 1 * GIB,
+                   "bytes queued for a client; closed when above for soft_queue_time"),
+    HOP_MS(S, soft_queue_ms, "soft_queue_time", 10 * SECONDS, MIN_MS, 1 * HOURS,
+           "how long a client's queue may stay above soft_queue"),
+    HOP_INT(S, max_queue_frames, "max_queue_frames", 16384, 16, 1000000,
+            "packets queued for a client; closed above"),
+    HOP_SIZE_RANGE(S, max_lane_bytes, "max_lane", 8 * MIB, 64 * KIB, 1 * GIB,
+                   "bytes between two threads; reading pauses above"),
+    HOP_INT(S, max_fragments, "max_fragments", 1024, 1, 1000000,
+            "WebSocket fragments of a message"),
+    HOP_INT(S, max_controls, "max_controls", 100, 1, 1000000,
+            "WebSocket control frames of a client in a second"),
+    HOP_INT(S, max_json_depth, "max_json_depth", 64, 1, 1024,
+            "arrays and objects inside each other in a message"),
+    HOP_INT(S, max_json_values, "max_json_values", 10000, 1, 10000000,
+            "JSON values in a message"),
+    HOP_KEYS_END,
+};
+
+/* The order of the words is that of enum hop_log_level. */
+static const hop_config_key log_keys[] = {
+    HOP_CHOICE(S, log_level, "level", "info", "error|warn|info|debug",
+               "error, warn, info or debug: lines of lower levels are not written"),
+    HOP_KEYS_END,
+};
+
+#undef S
+
+const struct settings_section settings_sections[] = {
+    {"server", server_keys},
+    {"engine", engine_keys},
+    {"limits", limits_keys},
+    {"log", log_keys},
+    {NULL, NULL},
+};
+
+void settings_print(const struct config *config, FILE *out)
+{
+    for (size_t i = 0; settings_sections[i].name; i++) {
+        if (i > 0)
+            fputc('\n', out);
+        config_print(config, settings_sections[i].name, settings_sections[i].keys,
+                     sizeof(hop_config_key), out);
+    }
+}
+
+/* ---- sections */
+
+static bool is_core_section(const char *name)
+{
+    for (size_t i = 0; settings_sections[i].name; i++)
+        if (strcmp(settings_sections[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+/* plugin:NAME, where NAME is [a-z][a-z0-9_-]* */
+static bool is_plugin_section(const char *name)
+{
+    static const char prefix[] = "plugin:";
+
+    if (strncmp(name, prefix, strlen(prefix)) != 0)
+        return false;
+    name += strlen(prefix);
+    return *name >= 'a' && *name <= 'z' &&
+           name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_-")] == '\0';
+}
+
+static int refuse_section(const struct config *config, const char *name, hop_error *error)
+{
+    const char *colon = strchr(name, ':');
+    char plugin[64];
+    const char *words[] = {"server", "engine", "limits", "log", plugin, NULL};
+    const char *nearest;
+
+    snprintf(plugin, sizeof plugin, "plugin:%s", colon ? colon + 1 : "NAME");
+    if (strcmp(name, plugin) == 0) {
+        config_error(config, name, NULL, error,
+                     "no name of a plugin: use small letters, digits, _ and -");
+        return -1;
+    }
+    nearest = config_nearest(name, words);
+    if (nearest)
+        config_error(config, name, NULL, error, "unknown section; did you mean \"%s\"?",
+                     nearest);
+    else
+        config_error(config, name, NULL, error,
+                     "unknown section: use server, engine, limits, log or plugin:NAME");
+    return -1;
+}
+
+static int check_sections(const struct config *config, hop_error *error)
+{
+    const char *name;
+
+    for (size_t i = 0; (name = config_section(config, i)); i++)
+        if (!is_core_section(name) && !is_plugin_section(name))
+            return refuse_section(config, name, error);
+    return 0;
+}
+
+/* ---- [server] */
+
+/* A whole decimal number of 0..max, or -1. */
+static int small_number(const char *text, int max)
+{
+    size_t len = strlen(text);
+    int number;
+
+    if (len == 0 || len > 6 || strspn(text, "0123456789") != len)
+        return -1;
+    number = atoi(text);
+    return number <= max ? number : -1;
+}
+
+/* The cores that this process may use. */
+static int count_cores(void)
+{
+    cpu_set_t cpus;
+    long online;
+
+    if (sched_getaffinity(0, sizeof cpus, &cpus) == 0)
+        return CPU_COUNT(&cpus);
+    online = sysconf(_SC_NPROCESSORS_ONLN);
+    return online > 0 && online < CPU_SETSIZE ? (int)online : 1;
+}
+
+static int resolve_threads(struct settings *settings, const struct config *config,
+                           hop_error *error)
+{
+    if (strcmp(settings->threads, "auto") == 0) {
+        int n = count_cores() - 1;
+
+        settings->n_threads = n < 1 ? 1 : n > MAX_THREADS ? MAX_THREADS : n;
+        return 0;
+    }
+    settings->n_threads = small_number(settings->threads, MAX_THREADS);
+    if (settings->n_threads >= 0)
+        return 0;
+    config_error(config, "server", "threads", error,
+                 "\"%s\" is not a number of threads: use auto, or 0 to %d",
+                 settings->threads, (int)MAX_THREADS);
+    return -1;
+}
+
+static int read_port_variable(struct settings *settings, hop_error *error)
+{
+    const char *text = getenv("PORT");
+    int port;
+
+    if (!text)
+        return 0;
+    port = small_number(text, 65535);
+    if (port < 0) {
+        hop_error_set(error, "PORT: \"%s\" is not a port: use 0 to 65535, or unset PORT",
+                      text);
+        return -1;
+    }
+    settings->port = port;
+    return 0;
+}
+
+/* The numeric address in network bytes (4 or 16), or 0. */
+static size_t read_address(const char *text, unsigned char bytes[16])
+{
+    if (inet_pton(AF_INET, text, bytes) == 1)
+        return 4;
+    return inet_pton(AF_INET6, text, bytes) == 1 ? 16 : 0;
+}
+
+static int check_listen(const struct settings *settings, const struct config *config,
+                        hop_error *error)
+{
+    unsigned char seen[MAX_LISTEN][16] = {{0}};
+    size_t sizes[MAX_LISTEN];
+    const char *list = settings->listen;
+    const char *item;
+    size_t n = 0, len;
+
+    while ((item = list_next(&list, &len))) {
+        char text[INET6_ADDRSTRLEN] = "";
+
+        if (len < sizeof text)
+            memcpy(text, item, len);
+        if (n == MAX_LISTEN) {
+            config_error(config, "server", "listen", error, "more than %d addresses",
+                         (int)MAX_LISTEN);
+            return -1;
+        }
+        sizes[n] = read_address(text, seen[n]);
+        if (sizes[n] == 0) {
+            config_error(config, "server", "listen", error,
+                         "\"%.*s\" is not a numeric address: use one such as 127.0.0.1 "
+                         "or ::1",
+                         (int)len, item);
+            return -1;
+        }
+        for (size_t i = 0; i < n; i++)
+            if (sizes[i] == sizes[n] && memcmp(seen[i], seen[n], sizes[n]) == 0) {
+                config_error(config, "server", "listen", error,
+                             "\"%s\" stands there twice: keep one", text);
+                return -1;
+            }
+        n++;
+    }
+    if (n > 0)
+        return 0;
+    config_error(config, "server", "listen", error,
+                 "no address: use one such as 127.0.0.1 or ::1");
+    return -1;
+}
+
+int settings_address_parse(const char *text, struct settings_address *out)
+{
+    const char *colon = strrchr(text, ':');
+    const char *end = colon;
+    bool is_bracketed = *text == '[';
+    unsigned char bytes[16];
+    size_t size;
+
+    if (!colon)
+        return -1;
+    if (is_bracketed) {
+        text++;
+        if (end <= text || *--end != ']')
+            return -1;
+    }
+    if ((size_t)(end - text) >= sizeof out->address)
+        return -1;
+    memcpy(out->address, text, (size_t)(end - text));
+    out->address[end - text] = '\0';
+    out->port = small_number(colon + 1, 65535);
+    size = read_address(out->address, bytes);
+    return out->port >= 0 && size == (is_bracketed ? 16 : 4) ? 0 : -1;
+}
+
+static int check_status(const struct settings *settings, const struct config *config,
+                        hop_error *error)
+{
+    struct settings_address status;
+
+    if (!*settings->status || settings_address_parse(settings->status, &status) == 0)
+        return 0;
+    config_error(config, "server", "status", error,
+                 "\"%s\" is not ADDRESS:PORT: use one such as 127.0.0.1:9090 or "
+                 "[::1]:9090",
+                 settings->status);
+    return -1;
+}
+
+/* ---- [engine] */
+
+static const char *path_complaint(const char *path)
+{
+    size_t len = strlen(path);
+
+    if (*path != '/')
+        return "must start with \"/\"";
+    if (len == 1)
+        return "must name something below \"/\", which the page has";
+    if (path[len - 1] == '/')
+        return "must not end with \"/\"";
+    if (len > MAX_PATH)
+        return "is longer than 128 bytes";
+    if (strspn(path, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                     "/._~-") != len)
+        return "may have letters, digits and / . _ ~ - only";
+    if (strstr(path, "//") || strstr(path, "/."))
+        return "must not have \"//\", nor a part that starts with a dot";
+    return NULL;
+}
+
+static int check_path(const struct settings *settings, const struct config *config,
+                      hop_error *error)
+{
+    const char *complaint = path_complaint(settings->path);
+
+    if (!complaint)
+        return 0;
+    config_error(config, "engine", "path", error, "\"%s\" %s: use one such as /socket.io",
+                 settings->path, complaint);
+    return -1;
+}
+
+static int check_transports(const struct settings *settings, const struct config *config,
+                            hop_error *error)
+{
+    const char *list = settings->transports;
+    const char *item;
+    size_t n = 0, len;
+
+    for (; (item = list_next(&list, &len)); n++) {
+        if ((len == 7 && memcmp(item, "polling", len) == 0) ||
+            (len == 9 && memcmp(item, "websocket", len) == 0))
+            continue;
+        config_error(config, "engine", "transports", error,
+                     "\"%.*s\" is not a transport: use polling, websocket, or both",
+                     (int)len, item);
+        return -1;
+    }
+    if (n > 0)
+        return 0;
+    config_error(config, "engine", "transports", error,
+                 "none is named: use polling, websocket, or both");
+    return -1;
+}
+
+/* "*", or scheme://host[:port] as browsers send it: in small letters, nothing behind. */
+static bool is_origin(const char *item, size_t len)
+{
+    static const char sign[] = "://";
+    const char *host = memmem(item, len, sign, strlen(sign));
+    size_t host_len;
+
+    if (len == 1 && *item == '*')
+        return true;
+    if (!host || host == item)
+        return false;
+    host += strlen(sign);
+    host_len = len - (size_t)(host - item);
+    for (size_t i = 0; i < len; i++)
+        if (item[i] <= ' ' || (item[i] >= 'A' && item[i] <= 'Z'))
+            return false;
+    return host_len > 0 && !memchr(host, '/', host_len) && !memchr(host, '*', host_len);
+}
+
+static int check_origins(const struct settings *settings, const struct config *config,
+                         hop_error *error)
+{
+    const char *list = settings->origins;
+    const char *item;
+    size_t len;
+
+    while ((item = list_next(&list, &len))) {
+        if (is_origin(item, len))
+            continue;
+        config_error(config, "engine", "origins", error,
+                     "\"%.*s\" is not an origin: use *, or one such as "
+                     "https://example.org, in small letters, nothing behind the host",
+                     (int)len, item);
+        return -1;
+    }
+    return 0;
+}
+
+/* ---- [limits] */
+
+/* The complaint stands where one of the two was set. */
+static int check_at_most(const struct config *config, const char *small_key, size_t small,
+                         const char *large_key, size_t large, hop_error *error)
+{
+    bool is_small_set = config_key_place(config, "limits", small_key) != NULL;
+
+    if (small <= large)
+        return 0;
+    if (is_small_set)
+        config_error(config, "limits", small_key, error,
+                     "%zu is more than %s, which is %zu: lower it, or raise %s", small,
+                     large_key, large, large_key);
+    else
+        config_error(config, "limits", large_key, error,
+                     "%zu is less than %s, which is %zu: raise it, or lower %s", large,
+                     small_key, small, small_key);
+    return -1;
+}
+
+static int check_limits(const struct settings *settings, const struct config *config,
+                        hop_error *error)
+{
+    if (check_at_most(config, "soft_queue", settings->soft_queue_bytes, "max_queue",
+                      settings->max_queue_bytes, error) < 0)
+        return -1;
+    return check_at_most(config, "max_target", settings->max_target_bytes, "max_head",
+                         settings->max_head_bytes, error);
+}
+
+/* ---- all */
+
+static int fill_sections(struct settings *settings, const struct config *config,
+                         hop_error *error)
+{
+    for (size_t i = 0; settings_sections[i].name; i++)
+        if (config_fill(config, settings_sections[i].name, settings_sections[i].keys,
+                        sizeof(hop_config_key), NULL, settings, error) < 0)
+            return -1;
+    return 0;
+}
+
+int settings_fill(struct settings *settings, const struct config *config,
+                  hop_error *error)
+{
+    typedef int check(const struct settings *, const struct config *, hop_error *);
+    static check *const checks[] = {check_listen,     check_status,  check_path,
+                                    check_transports, check_origins, check_limits};
+
+    memset(settings, 0, sizeof *settings);
+    if (check_sections(config, error) < 0 || fill_sections(settings, config, error) < 0 ||
+        resolve_threads(settings, config, error) < 0 ||
+        read_port_variable(settings, error) < 0)
+        return -1;
+    for (size_t i = 0; i < sizeof checks / sizeof *checks; i++)
+        if (checks[i](settings, config, error) < 0)
+            return -1;
+    return 0;
+}

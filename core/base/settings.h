@@ -1,0 +1,89 @@
+/*
+ * settings.h - the core's own configuration, typed: [server], [engine], [limits], [log].
+ *
+ * Filled once at start from struct config (config.h) by the tables in settings.c, then
+ * read-only. Thread: any.
+ */
+#ifndef BASE_SETTINGS_H
+#define BASE_SETTINGS_H
+
+#include <stdio.h>
+
+#include <sockhop/config.h>
+
+struct config;
+
+enum { THREADS_AUTO = -1 };
+
+struct settings {
+    /* [server] */
+    const char *listen;     /* "127.0.0.1, ::1" */
+    int64_t port;           /* 8080; 0 takes a free one; PORT in the environment wins */
+    const char *threads;    /* "auto" or 0..64 as text; see n_shards */
+    const char *public_dir; /* folder of the page, "" for none */
+    const char *plugin_dir; /* folder of NAME.so */
+    const char *status;     /* "ADDRESS:PORT" of /metrics and /readyz, "" for none */
+    int64_t shutdown_timeout_ms; /* 10 s: flush at SIGTERM */
+    const char *include;    /* further conf files; config_load() has read them */
+    int n_threads;          /* resolved from threads: 0 means all on one loop */
+
+    /* [engine]: the reference's options in snake case */
+    const char *path;             /* /socket.io */
+    int64_t ping_interval_ms;     /* 25,000 */
+    int64_t ping_timeout_ms;      /* 20,000 */
+    int64_t upgrade_timeout_ms;   /* 10,000 */
+    int64_t connect_timeout_ms;   /* 45,000: to join a namespace */
+    size_t max_http_buffer_bytes; /* 1,000,000: the handshake's maxPayload */
+    const char *transports;       /* "polling, websocket" */
+    bool allow_upgrades;
+    const char *origins;          /* "" same host only; list; "*" any */
+
+    /* [limits] */
+    size_t max_head_bytes;        /* 16 KiB: request line and headers; 431 */
+    size_t max_target_bytes;      /* 8 KiB: request target; 414 */
+    int64_t max_headers;          /* 100; 431 */
+    size_t max_body_bytes;        /* 1,000,000: bodies of plugins' routes; 413 */
+    int64_t head_timeout_ms;      /* 10 s, total; 408 */
+    int64_t body_timeout_ms;      /* 30 s, total; 408 */
+    int64_t keep_alive_ms;        /* 60 s: idle between requests */
+    size_t max_queue_bytes;       /* 1 MiB a connection: closed above */
+    size_t soft_queue_bytes;      /* 256 KiB: closed when above for soft_queue_ms */
+    int64_t soft_queue_ms;        /* 10 s */
+    int64_t max_queue_frames;     /* 16,384 slices or packets a connection */
+    size_t max_lane_bytes;        /* 8 MiB between two threads: shards stop reading */
+    int64_t max_fragments;        /* 1,024 WebSocket fragments a message */
+    int64_t max_controls;         /* 100 WebSocket control frames a second */
+    int64_t max_json_depth;       /* 64 */
+    int64_t max_json_values;      /* 10,000 */
+
+    /* [log] */
+    int log_level;                /* enum hop_log_level */
+};
+
+/*
+ * Fill settings from config (unknown keys, bad values and contradictions are errors), and
+ * PORT from the environment. Strings are borrowed from config. Returns 0, or -1 with the
+ * reason.
+ */
+int settings_fill(struct settings *settings, const struct config *config,
+                  hop_error *error);
+
+/* The tables by section, for -T and the documents: NULL after the last. */
+struct settings_section {
+    const char *name;
+    const hop_config_key *keys;
+};
+extern const struct settings_section settings_sections[];
+
+/* Where settings->status or an item like it points: "127.0.0.1:9090", "[::1]:9090". */
+struct settings_address {
+    char address[46]; /* numeric, without brackets */
+    int port;
+};
+/* Returns 0, or -1 when text is no numeric address with a port. */
+int settings_address_parse(const char *text, struct settings_address *out);
+
+/* All core sections as config_print() writes them, a blank line between. For -T. */
+void settings_print(const struct config *config, FILE *out);
+
+#endif
