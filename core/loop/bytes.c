@@ -1,0 +1,100 @@
+/*
+ * bytes.c - counted blocks of bytes: see bytes.h.
+ *
+ * Called by: every layer that sends. Thread: any; the count is atomic, the content is
+ * written before a block is shared.
+ */
+#include "core/loop/bytes.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/mem.h"
+
+static struct bytes *init_inline(struct bytes *bytes, size_t len)
+{
+    if (!bytes)
+        return NULL;
+    atomic_init(&bytes->refs, 1);
+    bytes->len = len;
+    bytes->cap = len;
+    bytes->data = (char *)(bytes + 1);
+    return bytes;
+}
+
+struct bytes *bytes_new(size_t len)
+{
+    return init_inline(mem_alloc(sizeof(struct bytes) + len), len);
+}
+
+struct bytes *bytes_try_new(size_t len)
+{
+    return init_inline(mem_try_alloc(sizeof(struct bytes) + len), len);
+}
+
+struct bytes *bytes_copy(const void *data, size_t len)
+{
+    struct bytes *bytes = bytes_new(len);
+
+    if (len)
+        memcpy(bytes->data, data, len);
+    return bytes;
+}
+
+void bytes_ref(struct bytes *bytes, int n)
+{
+    atomic_fetch_add_explicit(&bytes->refs, n, memory_order_relaxed);
+}
+
+void bytes_unref(struct bytes *bytes)
+{
+    if (!bytes)
+        return;
+    if (atomic_fetch_sub_explicit(&bytes->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    if (bytes->data != (char *)(bytes + 1))
+        free(bytes->data);
+    free(bytes);
+}
+
+struct bytes *bytes_growable(size_t cap)
+{
+    struct bytes *bytes = mem_alloc(sizeof *bytes);
+
+    atomic_init(&bytes->refs, 1);
+    bytes->len = 0;
+    bytes->cap = cap ? cap : 64;
+    bytes->data = mem_alloc(bytes->cap);
+    return bytes;
+}
+
+char *bytes_reserve(struct bytes *bytes, size_t len)
+{
+    assert(bytes->data != (char *)(bytes + 1)); /* fixed blocks do not grow */
+    if (bytes->cap - bytes->len < len) {
+        size_t cap = bytes->cap * 2;
+
+        if (cap - bytes->len < len)
+            cap = bytes->len + len;
+        bytes->data = mem_realloc(bytes->data, cap);
+        bytes->cap = cap;
+    }
+    return bytes->data + bytes->len;
+}
+
+void bytes_append(struct bytes *bytes, const void *data, size_t len)
+{
+    if (!len)
+        return;
+    memcpy(bytes_reserve(bytes, len), data, len);
+    bytes->len += len;
+}
+
+void bytes_trim(struct bytes *bytes)
+{
+    if (bytes->data == (char *)(bytes + 1) || bytes->cap - bytes->len < 256)
+        return;
+    bytes->cap = bytes->len ? bytes->len : 1;
+    bytes->data = mem_realloc(bytes->data, bytes->cap);
+}

@@ -1,0 +1,46 @@
+/*
+ * lane.h - the one-way queue from one loop to another: records in blocks.
+ *
+ * The sender writes records into blocks of its own and publishes them once a turn: a swap
+ * under the mutex. The receiver takes all that is published in one step. Order is FIFO.
+ * A lane from a loop to itself needs no publishing: lane_take() gets the open blocks.
+ */
+#ifndef LOOP_LANE_H
+#define LOOP_LANE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "core/loop/loop.h"
+
+struct lane;
+struct lane_block;
+
+struct lane *lane_new(void);
+/* Releases what nobody took, without running it. */
+void lane_free(struct lane *lane);
+
+/* Room for a payload in the sender's open block. Thread: sender. */
+void *lane_push(struct lane *lane, lane_work *work, size_t payload_bytes, size_t weight);
+
+/* Make what was pushed visible. Returns whether there was anything. Thread: sender. */
+bool lane_publish(struct lane *lane);
+
+/* Push and publish in one step, from any thread; false once the lane is shut. */
+bool lane_post(struct lane *lane, lane_work *work, const void *payload, size_t bytes);
+void lane_shut(struct lane *lane); /* Thread: receiver */
+
+/* Everything that has arrived; NULL when empty. is_own: sender and receiver are one. */
+struct lane_block *lane_take(struct lane *lane, bool is_own);
+
+/* Run and release taken blocks; returns the weight that was delivered. */
+size_t lane_run(struct lane_block *blocks, struct loop *to);
+
+/* Bytes pushed and not yet delivered. Thread: any. */
+size_t lane_pending(struct lane *lane);
+/* Count delivered bytes; returns true when the sender asked for relief and it is due. */
+bool lane_delivered(struct lane *lane, size_t weight, size_t relief_below);
+/* Ask to be told once pending has fallen. */
+void lane_want_relief(struct lane *lane, bool wanted);
+
+#endif

@@ -1,0 +1,398 @@
+/*
+ * loop.c - the turn, and the threads that run it: see loop.h.
+ *
+ * Called by: main.c (start, stop), every layer (loop_send). Thread: each loop is touched by
+ * its own thread; loops_*() by the main thread while no other runs.
+ */
+#include "core/loop/loop.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/base/mem.h"
+#include "core/loop/bytes.h"
+#include "core/loop/lane.h"
+#include "core/loop/turnbuf.h"
+#include <sockhop/log.h>
+
+enum { MAX_ROUNDS = 16 }; /* of draining a turn: two loops that chat must not starve I/O */
+
+struct post {
+    void (*work)(void *arg);
+    void *arg;
+};
+
+/* ---- making and releasing ---- */
+
+static void on_wake(evutil_socket_t fd, short what, void *arg)
+{
+    struct loop *loop = arg;
+    uint64_t count;
+
+    (void)what;
+    while (read(fd, &count, sizeof count) < 0 && errno == EINTR)
+        continue;
+    atomic_store(&loop->wake_sent, false);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+    struct loop *loop = arg;
+
+    (void)fd;
+    (void)what;
+    loop->timer_armed_ms = 0; /* the turn runs what is due */
+}
+
+static struct event_base *new_base(void)
+{
+    struct event_config *config = event_config_new();
+    struct event_base *base;
+
+    /* One thread uses each base; other threads wake it through the eventfd. */
+    event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
+    base = event_base_new_with_config(config);
+    event_config_free(config);
+    return base;
+}
+
+static void die(const char *what)
+{
+    hop_log(HOP_ERROR, "loop.failed what=%s reason=\"%s\"", what, strerror(errno));
+    abort();
+}
+
+static struct loop *loop_new(struct loops *loops, unsigned index)
+{
+    struct loop *loop = mem_calloc(1, sizeof *loop);
+
+    loop->loops = loops;
+    loop->index = index;
+    loop->base = new_base();
+    if (!loop->base)
+        die("event_base");
+    loop->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (loop->wake_fd < 0)
+        die("eventfd");
+    loop->wake_event =
+        event_new(loop->base, loop->wake_fd, EV_READ | EV_PERSIST, on_wake, loop);
+    loop->timer_event = evtimer_new(loop->base, on_timer, loop);
+    if (!loop->wake_event || !loop->timer_event || event_add(loop->wake_event, NULL) < 0)
+        die("event");
+    atomic_init(&loop->wake_sent, false);
+    atomic_init(&loop->is_running, false);
+    loop->posts = lane_new();
+    return loop;
+}
+
+static void release_kept(struct loop *loop)
+{
+    while (loop->n_kept)
+        bytes_unref(loop->kept[--loop->n_kept]);
+}
+
+static void loop_free(struct loop *loop)
+{
+    turnbufs_end_turn(loop);
+    release_kept(loop);
+    free(loop->kept);
+    for (unsigned i = 0; i < loop->loops->n_loops; i++)
+        lane_free(loop->in[i]);
+    lane_free(loop->posts);
+    event_free(loop->wake_event);
+    event_free(loop->timer_event);
+    close(loop->wake_fd);
+    event_base_free(loop->base);
+    free(loop);
+}
+
+struct loops *loops_new(int n_threads, size_t max_lane_bytes)
+{
+    struct loops *loops = mem_calloc(1, sizeof *loops);
+
+    assert(n_threads >= 0 && n_threads < LOOPS_MAX);
+    loops->n_shards = n_threads ? (unsigned)n_threads : 1;
+    loops->n_loops = n_threads ? loops->n_shards + 1 : 1;
+    loops->max_lane_bytes = max_lane_bytes;
+    for (unsigned i = 0; i < loops->n_loops; i++)
+        loops->loop[i] = loop_new(loops, i);
+    for (unsigned to = 0; to < loops->n_loops; to++)
+        for (unsigned from = 0; from < loops->n_loops; from++)
+            loops->loop[to]->in[from] = lane_new();
+    loops->logic = loops->loop[loops->n_loops - 1];
+    return loops;
+}
+
+void loops_free(struct loops *loops)
+{
+    if (!loops)
+        return;
+    for (unsigned i = 0; i < loops->n_loops; i++)
+        loop_free(loops->loop[i]);
+    free(loops);
+}
+
+/* ---- time ---- */
+
+uint64_t loop_now(struct loop *loop)
+{
+    struct timespec now;
+
+    if (!loop->now_is_fresh) {
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        loop->now_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+        loop->now_is_fresh = true;
+    }
+    return loop->now_ms;
+}
+
+/* Arm the one libevent timer for the earliest due time, rounded up to the tick. */
+static void arm_timer(struct loop *loop)
+{
+    uint64_t due_ms = timers_next_due(loop), wait_ms;
+    struct timeval wait;
+
+    if (due_ms == UINT64_MAX)
+        return;
+    due_ms = (due_ms + TIMER_TICK_MS - 1) / TIMER_TICK_MS * TIMER_TICK_MS;
+    if (loop->timer_armed_ms && due_ms >= loop->timer_armed_ms)
+        return; /* it fires early at worst, and is armed anew then */
+    wait_ms = due_ms > loop_now(loop) ? due_ms - loop_now(loop) : 0;
+    wait.tv_sec = (time_t)(wait_ms / 1000);
+    wait.tv_usec = (suseconds_t)(wait_ms % 1000 * 1000);
+    if (evtimer_add(loop->timer_event, &wait) == 0)
+        loop->timer_armed_ms = due_ms;
+}
+
+/* ---- lanes ---- */
+
+static void wake(struct loop *loop)
+{
+    uint64_t one = 1;
+
+    if (atomic_exchange(&loop->wake_sent, true))
+        return;
+    while (write(loop->wake_fd, &one, sizeof one) < 0 && errno == EINTR)
+        continue;
+}
+
+static void give_relief(struct loop *loop, void *payload)
+{
+    (void)payload;
+    for (unsigned i = 0; i < loop->n_reliefs; i++)
+        loop->relief[i].run(loop->relief[i].arg);
+}
+
+void *loop_send(struct loop *from, struct loop *to, lane_work *work, size_t payload_bytes,
+                size_t weight)
+{
+    return lane_push(to->in[from->index], work, payload_bytes, weight);
+}
+
+/* Deliver what lane `from` -> `loop` holds. Returns whether it held anything. */
+static bool drain_lane(struct loop *loop, unsigned from)
+{
+    struct lane_block *blocks = lane_take(loop->in[from], from == loop->index);
+    size_t weight;
+
+    if (!blocks)
+        return false;
+    weight = lane_run(blocks, loop);
+    if (lane_delivered(loop->in[from], weight, loop->loops->max_lane_bytes / 2))
+        loop_send(loop, loop->loops->loop[from], give_relief, 0, 0);
+    return true;
+}
+
+static bool drain_all(struct loop *loop)
+{
+    struct lane_block *posts = lane_take(loop->posts, false);
+    bool had_work = posts != NULL;
+
+    lane_run(posts, loop);
+    for (unsigned from = 0; from < loop->loops->n_loops; from++)
+        if (drain_lane(loop, from))
+            had_work = true;
+    return had_work;
+}
+
+static void publish_all(struct loop *loop)
+{
+    for (unsigned i = 0; i < loop->loops->n_loops; i++) {
+        struct loop *to = loop->loops->loop[i];
+
+        if (to != loop && lane_publish(to->in[loop->index]))
+            wake(to);
+    }
+}
+
+bool loop_is_congested(struct loop *from, struct loop *to)
+{
+    struct lane *lane = to->in[from->index];
+    size_t max = from->loops->max_lane_bytes;
+
+    if (lane_pending(lane) <= max)
+        return false;
+    lane_want_relief(lane, true);
+    if (lane_pending(lane) > max)
+        return true;
+    lane_want_relief(lane, false); /* it drained in between */
+    return false;
+}
+
+void loop_on_relief(struct loop *loop, void (*run)(void *), void *arg)
+{
+    assert(loop->n_reliefs < LOOP_HOOKS);
+    loop->relief[loop->n_reliefs++] = (struct loop_hook){run, arg};
+}
+
+static void run_post(struct loop *loop, void *payload)
+{
+    const struct post *post = payload;
+
+    (void)loop;
+    post->work(post->arg);
+}
+
+int loop_post(struct loop *to, void (*work)(void *arg), void *arg)
+{
+    struct post post = {work, arg};
+
+    if (!lane_post(to->posts, run_post, &post, sizeof post))
+        return -1;
+    wake(to);
+    return 0;
+}
+
+/* ---- the turn ---- */
+
+void loop_on_stage(struct loop *loop, enum loop_stage stage, void (*run)(void *),
+                   void *arg)
+{
+    assert(loop->n_hooks[stage] < LOOP_HOOKS);
+    loop->hook[stage][loop->n_hooks[stage]++] = (struct loop_hook){run, arg};
+}
+
+static void run_stage(struct loop *loop, enum loop_stage stage)
+{
+    for (unsigned i = 0; i < loop->n_hooks[stage]; i++)
+        loop->hook[stage][i].run(loop->hook[stage][i].arg);
+}
+
+void loop_keep_bytes(struct loop *loop, struct bytes *bytes)
+{
+    if (loop->n_kept == loop->kept_cap) {
+        loop->kept_cap = loop->kept_cap ? loop->kept_cap * 2 : 16;
+        loop->kept = mem_realloc(loop->kept, loop->kept_cap * sizeof(*loop->kept));
+    }
+    loop->kept[loop->n_kept++] = bytes;
+}
+
+/* Everything after the events. Returns whether lanes still hold work for this loop. */
+static bool finish_turn(struct loop *loop)
+{
+    unsigned rounds = 0;
+    bool is_busy;
+
+    loop_now(loop);
+    timers_run(loop);
+    while ((is_busy = drain_all(loop)) && ++rounds < MAX_ROUNDS)
+        continue;
+    run_stage(loop, LOOP_PACK);
+    run_stage(loop, LOOP_FLUSH);
+    publish_all(loop);
+    run_stage(loop, LOOP_FREE);
+    turnbufs_end_turn(loop);
+    release_kept(loop);
+    return is_busy || lane_pending(loop->in[loop->index]) > 0;
+}
+
+void loop_run(struct loop *loop)
+{
+    bool is_busy = true; /* the first turn finds what was sent before the start */
+
+    loop->thread = pthread_self();
+    atomic_store(&loop->is_running, true);
+    while (!loop->must_stop) {
+        if (!is_busy)
+            arm_timer(loop);
+        loop->now_is_fresh = false;
+        event_base_loop(loop->base, EVLOOP_ONCE | (is_busy ? EVLOOP_NONBLOCK : 0));
+        is_busy = finish_turn(loop);
+    }
+    lane_shut(loop->posts);
+    atomic_store(&loop->is_running, false);
+}
+
+void loop_stop(struct loop *loop)
+{
+    loop->must_stop = true;
+}
+
+bool loop_is_mine(const struct loop *loop)
+{
+    return !atomic_load(&loop->is_running) || pthread_equal(pthread_self(), loop->thread);
+}
+
+/* ---- threads ---- */
+
+static void *run_thread(void *arg)
+{
+    loop_run(arg);
+    return NULL;
+}
+
+void loops_start(struct loops *loops)
+{
+    sigset_t all, before;
+
+    if (loops->n_loops == 1)
+        return;
+    sigfillset(&all); /* signals are logic's */
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    for (unsigned i = 0; i < loops->n_shards; i++) {
+        struct loop *loop = loops->loop[i];
+
+        errno = pthread_create(&loop->started, NULL, run_thread, loop);
+        if (errno)
+            die("pthread_create");
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+void loops_join(struct loops *loops)
+{
+    if (loops->n_loops == 1)
+        return;
+    for (unsigned i = 0; i < loops->n_shards; i++)
+        pthread_join(loops->loop[i]->started, NULL);
+}
+
+void loops_drain(struct loops *loops)
+{
+    bool had_work = true;
+
+    while (had_work) {
+        had_work = false;
+        for (unsigned i = 0; i < loops->n_loops; i++) {
+            struct loop *loop = loops->loop[i];
+
+            loop->now_is_fresh = false;
+            publish_all(loop);
+            if (drain_all(loop))
+                had_work = true;
+            run_stage(loop, LOOP_PACK);
+            run_stage(loop, LOOP_FLUSH);
+            publish_all(loop);
+            run_stage(loop, LOOP_FREE);
+            turnbufs_end_turn(loop);
+            release_kept(loop);
+        }
+    }
+}
