@@ -1,0 +1,131 @@
+/*
+ * conn.h - one TCP connection: its read event, its queue of slices, its close.
+ *
+ * Who calls it: httpconn.c, then websocket.c once upgraded; each is told by struct
+ * conn_ops. conn_send*() never calls back: a connection that fails or overflows there is
+ * closed at the end of the turn, so a walk over many connections is safe. conn_close()
+ * calls on_closed before it returns, exactly once; the memory stays until the turn ends.
+ * Thread: shard.
+ */
+#ifndef NET_CONN_H
+#define NET_CONN_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "core/loop/slots.h"
+#include "core/loop/timer.h"
+#include "core/net/net.h"
+
+struct bytes;
+struct conn;
+struct event;
+
+/* Why a connection ended. */
+enum conn_end {
+    CONN_PEER_CLOSED, /* FIN */
+    CONN_FAILED,      /* RST, or another error of the socket */
+    CONN_TIMED_OUT,   /* a deadline passed */
+    CONN_SLOW,        /* over its queue limits */
+    CONN_BY_US        /* conn_close() */
+};
+
+struct conn_ops {
+    /* Bytes have come: borrowed until it returns; all of them are the callee's now. */
+    void (*on_data)(struct conn *conn, const char *data, size_t len);
+    /* The queue has become empty after a flush. May be NULL. */
+    void (*on_drained)(struct conn *conn);
+    /* A deadline passed. NULL: the connection is closed with CONN_TIMED_OUT. */
+    void (*on_deadline)(struct conn *conn, enum net_deadline which);
+    /* It has ended: release `user`. Sending does nothing from now on. */
+    void (*on_closed)(struct conn *conn, enum conn_end end);
+    /* It has arrived on another shard (conn_move()): go on where it stopped. */
+    void (*on_moved)(struct conn *conn);
+};
+
+struct slice {
+    struct bytes *bytes; /* ref */
+    size_t from, to;
+};
+
+struct conn {
+    struct net *net;            /* borrowed: of the shard it lives on */
+    const struct conn_ops *ops; /* borrowed */
+    void *user;                 /* the ops' own */
+    const struct router *router; /* borrowed: of its listener (public, or status) */
+    handle self;
+    int fd;
+    bool is_open;        /* false once closed: sends and reads are over */
+    bool is_blocked;     /* the last flush met EAGAIN: EV_WRITE is on */
+    bool is_capped;      /* the queue limits apply (WebSocket) */
+    bool wants_read;     /* what its user asked for; a full lane may override */
+    bool is_dirty, is_paused; /* on the net's lists of these */
+    bool is_ending;           /* close once the queue is empty, and read no more */
+    bool is_shut;             /* our FIN is sent: waiting for the peer's */
+    bool is_doomed;           /* failed while sending: closed with `doom` by the flush */
+    uint8_t doom;             /* enum conn_end */
+    uint8_t deadline_kind;
+    struct timer_node deadline; /* on one of net->deadline[] */
+    struct timer_node slow;
+    struct event *read_event, *write_event; /* owned; write: only while waiting */
+    struct bytes *own; /* ref: collects frames to this one receiver while it is blocked */
+    struct slice one;                 /* the first slice, so that most need no array */
+    struct slice *more;               /* owned: the further ones, NULL when none */
+    uint32_t n_slices, more_head, more_cap; /* further ones: a ring of more_cap */
+    size_t queued_bytes;
+    struct conn *next_dirty, *next_dead, *next_paused;
+    struct conn *prev_open, *next_open;
+    union {
+        struct sockaddr any;
+        struct sockaddr_in in4;
+        struct sockaddr_in6 in6;
+    } peer; /* TCP only: 28 bytes instead of sockaddr_storage's 128 */
+};
+
+/* Adopt a connected, non-blocking socket. Takes the fd over, also on failure (NULL). */
+struct conn *conn_new(struct net *net, int fd, const struct sockaddr_storage *peer,
+                      const struct router *router, const struct conn_ops *ops, void *user);
+
+/*
+ * Queue bytes[from, to): one more reference is taken, or the last slice extended. Sent at
+ * the end of the turn. Returns false when the connection is closed, or was just closed for
+ * being over its limits.
+ */
+bool conn_send(struct conn *conn, struct bytes *bytes, size_t from, size_t to);
+
+/* The same for a copy of data. While the connection is blocked it goes into a buffer of
+ * its own, else into the shard's direct buffer. */
+bool conn_send_copy(struct conn *conn, const void *data, size_t len);
+
+/* The same as space to be filled at once; NULL when closed. */
+char *conn_send_space(struct conn *conn, size_t len);
+
+/* Whether a volatile packet may go: open, and nothing left over from the last flush. */
+bool conn_is_writable(const struct conn *conn);
+
+/* End it now: the queue is dropped, on_closed called. Safe when it has ended. */
+void conn_close(struct conn *conn, enum conn_end end);
+
+/* End it when the queue is empty, in LINGER time at most; nothing is read from now on. */
+void conn_close_after_flush(struct conn *conn);
+
+/* Switch reading on or off (a full pipeline, a body nobody takes yet). */
+void conn_read(struct conn *conn, bool on);
+
+/* Set the one deadline, or clear it. */
+void conn_set_deadline(struct conn *conn, enum net_deadline which);
+void conn_clear_deadline(struct conn *conn);
+
+/*
+ * Hand the connection over to another shard; its queue must be empty. `user` and ops move
+ * along; on_moved is called there. The pointer is not this thread's any more.
+ */
+void conn_move(struct conn *conn, struct net *to);
+
+/* Address as text: "127.0.0.1", "::1". */
+void conn_address(const struct conn *conn, char *out, size_t size);
+
+#endif

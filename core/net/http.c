@@ -1,0 +1,811 @@
+/*
+ * http.c - HTTP/1.1 codec: see http.h.
+ *
+ * Called by: httpconn.c. Thread: any; no state outside the parser.
+ * A head is collected byte by byte under its limits (scan_byte), each line checked when it
+ * ends (end_line), the whole given to llhttp in one piece (parse_head), and what llhttp
+ * understood checked for what HTTP leaves ambiguous (check_fields). A body goes through
+ * llhttp piece by piece; the bytes around chunks are bounded and checked by us
+ * (check_framing).
+ */
+#include "core/net/http.h"
+
+#include <assert.h>
+#include <llhttp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/mem.h"
+#include "core/base/text.h"
+
+enum {
+    MAX_EMPTY_LINES = 2,   /* before a request line; RFC 9112 2.2 wants one tolerated */
+    MAX_METHOD_BYTES = 32, /* the longest that llhttp knows has 11 */
+    FIRST_HEAD_BYTES = 512,
+    /* What chunk sizes, extensions and trailers may take beyond the body itself. */
+    MAX_FRAMING_BYTES = 16 * 1024
+};
+
+enum stage { AT_HEAD, AT_BODY, AT_END, AT_ERROR };
+
+struct http_parser {
+    struct http_limits limits;
+    enum stage stage;
+    int error;          /* the status to refuse with */
+    const char *reason; /* borrowed: a constant */
+
+    /* the head as it comes */
+    char *head; /* owned: NULL between requests */
+    size_t head_len, head_cap;
+    size_t line_from;   /* in head: where the line at hand begins */
+    size_t target_len;  /* bytes behind the first blank of the request line */
+    size_t n_lines;     /* complete ones: the request line, then headers */
+    uint8_t n_empty;    /* empty lines met before the request line */
+    uint8_t n_blanks;   /* met in the request line */
+    bool is_after_cr;   /* the last byte of the head, or of chunk framing, was CR */
+
+    /* the head as llhttp sees it */
+    llhttp_t llhttp;
+    struct http_request request;
+    struct http_header *headers; /* owned: NULL before llhttp runs */
+    char *path;                  /* behind headers, in the same block */
+    bool is_head_done, is_complete;
+
+    /* the body */
+    const char *piece; /* borrowed from the input */
+    size_t piece_len;
+    uint64_t body_bytes, framing_bytes;
+};
+
+static enum http_status refuse(struct http_parser *parser, int status, const char *reason)
+{
+    parser->stage = AT_ERROR;
+    parser->error = status;
+    parser->reason = reason;
+    return HTTP_ERROR;
+}
+
+/* RFC 9110 5.6.2 */
+static bool is_token_char(unsigned char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           (c && strchr("!#$%&'*+-.^_`|~", c));
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static bool is_alnum(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || is_digit(c);
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+/* ---- what llhttp reports */
+
+/* A part of the head as one that we may write into. */
+static char *in_head(const struct http_parser *parser, const char *at)
+{
+    assert(at >= parser->head && at <= parser->head + parser->head_len);
+    return parser->head + (at - parser->head);
+}
+
+static int on_url(llhttp_t *llhttp, const char *at, size_t len)
+{
+    struct http_parser *parser = llhttp->data;
+
+    parser->request.target = (struct http_span){at, len};
+    return 0;
+}
+
+static int on_header_field(llhttp_t *llhttp, const char *at, size_t len)
+{
+    struct http_parser *parser = llhttp->data;
+    struct http_request *request = &parser->request;
+
+    if (parser->is_head_done)
+        return 0; /* a trailer */
+    if (request->n_headers + 1 >= parser->n_lines)
+        return -1; /* llhttp found a header where we found none */
+    parser->headers[request->n_headers].name = (struct http_span){at, len};
+    parser->headers[request->n_headers].value = (struct http_span){"", 0};
+    request->n_headers++;
+    return 0;
+}
+
+static int on_header_value(llhttp_t *llhttp, const char *at, size_t len)
+{
+    struct http_parser *parser = llhttp->data;
+    struct http_header *header;
+
+    if (parser->is_head_done)
+        return 0;
+    if (parser->request.n_headers == 0)
+        return -1;
+    header = &parser->headers[parser->request.n_headers - 1];
+    if (header->value.len == 0)
+        header->value.text = at;
+    header->value.len = (size_t)(at + len - header->value.text);
+    return 0;
+}
+
+static int on_headers_complete(llhttp_t *llhttp)
+{
+    struct http_parser *parser = llhttp->data;
+
+    parser->is_head_done = true;
+    return 0;
+}
+
+static int on_body(llhttp_t *llhttp, const char *at, size_t len)
+{
+    struct http_parser *parser = llhttp->data;
+
+    if (len == 0)
+        return 0;
+    parser->piece = at;
+    parser->piece_len = len;
+    return HPE_PAUSED;
+}
+
+static int on_message_complete(llhttp_t *llhttp)
+{
+    struct http_parser *parser = llhttp->data;
+
+    parser->is_complete = true;
+    return HPE_PAUSED;
+}
+
+static const llhttp_settings_t callbacks = {
+    .on_url = on_url,
+    .on_header_field = on_header_field,
+    .on_header_value = on_header_value,
+    .on_headers_complete = on_headers_complete,
+    .on_body = on_body,
+    .on_message_complete = on_message_complete,
+};
+
+/* Upgrade is for whoever reads the request to decide: to llhttp's own pause for it we
+ * pay no heed. */
+static bool is_pause(llhttp_errno_t code)
+{
+    return code == HPE_PAUSED || code == HPE_PAUSED_UPGRADE;
+}
+
+/* ---- reading header fields */
+
+const char *http_header(const struct http_request *request, const char *name,
+                        size_t *n_found)
+{
+    const char *found = NULL;
+    size_t n = 0;
+
+    for (size_t i = 0; i < request->n_headers; i++) {
+        const struct http_header *header = &request->headers[i];
+
+        if (!ascii_equal_nocase(header->name.text, header->name.len, name))
+            continue;
+        if (n++ == 0)
+            found = header->value.text;
+    }
+    if (n_found)
+        *n_found = n;
+    return found;
+}
+
+static bool list_has_token(const char *list, const char *token)
+{
+    while (*list) {
+        size_t len = strcspn(list, ",");
+        const char *item = list;
+        size_t item_len = len;
+
+        while (item_len > 0 && is_blank(*item)) {
+            item++;
+            item_len--;
+        }
+        while (item_len > 0 && is_blank(item[item_len - 1]))
+            item_len--;
+        if (ascii_equal_nocase(item, item_len, token))
+            return true;
+        list += len + (list[len] == ',');
+    }
+    return false;
+}
+
+bool http_has_token(const struct http_request *request, const char *name,
+                    const char *token)
+{
+    for (size_t i = 0; i < request->n_headers; i++) {
+        const struct http_header *header = &request->headers[i];
+
+        if (ascii_equal_nocase(header->name.text, header->name.len, name) &&
+            list_has_token(header->value.text, token))
+            return true;
+    }
+    return false;
+}
+
+/* ---- lines */
+
+/* "HTTP/1.0" and "HTTP/1.1"; any other of that form is a version we do not speak. */
+static enum http_status check_version(struct http_parser *parser, const char *text,
+                                      size_t len)
+{
+    if (len != 8 || memcmp(text, "HTTP/", 5) != 0 || !is_digit(text[5]) ||
+        text[6] != '.' || !is_digit(text[7]))
+        return refuse(parser, 400, "malformed version");
+    if (text[5] != '1' || (text[7] != '0' && text[7] != '1'))
+        return refuse(parser, 505, "version is neither 1.0 nor 1.1");
+    return HTTP_MORE;
+}
+
+/* method SP target SP version, one blank each. */
+static enum http_status check_request_line(struct http_parser *parser, const char *line,
+                                           size_t len)
+{
+    const char *end = line + len;
+    const char *target = memchr(line, ' ', len);
+    const char *version;
+
+    if (!target || target == line)
+        return refuse(parser, 400, "malformed request line");
+    for (const char *c = line; c < target; c++)
+        if (!is_token_char((unsigned char)*c))
+            return refuse(parser, 400, "malformed method");
+    version = memchr(target + 1, ' ', (size_t)(end - target - 1));
+    if (!version)
+        return refuse(parser, 400, "no version: HTTP/0.9 is not served");
+    if (version == target + 1)
+        return refuse(parser, 400, "no request target");
+    if (memchr(target, '#', (size_t)(version - target)))
+        return refuse(parser, 400, "fragment in the request target");
+    if (check_version(parser, version + 1, (size_t)(end - version - 1)) == HTTP_ERROR)
+        return HTTP_ERROR;
+    if (target - line == 7 && memcmp(line, "CONNECT", 7) == 0)
+        return refuse(parser, 501, "CONNECT is not served");
+    return HTTP_MORE;
+}
+
+/* A name, and the colon right behind it. */
+static enum http_status check_header_line(struct http_parser *parser, const char *line,
+                                          size_t len)
+{
+    size_t name_len = 0;
+
+    while (name_len < len && is_token_char((unsigned char)line[name_len]))
+        name_len++;
+    if (name_len == len || line[name_len] != ':')
+        return refuse(parser, 400, "malformed header name");
+    if (name_len == 0)
+        return refuse(parser, 400, "empty header name");
+    return HTTP_MORE;
+}
+
+/* ---- the request target */
+
+static bool has_prefix_nocase(const struct http_span *text, const char *prefix)
+{
+    size_t len = strlen(prefix);
+
+    return text->len >= len && ascii_equal_nocase(text->text, len, prefix);
+}
+
+/* Divide path?query; the path's text is copied, as the target stays as it was sent. */
+static void split_path(struct http_parser *parser, const char *text, size_t len)
+{
+    struct http_request *request = &parser->request;
+    const char *mark = memchr(text, '?', len);
+    size_t path_len = mark ? (size_t)(mark - text) : len;
+
+    if (path_len > 0)
+        memcpy(parser->path, text, path_len);
+    else
+        parser->path[path_len++] = '/'; /* "http://host": RFC 9110 4.2.3 */
+    parser->path[path_len] = '\0';
+    request->path = (struct http_span){parser->path, path_len};
+    request->query = (struct http_span){text + len, 0};
+    if (mark)
+        request->query = (struct http_span){mark + 1, (size_t)(text + len - mark - 1)};
+}
+
+/* http://authority/path?query, where authority must be what Host says. */
+static enum http_status split_absolute(struct http_parser *parser, size_t scheme_len)
+{
+    const struct http_request *request = &parser->request;
+    const char *authority = request->target.text + scheme_len;
+    size_t len = strcspn(authority, "/?");
+    const char *host = http_header(request, "host", NULL);
+
+    if (len == 0 || memchr(authority, '@', len))
+        return refuse(parser, 400, "malformed request target");
+    if (host && !ascii_equal_nocase(authority, len, host))
+        return refuse(parser, 400, "request target and Host differ");
+    split_path(parser, authority + len, request->target.len - scheme_len - len);
+    return HTTP_MORE;
+}
+
+static enum http_status split_target(struct http_parser *parser)
+{
+    struct http_request *request = &parser->request;
+    const struct http_span *target = &request->target;
+
+    if (target->text[0] == '/') {
+        split_path(parser, target->text, target->len);
+        return HTTP_MORE;
+    }
+    if (target->len == 1 && target->text[0] == '*' &&
+        request->method == HTTP_M_OPTIONS) {
+        split_path(parser, target->text, target->len);
+        return HTTP_MORE;
+    }
+    if (has_prefix_nocase(target, "http://"))
+        return split_absolute(parser, strlen("http://"));
+    if (has_prefix_nocase(target, "https://"))
+        return split_absolute(parser, strlen("https://"));
+    return refuse(parser, 400, "malformed request target");
+}
+
+/* ---- the head as a whole */
+
+/* name[:port] or [address][:port]; RFC 9110 7.2 without what no client of ours sends. */
+static bool is_host(const char *text)
+{
+    const char *at = text;
+
+    if (*at == '[') {
+        at++;
+        while (is_alnum(*at) || *at == ':' || *at == '.')
+            at++;
+        if (at == text + 1 || *at++ != ']')
+            return false;
+    } else {
+        while (is_alnum(*at) || (*at && strchr("-._~", *at)))
+            at++;
+        if (at == text)
+            return false;
+    }
+    if (*at == '\0')
+        return true;
+    if (*at++ != ':')
+        return false;
+    for (size_t n = 0; n < 5 && is_digit(*at); n++)
+        at++;
+    return *at == '\0';
+}
+
+static enum http_status check_host(struct http_parser *parser)
+{
+    const struct http_request *request = &parser->request;
+    size_t n;
+    const char *host = http_header(request, "host", &n);
+
+    if (n > 1)
+        return refuse(parser, 400, "more than one Host");
+    if (n == 0 && request->minor == 1)
+        return refuse(parser, 400, "no Host");
+    if (host && !is_host(host))
+        return refuse(parser, 400, "malformed Host");
+    return HTTP_MORE;
+}
+
+/* Where the body ends must be said once, and clearly. */
+static enum http_status check_length(struct http_parser *parser)
+{
+    struct http_request *request = &parser->request;
+    size_t n_lengths, n_codings;
+    const char *length = http_header(request, "content-length", &n_lengths);
+    const char *coding = http_header(request, "transfer-encoding", &n_codings);
+
+    if (n_lengths > 0 && n_codings > 0)
+        return refuse(parser, 400, "Content-Length and Transfer-Encoding");
+    if (n_lengths > 1)
+        return refuse(parser, 400, "more than one Content-Length");
+    if (n_codings > 1)
+        return refuse(parser, 400, "more than one Transfer-Encoding");
+    if (length && (*length == '\0' || length[strspn(length, "0123456789")] != '\0'))
+        return refuse(parser, 400, "malformed Content-Length");
+    if (coding && request->minor == 0)
+        return refuse(parser, 400, "Transfer-Encoding in HTTP/1.0");
+    if (coding && *coding == '\0')
+        return refuse(parser, 400, "malformed Transfer-Encoding");
+    if (coding && !ascii_equal_nocase(coding, strlen(coding), "chunked"))
+        return refuse(parser, 501, "transfer coding other than chunked");
+    request->content_length = length ? strtoull(length, NULL, 10) : 0;
+    request->has_body = coding || request->content_length > 0;
+    return HTTP_MORE;
+}
+
+static enum http_status check_expect(struct http_parser *parser)
+{
+    struct http_request *request = &parser->request;
+    size_t n;
+    const char *expect = http_header(request, "expect", &n);
+
+    if (n == 0 || request->minor == 0)
+        return HTTP_MORE; /* RFC 9110 10.1.1: to be ignored in HTTP/1.0 */
+    if (n > 1 || !ascii_equal_nocase(expect, strlen(expect), "100-continue"))
+        return refuse(parser, 417, "unknown expectation");
+    request->expects_continue = request->has_body;
+    return HTTP_MORE;
+}
+
+static bool wants_keep_alive(const struct http_request *request)
+{
+    if (http_has_token(request, "connection", "close"))
+        return false;
+    return request->minor == 1 || http_has_token(request, "connection", "keep-alive");
+}
+
+/* RFC 6455 4.2.1. A body in front of the frames would be nobody's. */
+static bool asks_for_websocket(const struct http_request *request)
+{
+    return request->method == HTTP_M_GET && request->minor == 1 && !request->has_body &&
+           http_has_token(request, "connection", "upgrade") &&
+           http_has_token(request, "upgrade", "websocket");
+}
+
+static enum http_status check_fields(struct http_parser *parser)
+{
+    struct http_request *request = &parser->request;
+
+    if (check_host(parser) == HTTP_ERROR || check_length(parser) == HTTP_ERROR ||
+        check_expect(parser) == HTTP_ERROR || split_target(parser) == HTTP_ERROR)
+        return HTTP_ERROR;
+    request->keep_alive = wants_keep_alive(request);
+    request->is_websocket = asks_for_websocket(request);
+    return HTTP_MORE;
+}
+
+static enum http_method method_of(uint8_t method)
+{
+    switch (method) {
+    case HTTP_GET:
+        return HTTP_M_GET;
+    case HTTP_HEAD:
+        return HTTP_M_HEAD;
+    case HTTP_POST:
+        return HTTP_M_POST;
+    case HTTP_OPTIONS:
+        return HTTP_M_OPTIONS;
+    default:
+        return HTTP_M_OTHER;
+    }
+}
+
+/* Trim values and put a NUL behind every span: there stands a ':', a blank or a CR. */
+static void end_spans(struct http_parser *parser)
+{
+    struct http_request *request = &parser->request;
+
+    for (size_t i = 0; i < request->n_headers; i++) {
+        struct http_span *name = &parser->headers[i].name;
+        struct http_span *value = &parser->headers[i].value;
+
+        *in_head(parser, name->text + name->len) = '\0';
+        while (value->len > 0 && is_blank(value->text[value->len - 1]))
+            value->len--;
+        if (value->len > 0)
+            *in_head(parser, value->text + value->len) = '\0';
+        else
+            value->text = "";
+    }
+    *in_head(parser, request->target.text + request->target.len) = '\0';
+}
+
+static enum http_status refuse_by_llhttp(struct http_parser *parser, llhttp_errno_t code)
+{
+    if (code == HPE_INVALID_METHOD)
+        return refuse(parser, 501, "unknown method");
+    return refuse(parser, 400, llhttp_get_error_reason(&parser->llhttp));
+}
+
+/* The head is here: let llhttp read it. */
+static enum http_status parse_head(struct http_parser *parser)
+{
+    struct http_request *request = &parser->request;
+    size_t n_headers = parser->n_lines - 1;
+    size_t table_bytes = n_headers * sizeof *parser->headers;
+    llhttp_errno_t code;
+
+    parser->headers = mem_alloc(table_bytes + parser->target_len + 2);
+    parser->path = (char *)parser->headers + table_bytes;
+    request->headers = parser->headers;
+    llhttp_init(&parser->llhttp, HTTP_REQUEST, &callbacks);
+    parser->llhttp.data = parser;
+
+    code = llhttp_execute(&parser->llhttp, parser->head, parser->head_len);
+    if (code != HPE_OK && !is_pause(code))
+        return refuse_by_llhttp(parser, code);
+    if (!parser->is_head_done || request->n_headers != n_headers ||
+        request->target.len == 0 ||
+        (is_pause(code) && llhttp_get_error_pos(&parser->llhttp) !=
+                               parser->head + parser->head_len))
+        return refuse(parser, 400, "ambiguous head");
+
+    end_spans(parser);
+    request->method = method_of(llhttp_get_method(&parser->llhttp));
+    request->minor = llhttp_get_http_minor(&parser->llhttp);
+    if (check_fields(parser) == HTTP_ERROR)
+        return HTTP_ERROR;
+    if (request->has_body == parser->is_complete)
+        return refuse(parser, 400, "ambiguous length");
+    parser->stage = request->has_body ? AT_BODY : AT_END;
+    return HTTP_HEAD_DONE;
+}
+
+static enum http_status end_line(struct http_parser *parser)
+{
+    const char *line = parser->head + parser->line_from;
+    size_t len = parser->head_len - parser->line_from - 2;
+
+    if (len == 0 && parser->n_lines > 0)
+        return parse_head(parser);
+    if (len == 0) {
+        parser->head_len = 0;
+        if (++parser->n_empty > MAX_EMPTY_LINES)
+            return refuse(parser, 400, "empty lines before the request");
+        return HTTP_MORE;
+    }
+    parser->line_from = parser->head_len;
+    if (parser->n_lines++ == 0)
+        return check_request_line(parser, line, len);
+    if (parser->n_lines - 1 > parser->limits.max_headers)
+        return refuse(parser, 431, "too many headers");
+    return check_header_line(parser, line, len);
+}
+
+/* The limits and blanks of the request line, as it comes. */
+static enum http_status scan_request_line(struct http_parser *parser, unsigned char c)
+{
+    if (c >= 0x80 || c == '\t')
+        return refuse(parser, 400, "bad byte in the request line");
+    if (c == ' ') {
+        if (++parser->n_blanks > 2)
+            return refuse(parser, 400, "malformed request line");
+        return HTTP_MORE;
+    }
+    if (parser->n_blanks == 0 && parser->head_len >= MAX_METHOD_BYTES)
+        return refuse(parser, 400, "malformed method");
+    if (parser->n_blanks == 1 && c != '\r' && c != '\n' &&
+        ++parser->target_len > parser->limits.max_target_bytes)
+        return refuse(parser, 414, "request target too long");
+    return HTTP_MORE;
+}
+
+/* RFC 9112 2.2: a CR stands before an LF and nowhere else; no other control bytes. */
+static enum http_status scan_control(struct http_parser *parser, unsigned char c)
+{
+    if (c == '\n' && !parser->is_after_cr)
+        return refuse(parser, 400, "bare LF");
+    if (c != '\n' && parser->is_after_cr)
+        return refuse(parser, 400, "bare CR");
+    if ((c < 0x20 && c != '\t' && c != '\r' && c != '\n') || c == 0x7f)
+        return refuse(parser, 400, "control byte");
+    parser->is_after_cr = c == '\r';
+    return HTTP_MORE;
+}
+
+/* Check one byte before it joins the head. */
+static enum http_status scan_byte(struct http_parser *parser, unsigned char c)
+{
+    bool is_first_of_line = parser->head_len == parser->line_from;
+
+    if (parser->head_len >= parser->limits.max_head_bytes)
+        return parser->n_lines == 0 && parser->n_blanks == 1
+                   ? refuse(parser, 414, "request target too long")
+                   : refuse(parser, 431, "head too large");
+    if (scan_control(parser, c) == HTTP_ERROR)
+        return HTTP_ERROR;
+    if (parser->n_lines == 0)
+        return scan_request_line(parser, c);
+    if (is_first_of_line && is_blank((char)c))
+        return refuse(parser, 400, "folded header");
+    return HTTP_MORE;
+}
+
+static void add_to_head(struct http_parser *parser, char c)
+{
+    if (parser->head_len == parser->head_cap) {
+        parser->head_cap = parser->head_cap ? parser->head_cap * 2 : FIRST_HEAD_BYTES;
+        parser->head = mem_realloc(parser->head, parser->head_cap);
+    }
+    parser->head[parser->head_len++] = c;
+}
+
+static enum http_status take_head(struct http_parser *parser, const char *data,
+                                  size_t len, size_t *used)
+{
+    while (*used < len) {
+        char c = data[*used];
+        enum http_status status = scan_byte(parser, (unsigned char)c);
+
+        if (status == HTTP_ERROR)
+            return status;
+        add_to_head(parser, c);
+        ++*used;
+        if (c != '\n')
+            continue;
+        status = end_line(parser);
+        if (status != HTTP_MORE)
+            return status;
+    }
+    return HTTP_MORE;
+}
+
+/* ---- the body */
+
+/* The bytes between the pieces of a body: llhttp 8.1 lets a lone CR end the trailers. */
+static enum http_status check_framing(struct http_parser *parser, const char *data,
+                                      size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if (scan_control(parser, (unsigned char)data[i]) == HTTP_ERROR)
+            return HTTP_ERROR;
+    parser->framing_bytes += len;
+    if (parser->framing_bytes > MAX_FRAMING_BYTES + parser->body_bytes)
+        return refuse(parser, 400, "too much chunk framing");
+    return HTTP_MORE;
+}
+
+static enum http_status take_body(struct http_parser *parser, const char *data,
+                                  size_t len, size_t *used)
+{
+    llhttp_errno_t code;
+    const char *end = data + len;
+
+    parser->piece = NULL;
+    llhttp_resume(&parser->llhttp); /* does nothing when it was not paused */
+    code = llhttp_execute(&parser->llhttp, data, len);
+    if (code != HPE_OK)
+        end = llhttp_get_error_pos(&parser->llhttp);
+    if (code != HPE_OK && !is_pause(code))
+        return refuse_by_llhttp(parser, code);
+
+    *used = (size_t)(end - data);
+    if (check_framing(parser, data,
+                      parser->piece ? (size_t)(parser->piece - data) : *used) ==
+        HTTP_ERROR)
+        return HTTP_ERROR;
+    if (parser->piece) {
+        parser->body_bytes += parser->piece_len;
+        return HTTP_BODY;
+    }
+    if (!parser->is_complete)
+        return HTTP_MORE;
+    if (parser->is_after_cr)
+        return refuse(parser, 400, "bare CR");
+    parser->stage = AT_END;
+    return HTTP_DONE;
+}
+
+/* ---- the parser */
+
+struct http_parser *http_parser_new(const struct http_limits *limits)
+{
+    struct http_parser *parser = mem_calloc(1, sizeof *parser);
+
+    parser->limits = *limits;
+    return parser;
+}
+
+void http_parser_free(struct http_parser *parser)
+{
+    if (!parser)
+        return;
+    free(parser->head);
+    free(parser->headers);
+    free(parser);
+}
+
+enum http_status http_parse(struct http_parser *parser, const char *data, size_t len,
+                            size_t *used, const char **body, size_t *body_len)
+{
+    enum http_status status;
+
+    *used = 0;
+    *body = NULL;
+    *body_len = 0;
+    switch (parser->stage) {
+    case AT_HEAD:
+        return take_head(parser, data, len, used);
+    case AT_BODY:
+        status = take_body(parser, len > 0 ? data : "", len, used);
+        if (status == HTTP_BODY) {
+            *body = parser->piece;
+            *body_len = parser->piece_len;
+        }
+        return status;
+    case AT_END:
+        return HTTP_DONE;
+    case AT_ERROR:
+        break;
+    }
+    return HTTP_ERROR;
+}
+
+const struct http_request *http_parser_request(const struct http_parser *parser)
+{
+    return &parser->request;
+}
+
+int http_parser_error(const struct http_parser *parser, const char **reason)
+{
+    *reason = parser->reason;
+    return parser->error;
+}
+
+void http_parser_next(struct http_parser *parser)
+{
+    struct http_limits limits = parser->limits;
+
+    free(parser->head);
+    free(parser->headers);
+    memset(parser, 0, sizeof *parser);
+    parser->limits = limits;
+}
+
+bool http_parser_has_begun(const struct http_parser *parser)
+{
+    return parser->stage != AT_HEAD || parser->head_len > 1 ||
+           (parser->head_len == 1 && parser->head[0] != '\r');
+}
+
+/* ---- reason phrases: RFC 9110 15, RFC 6585 */
+
+const char *http_reason(int status)
+{
+    static const struct {
+        int status;
+        const char *phrase;
+    } phrases[] = {
+        {100, "Continue"},
+        {101, "Switching Protocols"},
+        {200, "OK"},
+        {201, "Created"},
+        {202, "Accepted"},
+        {204, "No Content"},
+        {206, "Partial Content"},
+        {301, "Moved Permanently"},
+        {302, "Found"},
+        {303, "See Other"},
+        {304, "Not Modified"},
+        {307, "Temporary Redirect"},
+        {308, "Permanent Redirect"},
+        {400, "Bad Request"},
+        {401, "Unauthorized"},
+        {403, "Forbidden"},
+        {404, "Not Found"},
+        {405, "Method Not Allowed"},
+        {406, "Not Acceptable"},
+        {408, "Request Timeout"},
+        {409, "Conflict"},
+        {410, "Gone"},
+        {411, "Length Required"},
+        {412, "Precondition Failed"},
+        {413, "Content Too Large"},
+        {414, "URI Too Long"},
+        {415, "Unsupported Media Type"},
+        {416, "Range Not Satisfiable"},
+        {417, "Expectation Failed"},
+        {422, "Unprocessable Content"},
+        {426, "Upgrade Required"},
+        {429, "Too Many Requests"},
+        {431, "Request Header Fields Too Large"},
+        {500, "Internal Server Error"},
+        {501, "Not Implemented"},
+        {503, "Service Unavailable"},
+        {505, "HTTP Version Not Supported"},
+    };
+
+    for (size_t i = 0; i < sizeof phrases / sizeof *phrases; i++)
+        if (phrases[i].status == status)
+            return phrases[i].phrase;
+    return "Unknown";
+}

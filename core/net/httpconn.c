@@ -1,0 +1,798 @@
+/*
+ * httpconn.c - one connection while it speaks HTTP: see httpconn.h.
+ *
+ * Called by: listener.c (httpconn_deal), conn.c (through http_ops), and whoever answers.
+ * Thread: shard.
+ * The walk: on_data -> feed -> begin_request (route, limits, shard) -> take_body ->
+ * dispatch -> http_respond -> end_response -> feed again. What must not happen inside a
+ * caller's call, or inside the flush, is put off to the loop's next step (resume_later):
+ * going on with kept input, and moving to another shard. The parser and the body exist
+ * only while a request is being read, so that an idle connection and a held poll cost
+ * struct httpconn alone.
+ */
+#include "core/net/httpconn.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/base/log.h"
+#include "core/base/mem.h"
+#include "core/loop/bytes.h"
+#include "core/net/router.h"
+
+enum {
+    KEPT_MAX = 64 * 1024,   /* pipelined input; reading stops there */
+    QUEUE_HIGH = 64 * 1024, /* with so much unsent, no further request is taken up */
+    FILE_PIECE = 64 * 1024,
+    COPY_MAX = 4096, /* a longer body gets bytes of its own */
+    TYPE_MAX = 256,
+    ADDRESS_MAX = 64
+};
+
+/* What the connection is about. */
+enum state {
+    READING,  /* between requests, or in the middle of one */
+    MOVING,   /* a head is here that another shard must serve */
+    DUE,      /* a request is with its route: the response is due */
+    SENDING,  /* a file is on its way */
+    CLOSING,  /* the last response is queued */
+    UPGRADED, /* http_upgrade() took the connection */
+};
+
+struct file_send {
+    int fd; /* owned */
+    uint64_t at, end;
+};
+
+/* Unread input, while feed() walks it. */
+struct input {
+    const char *data;
+    size_t len;
+};
+
+struct httpconn {
+    struct conn *conn;              /* borrowed: its user is this */
+    const struct http_route *route; /* borrowed: of the request at hand */
+    struct http_parser *parser;     /* owned: NULL between requests */
+    char *body;                     /* owned: NULL until some came */
+    size_t body_len, body_cap;
+    struct input *in; /* borrowed: while feed() runs */
+    char *kept;       /* owned: input that waits */
+    size_t kept_len;
+    void (*on_aborted)(struct httpconn *http, void *arg);
+    void *aborted_arg;
+    struct file_send *file; /* owned: while SENDING */
+    int16_t move_to;        /* while MOVING: the shard */
+    uint8_t state;          /* enum state */
+    uint8_t minor;          /* HTTP/1.minor of the request at hand */
+    uint8_t n_inside;       /* calls that still use this: freed by the last */
+    bool is_gone;           /* the connection has ended or was upgraded */
+    bool is_head, keeps_alive;  /* of the request at hand */
+    bool is_in_head;            /* the head deadline runs for a request that has begun */
+    bool is_resuming;           /* resume_later() is on its way */
+    bool waits_for_drain;       /* QUEUE_HIGH was met */
+};
+
+static const struct conn_ops http_ops;
+
+/* ---- life: whoever calls out of here keeps the memory with enter() and leave() */
+
+static void end_file(struct httpconn *http)
+{
+    if (!http->file)
+        return;
+    close(http->file->fd);
+    free(http->file);
+    http->file = NULL;
+}
+
+static void end_reading(struct httpconn *http)
+{
+    http_parser_free(http->parser);
+    http->parser = NULL;
+    free(http->body);
+    http->body = NULL;
+    http->body_len = http->body_cap = 0;
+}
+
+static void release(struct httpconn *http)
+{
+    end_file(http);
+    end_reading(http);
+    free(http->kept);
+    free(http);
+}
+
+static void enter(struct httpconn *http)
+{
+    http->n_inside++;
+}
+
+static void leave(struct httpconn *http)
+{
+    if (--http->n_inside == 0 && http->is_gone)
+        release(http);
+}
+
+/* ---- putting off */
+
+struct resume {
+    struct net *net; /* borrowed: outlives its loop's turns */
+    handle conn;
+};
+
+static void resume(struct httpconn *http);
+
+static void on_resume(struct loop *loop, void *payload)
+{
+    const struct resume *record = payload;
+    struct httpconn *http = httpconn_find(record->net, record->conn);
+
+    (void)loop;
+    if (http)
+        resume(http);
+}
+
+static void resume_later(struct httpconn *http)
+{
+    struct net *net = http->conn->net;
+    struct resume *record;
+
+    if (http->is_resuming)
+        return;
+    http->is_resuming = true;
+    record = loop_send(net->loop, net->loop, on_resume, sizeof *record, 0);
+    *record = (struct resume){.net = net, .conn = http->conn->self};
+}
+
+/* Keep input for later; a full store stops the reading. */
+static void keep(struct httpconn *http, const struct input *in)
+{
+    if (in->len == 0)
+        return;
+    http->kept = mem_realloc(http->kept, http->kept_len + in->len);
+    memcpy(http->kept + http->kept_len, in->data, in->len);
+    http->kept_len += in->len;
+    if (http->kept_len >= KEPT_MAX)
+        conn_read(http->conn, false);
+}
+
+/* ---- writing a response */
+
+/* The Date header's value, made once a second. */
+static const char *date_now(void)
+{
+    static _Thread_local time_t made_at;
+    static _Thread_local char text[40];
+    time_t now = time(NULL);
+    struct tm tm;
+
+    if (now != made_at || !text[0]) {
+        static const char days[][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+        static const char months[][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                         "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+
+        gmtime_r(&now, &tm); /* not strftime(): its names follow the locale */
+        snprintf(text, sizeof text, "%s, %02d %s %04d %02d:%02d:%02d GMT",
+                 days[tm.tm_wday % 7], tm.tm_mday % 100, months[tm.tm_mon % 12],
+                 (tm.tm_year + 1900) % 10000, tm.tm_hour % 100, tm.tm_min % 100,
+                 tm.tm_sec % 100);
+        made_at = now;
+    }
+    return text;
+}
+
+/* Whether text may stand as a header's value: a plugin may have made it. */
+static bool is_value(const char *text)
+{
+    size_t len = strlen(text);
+
+    for (size_t i = 0; i < len; i++)
+        if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
+            return false;
+    return len <= TYPE_MAX;
+}
+
+static uint64_t body_len_of(const struct http_response *response)
+{
+    if (response->has_file)
+        return response->file_len;
+    return response->bytes ? response->bytes->len : response->len;
+}
+
+/* Whether a status has no body by definition: RFC 9110 6.4.1 */
+static bool is_bodiless(int status)
+{
+    return status < 200 || status == 204 || status == 304;
+}
+
+static void send_head(struct httpconn *http, const struct http_response *response,
+                      uint64_t body_len)
+{
+    static const char end[] = "\r\n";
+    char head[512 + TYPE_MAX];
+    const char *type = response->content_type;
+    const char *connection = !http->keeps_alive ? "Connection: close\r\n"
+                             : http->minor == 0 ? "Connection: keep-alive\r\n"
+                                                : "";
+    char length[48] = "";
+    int n;
+
+    if (type && !is_value(type))
+        type = "application/octet-stream";
+    if (!is_bodiless(response->status))
+        snprintf(length, sizeof length, "Content-Length: %llu\r\n",
+                 (unsigned long long)body_len);
+    n = snprintf(head, sizeof head,
+                 "HTTP/1.1 %d %s\r\nDate: %s\r\n%s%s%s%s%s"
+                 "X-Content-Type-Options: nosniff\r\n",
+                 response->status, http_reason(response->status), date_now(),
+                 type ? "Content-Type: " : "", type ? type : "", type ? end : "", length,
+                 connection);
+    conn_send_copy(http->conn, head, (size_t)n);
+    if (response->headers)
+        conn_send_copy(http->conn, response->headers, strlen(response->headers));
+    conn_send_copy(http->conn, end, strlen(end));
+}
+
+/* The next piece of the file. Returns false when there is nothing more to send. */
+static bool send_piece(struct httpconn *http)
+{
+    struct file_send *file = http->file;
+    uint64_t left = file->end - file->at;
+    size_t want = left < FILE_PIECE ? (size_t)left : FILE_PIECE;
+    struct bytes *piece = bytes_try_new(want);
+    ssize_t n = -1;
+
+    if (piece)
+        do
+            n = pread(file->fd, piece->data, want, (off_t)file->at);
+        while (n < 0 && errno == EINTR);
+    if (n <= 0) { /* the file has shrunk: the length is promised, so the end is a close */
+        http->keeps_alive = false;
+        bytes_unref(piece);
+        return false;
+    }
+    file->at += (uint64_t)n;
+    conn_send(http->conn, piece, 0, (size_t)n);
+    bytes_unref(piece);
+    return file->at < file->end;
+}
+
+static void start_file(struct httpconn *http, const struct http_response *response)
+{
+    http->file = mem_alloc(sizeof *http->file);
+    *http->file = (struct file_send){.fd = response->file, .end = response->file_len};
+}
+
+static void send_data(struct httpconn *http, const struct http_response *response)
+{
+    struct bytes *bytes = response->bytes;
+
+    if (!bytes && response->len <= COPY_MAX) {
+        conn_send_copy(http->conn, response->data, response->len);
+        return;
+    }
+    if (!bytes)
+        bytes = bytes_copy(response->data, response->len);
+    conn_send(http->conn, bytes, 0, bytes->len);
+    if (!response->bytes)
+        bytes_unref(bytes);
+}
+
+/* All of the response is queued: go on, or close behind it. */
+static void end_response(struct httpconn *http)
+{
+    struct conn *conn = http->conn;
+
+    end_file(http);
+    if (!http->keeps_alive) {
+        http->state = CLOSING;
+        conn_clear_deadline(conn);
+        conn_close_after_flush(conn);
+        return;
+    }
+    http->state = READING;
+    http->route = NULL;
+    http->is_head = false;
+    http->is_in_head = http->kept_len > 0;
+    conn_set_deadline(conn, http->is_in_head ? NET_HEAD : NET_KEEP_ALIVE);
+    if (http->kept_len > 0)
+        resume_later(http);
+}
+
+/* The rest of a file leaves as the queue drains: at least a piece in each NET_BODY. */
+static void continue_file(struct httpconn *http)
+{
+    if (send_piece(http)) {
+        conn_set_deadline(http->conn, NET_BODY);
+        return;
+    }
+    end_response(http);
+}
+
+static void release_content(const struct http_response *response)
+{
+    bytes_unref(response->bytes);
+    if (response->has_file)
+        close(response->file);
+}
+
+int http_respond(struct httpconn *http, const struct http_response *response)
+{
+    uint64_t total = body_len_of(response);
+
+    if (http->state != DUE || http->is_gone) {
+        release_content(response);
+        return -1;
+    }
+    http->on_aborted = NULL;
+    if (response->close)
+        http->keeps_alive = false;
+    send_head(http, response, total);
+    if (!http->is_head && !is_bodiless(response->status)) {
+        if (response->has_file && total > 0) {
+            http->state = SENDING;
+            start_file(http, response);
+            continue_file(http);
+            bytes_unref(response->bytes);
+            return 0;
+        }
+        if (!response->has_file && total > 0)
+            send_data(http, response);
+    }
+    release_content(response);
+    end_response(http);
+    return 0;
+}
+
+/* ---- refusing */
+
+static void log_refusal(struct httpconn *http, int status, const char *reason)
+{
+    char address[ADDRESS_MAX];
+
+    metric_add(&http->conn->net->loop->metrics, METRIC_HTTP_ERRORS, 1);
+    if (!hop_log_enabled(HOP_DEBUG))
+        return;
+    conn_address(http->conn, address, sizeof address);
+    hop_log(HOP_DEBUG, "http.refused status=%d reason=\"%s\" peer=%s", status, reason,
+            address);
+}
+
+void http_respond_error(struct httpconn *http, int status, const char *reason)
+{
+    char body[64];
+    struct http_response response = {.status = status,
+                                     .content_type = "text/plain; charset=utf-8",
+                                     .data = body,
+                                     .close = true};
+
+    if (http->is_gone || http->state == SENDING || http->state == CLOSING)
+        return;
+    log_refusal(http, status, reason);
+    response.len = (size_t)snprintf(body, sizeof body, "%s\n", http_reason(status));
+    http->state = DUE;
+    http_respond(http, &response);
+}
+
+/* An answer of ours that the connection survives: 404 and 405 of the router. */
+static void respond_status(struct httpconn *http, int status, const char *allow)
+{
+    char headers[128] = "", body[64];
+    struct http_response response = {.status = status,
+                                     .content_type = "text/plain; charset=utf-8",
+                                     .headers = headers,
+                                     .data = body};
+
+    if (allow)
+        snprintf(headers, sizeof headers, "Allow: %s\r\n", allow);
+    response.len = (size_t)snprintf(body, sizeof body, "%s\n", http_reason(status));
+    http->state = DUE;
+    http_respond(http, &response);
+}
+
+/* ---- reading requests; each of these returns whether to go on */
+
+static bool refuse(struct httpconn *http, int status, const char *reason)
+{
+    http_respond_error(http, status, reason);
+    return false;
+}
+
+static bool refuse_body(struct httpconn *http)
+{
+    const struct http_request *request = http_parser_request(http->parser);
+
+    if (http->route->on_too_large)
+        http->route->on_too_large(http, request, http->route->arg);
+    return refuse(http, 413, "body too large");
+}
+
+/* The request is read and nobody needs its head any more. */
+static bool answer_unrouted(struct httpconn *http, int status, const char *allow)
+{
+    const struct http_request *request = http_parser_request(http->parser);
+
+    if (request->has_body)
+        http->keeps_alive = false; /* sooner than read what nobody wants */
+    end_reading(http);
+    respond_status(http, status, allow);
+    return http->state == READING;
+}
+
+/* Here the request is served: its body comes next. */
+static bool await_body(struct httpconn *http)
+{
+    static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    const struct http_request *request = http_parser_request(http->parser);
+
+    if (request->content_length > http->route->max_body_bytes)
+        return refuse_body(http);
+    if (!request->has_body)
+        return true;
+    conn_set_deadline(http->conn, NET_BODY);
+    if (request->expects_continue && http->in->len == 0)
+        conn_send_copy(http->conn, go_on, strlen(go_on));
+    return true;
+}
+
+/* The head is here: find who serves it, and where. */
+static bool begin_request(struct httpconn *http)
+{
+    const struct http_request *request = http_parser_request(http->parser);
+    struct conn *conn = http->conn;
+    const char *allow = NULL;
+    int status, shard = -1;
+
+    metric_add(&conn->net->loop->metrics, METRIC_HTTP_REQUESTS, 1);
+    http->is_head = request->method == HTTP_M_HEAD;
+    http->keeps_alive = request->keep_alive;
+    http->minor = (uint8_t)request->minor;
+    http->is_in_head = false;
+    http->route = router_find(conn->router, request, &status, &allow);
+    if (!http->route)
+        return answer_unrouted(http, status, allow);
+    if (http->route->shard_for)
+        shard = http->route->shard_for(request, http->route->arg);
+    if (shard < 0 || conn->net->all[shard] == conn->net)
+        return await_body(http);
+    http->state = MOVING;
+    http->move_to = (int16_t)shard;
+    if (conn->n_slices == 0)
+        resume_later(http); /* else when the queue has drained */
+    return false;
+}
+
+static bool grow_body(struct httpconn *http, size_t need)
+{
+    size_t cap = http->body_cap ? http->body_cap * 2 : 1024;
+    char *body;
+
+    if (need <= http->body_cap)
+        return true;
+    if (cap < need)
+        cap = need;
+    body = mem_try_realloc(http->body, cap);
+    if (!body)
+        return false;
+    http->body = body;
+    http->body_cap = cap;
+    return true;
+}
+
+static bool take_body(struct httpconn *http, const char *data, size_t len)
+{
+    if (len > http->route->max_body_bytes - http->body_len)
+        return refuse_body(http);
+    if (!grow_body(http, http->body_len + len + 1))
+        return refuse(http, 503, "no memory for the body");
+    memcpy(http->body + http->body_len, data, len);
+    http->body_len += len;
+    return true;
+}
+
+/* The request is complete: give it to its route. */
+static bool dispatch(struct httpconn *http)
+{
+    static const char nothing[] = "";
+    const struct http_route *route = http->route;
+    struct http_parser *parser = http->parser;
+    char *body = http->body;
+    size_t len = http->body_len;
+
+    /* Ours for the call: the route may answer, and the connection go, inside it. */
+    http->parser = NULL;
+    http->body = NULL;
+    http->body_len = http->body_cap = 0;
+    http->state = DUE;
+    conn_clear_deadline(http->conn);
+    if (body)
+        body[len] = '\0';
+    route->on_request(http, http_parser_request(parser), body ? body : nothing, len,
+                      route->arg);
+    http_parser_free(parser);
+    free(body);
+    return !http->is_gone && http->state == READING;
+}
+
+/* More of the head is to come: its time runs from the first byte. */
+static void watch_head(struct httpconn *http)
+{
+    if (http->route || http->is_in_head || !http_parser_has_begun(http->parser))
+        return;
+    http->is_in_head = true;
+    if (http->conn->deadline_kind != NET_HEAD || !timer_is_running(&http->conn->deadline))
+        conn_set_deadline(http->conn, NET_HEAD);
+}
+
+static struct http_parser *new_parser(const struct settings *settings)
+{
+    const struct http_limits limits = {
+        .max_head_bytes = settings->max_head_bytes,
+        .max_target_bytes = settings->max_target_bytes,
+        .max_headers = (size_t)settings->max_headers,
+    };
+
+    return http_parser_new(&limits);
+}
+
+/* Take one step of parsing. Returns whether another is possible. */
+static bool step(struct httpconn *http, struct input *in)
+{
+    size_t used, body_len;
+    const char *body, *reason;
+    enum http_status status;
+    int code;
+
+    if (!http->parser) {
+        if (in->len == 0)
+            return false;
+        if (http->conn->queued_bytes >= QUEUE_HIGH) {
+            http->waits_for_drain = true;
+            return false;
+        }
+        http->parser = new_parser(http->conn->net->settings);
+    }
+    status = http_parse(http->parser, in->data, in->len, &used, &body, &body_len);
+    in->data += used;
+    in->len -= used;
+    switch (status) {
+    case HTTP_MORE:
+        watch_head(http);
+        return false;
+    case HTTP_HEAD_DONE:
+        return begin_request(http);
+    case HTTP_BODY:
+        return take_body(http, body, body_len);
+    case HTTP_DONE:
+        return dispatch(http);
+    case HTTP_ERROR:
+        break;
+    }
+    code = http_parser_error(http->parser, &reason);
+    return refuse(http, code, reason);
+}
+
+static void feed(struct httpconn *http, struct input *in)
+{
+    http->in = in;
+    while (step(http, in))
+        continue;
+    http->in = NULL;
+    if (http->is_gone)
+        return;
+    if (http->state == CLOSING) {
+        end_reading(http);
+        return;
+    }
+    keep(http, in);
+}
+
+/* Walk the input that was kept. */
+static void feed_kept(struct httpconn *http, bool is_at_body)
+{
+    char *owned = http->kept;
+    struct input in = {owned ? owned : "", http->kept_len};
+
+    http->kept = NULL;
+    http->kept_len = 0;
+    if (!http->conn->wants_read)
+        conn_read(http->conn, true);
+    enter(http);
+    http->in = &in;
+    if (!is_at_body || await_body(http))
+        feed(http, &in);
+    else
+        end_reading(http);
+    leave(http);
+    free(owned);
+}
+
+/* Go on with what was put off. */
+static void resume(struct httpconn *http)
+{
+    struct conn *conn = http->conn;
+
+    http->is_resuming = false;
+    if (http->state == MOVING && conn->n_slices == 0)
+        conn_move(conn, conn->net->all[http->move_to]); /* not ours any more */
+    else if (http->state == READING)
+        feed_kept(http, false);
+}
+
+/* ---- what conn.c tells us */
+
+static void on_data(struct conn *conn, const char *data, size_t len)
+{
+    struct httpconn *http = conn->user;
+    struct input in = {data, len};
+
+    if (http->state == CLOSING)
+        return;
+    if (http->state != READING || http->kept_len > 0) {
+        keep(http, &in);
+        return;
+    }
+    enter(http);
+    feed(http, &in);
+    leave(http);
+}
+
+static void on_drained(struct conn *conn)
+{
+    struct httpconn *http = conn->user;
+
+    if (http->state == SENDING) {
+        continue_file(http);
+    } else if (http->state == MOVING) {
+        resume_later(http);
+    } else if (http->waits_for_drain) {
+        http->waits_for_drain = false;
+        resume_later(http);
+    }
+}
+
+/* T03, T04: whoever has begun a request is told; an idle peer is not. */
+static void on_deadline(struct conn *conn, enum net_deadline which)
+{
+    struct httpconn *http = conn->user;
+    bool has_begun = http->parser && http_parser_has_begun(http->parser);
+
+    if (http->state == READING && has_begun && !conn->queued_bytes &&
+        (which == NET_HEAD || which == NET_BODY)) {
+        enter(http);
+        http->keeps_alive = false;
+        refuse(http, 408, which == NET_HEAD ? "head too slow" : "body too slow");
+        end_reading(http);
+        leave(http);
+        return;
+    }
+    conn_close(conn, CONN_TIMED_OUT);
+}
+
+static void on_closed(struct conn *conn, enum conn_end end)
+{
+    struct httpconn *http = conn->user;
+    void (*on_aborted)(struct httpconn *, void *) = http->on_aborted;
+
+    (void)end;
+    enter(http);
+    http->is_gone = true;
+    http->on_aborted = NULL;
+    if (on_aborted && http->state == DUE)
+        on_aborted(http, http->aborted_arg);
+    leave(http);
+}
+
+/* Arrived where the request is to be served: its head is here, the body comes next. */
+static void on_moved(struct conn *conn)
+{
+    struct httpconn *http = conn->user;
+
+    http->state = READING;
+    feed_kept(http, true);
+}
+
+static const struct conn_ops http_ops = {
+    .on_data = on_data,
+    .on_drained = on_drained,
+    .on_deadline = on_deadline,
+    .on_closed = on_closed,
+    .on_moved = on_moved,
+};
+
+/* ---- the interface */
+
+void httpconn_deal(struct net *net, int fd, const struct sockaddr_storage *peer,
+                   const struct router *router)
+{
+    struct httpconn *http = mem_calloc(1, sizeof *http);
+
+    http->conn = conn_new(net, fd, peer, router, &http_ops, http);
+    if (!http->conn) {
+        free(http);
+        return;
+    }
+    conn_set_deadline(http->conn, NET_HEAD);
+}
+
+void http_hold(struct httpconn *http, void (*on_aborted)(struct httpconn *, void *),
+               void *arg)
+{
+    http->on_aborted = on_aborted;
+    http->aborted_arg = arg;
+}
+
+struct conn *http_conn(struct httpconn *http)
+{
+    return http->conn;
+}
+
+struct httpconn *httpconn_find(struct net *net, handle conn_handle)
+{
+    struct conn *conn = slots_get(&net->conns, conn_handle);
+
+    return conn && conn->ops == &http_ops ? conn->user : NULL;
+}
+
+/* ---- leaving HTTP */
+
+struct leftover {
+    struct net *net; /* borrowed */
+    handle conn;
+    struct bytes *bytes; /* ref */
+};
+
+static void on_leftover(struct loop *loop, void *payload)
+{
+    const struct leftover *left = payload;
+    struct conn *conn = slots_get(&left->net->conns, left->conn);
+
+    (void)loop;
+    if (conn && conn->is_open && !conn->is_ending) {
+        conn_read(conn, true);
+        conn->ops->on_data(conn, left->bytes->data, left->bytes->len);
+    }
+    bytes_unref(left->bytes);
+}
+
+/* Give the new owner what came behind the head, before anything else that comes. */
+static void pass_leftover(struct httpconn *http)
+{
+    struct conn *conn = http->conn;
+    struct net *net = conn->net;
+    size_t in_len = http->in ? http->in->len : 0;
+    struct leftover *left;
+
+    if (http->kept_len + in_len == 0)
+        return;
+    conn_read(conn, false);
+    left = loop_send(net->loop, net->loop, on_leftover, sizeof *left, 0);
+    *left = (struct leftover){.net = net,
+                              .conn = conn->self,
+                              .bytes = bytes_new(http->kept_len + in_len)};
+    if (in_len > 0) /* what feed() walks is older than what was kept since */
+        memcpy(left->bytes->data, http->in->data, in_len);
+    if (http->kept_len > 0)
+        memcpy(left->bytes->data + in_len, http->kept, http->kept_len);
+}
+
+struct conn *http_upgrade(struct httpconn *http, const struct conn_ops *ops, void *user)
+{
+    struct conn *conn = http->conn;
+
+    enter(http);
+    pass_leftover(http);
+    http->state = UPGRADED;
+    http->is_gone = true;
+    http->on_aborted = NULL;
+    conn->ops = ops;
+    conn->user = user;
+    leave(http);
+    return conn;
+}

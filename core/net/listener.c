@@ -1,0 +1,271 @@
+/*
+ * listener.c - accept, and the pause when descriptors run out: see listener.h.
+ *
+ * Called by: main.c (open, close), the events of shard 0. Thread: shard 0.
+ */
+#include "core/net/listener.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <sockhop/log.h>
+
+#include "core/base/mem.h"
+
+enum {
+    ACCEPT_BATCH = 64, /* then other events have their turn */
+    BACKLOG = 4096,    /* all clients of a restarted server come back at once */
+    PAUSE_MS = 100,
+    LOG_EVERY_MS = 1000
+};
+
+struct listener {
+    struct net *net;             /* borrowed */
+    const struct router *router; /* borrowed */
+    listener_deal *deal;
+    struct event *event, *pause_event; /* owned */
+    int fd;
+    int reserve_fd; /* given up to refuse a client politely when no other is left */
+    unsigned next_shard;
+    uint64_t logged_ms;
+};
+
+struct dealt {
+    listener_deal *deal;
+    const struct router *router;
+    struct net *net;
+    int fd;
+    struct sockaddr_storage peer;
+};
+
+static void take_dealt(struct loop *loop, void *payload)
+{
+    const struct dealt *dealt = payload;
+
+    (void)loop;
+    if (dealt->net->is_closing)
+        close(dealt->fd);
+    else
+        dealt->deal(dealt->net, dealt->fd, &dealt->peer, dealt->router);
+}
+
+/* Round robin over the shards; our own gets its share directly. */
+static void deal_out(struct listener *listener, int fd,
+                     const struct sockaddr_storage *peer)
+{
+    struct loop *loop = listener->net->loop;
+    struct net *net = listener->net->all[listener->next_shard];
+    struct dealt *dealt;
+    int on = 1;
+
+    listener->next_shard = (listener->next_shard + 1) % loop->loops->n_shards;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    metric_add(&loop->metrics, METRIC_CONNECTIONS_ACCEPTED, 1);
+    if (net == listener->net) {
+        listener->deal(net, fd, peer, listener->router);
+        return;
+    }
+    dealt = loop_send(loop, net->loop, take_dealt, sizeof *dealt, 0);
+    *dealt = (struct dealt){listener->deal, listener->router, net, fd, *peer};
+}
+
+static int open_reserve(void)
+{
+    return open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+/* One client more would not fit: refuse it with the reserve, rather than let it hang. */
+static void refuse_one(struct listener *listener)
+{
+    int fd;
+
+    if (listener->reserve_fd < 0)
+        return;
+    close(listener->reserve_fd);
+    fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC);
+    if (fd >= 0)
+        close(fd);
+    listener->reserve_fd = open_reserve();
+}
+
+static void pause_accepting(struct listener *listener, int error)
+{
+    const struct timeval wait = {.tv_usec = PAUSE_MS * 1000};
+    uint64_t now_ms = loop_now(listener->net->loop);
+
+    refuse_one(listener);
+    event_del(listener->event);
+    evtimer_add(listener->pause_event, &wait);
+    metric_add(&listener->net->loop->metrics, METRIC_ACCEPT_PAUSES, 1);
+    if (listener->logged_ms && now_ms - listener->logged_ms < LOG_EVERY_MS)
+        return;
+    listener->logged_ms = now_ms;
+    hop_log(HOP_WARN,
+            "listener.paused reason=\"%s\" retry_ms=%d hint=\"raise the limit of open "
+            "files (ulimit -n, LimitNOFILE=)\"",
+            strerror(error), PAUSE_MS);
+}
+
+static void on_pause_over(evutil_socket_t fd, short what, void *arg)
+{
+    struct listener *listener = arg;
+
+    (void)fd;
+    (void)what;
+    if (listener->reserve_fd < 0)
+        listener->reserve_fd = open_reserve();
+    event_add(listener->event, NULL);
+}
+
+static bool is_out_of_resources(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
+
+static void on_acceptable(evutil_socket_t listen_fd, short what, void *arg)
+{
+    struct listener *listener = arg;
+
+    (void)what;
+    for (int i = 0; i < ACCEPT_BATCH; i++) {
+        struct sockaddr_storage peer = {0};
+        socklen_t len = sizeof peer;
+        int fd = accept4(listen_fd, (struct sockaddr *)&peer, &len,
+                         SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+        if (fd >= 0) {
+            deal_out(listener, fd, &peer);
+        } else if (is_out_of_resources(errno)) {
+            pause_accepting(listener, errno);
+            return;
+        } else if (errno == EAGAIN) {
+            return;
+        } /* else: that client has gone already (ECONNABORTED and the like) */
+    }
+}
+
+/* ---- opening ---- */
+
+static int parse_address(const char *address, int port, struct sockaddr_storage *out,
+                         socklen_t *len)
+{
+    struct sockaddr_in *in4 = (struct sockaddr_in *)(void *)out;
+    struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)(void *)out;
+
+    memset(out, 0, sizeof *out);
+    if (inet_pton(AF_INET, address, &in4->sin_addr) == 1) {
+        in4->sin_family = AF_INET;
+        in4->sin_port = htons((uint16_t)port);
+        *len = sizeof *in4;
+        return 0;
+    }
+    memset(out, 0, sizeof *out);
+    if (inet_pton(AF_INET6, address, &in6->sin6_addr) != 1)
+        return -1;
+    in6->sin6_family = AF_INET6;
+    in6->sin6_port = htons((uint16_t)port);
+    *len = sizeof *in6;
+    return 0;
+}
+
+static int bound_port(int fd)
+{
+    struct sockaddr_storage name;
+    socklen_t len = sizeof name;
+
+    if (getsockname(fd, (struct sockaddr *)&name, &len) < 0)
+        return 0;
+    if (name.ss_family == AF_INET6)
+        return ntohs(((struct sockaddr_in6 *)(void *)&name)->sin6_port);
+    return ntohs(((struct sockaddr_in *)(void *)&name)->sin_port);
+}
+
+/* Returns the listening fd, or -1 with errno. */
+static int bind_and_listen(const struct sockaddr_storage *name, socklen_t len)
+{
+    int on = 1, error;
+    int fd = socket(name->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    if (fd < 0)
+        return -1;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (name->ss_family == AF_INET6)
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+    if (bind(fd, (const struct sockaddr *)name, len) == 0 && listen(fd, BACKLOG) == 0)
+        return fd;
+    error = errno;
+    close(fd);
+    errno = error;
+    return -1;
+}
+
+static const char *way_out(int error)
+{
+    if (error == EADDRINUSE)
+        return ": another program listens there; stop it or choose another port";
+    if (error == EACCES)
+        return ": ports below 1024 need a privilege; choose a higher one";
+    if (error == EADDRNOTAVAIL)
+        return ": this machine has no such address";
+    return "";
+}
+
+struct listener *listener_open(struct net *net, const char *address, int *port,
+                               const char *what, const struct router *router,
+                               listener_deal *deal, hop_error *error)
+{
+    struct sockaddr_storage name;
+    socklen_t len;
+    struct listener *listener;
+    int fd;
+
+    if (parse_address(address, *port, &name, &len) < 0) {
+        hop_error_set(error, "%s is no numeric address", address);
+        return NULL;
+    }
+    fd = bind_and_listen(&name, len);
+    if (fd < 0) {
+        hop_error_set(error, "cannot listen on %s port %d: %s%s", address, *port,
+                      strerror(errno), way_out(errno));
+        return NULL;
+    }
+    *port = bound_port(fd);
+    listener = mem_calloc(1, sizeof *listener);
+    listener->net = net;
+    listener->router = router;
+    listener->deal = deal;
+    listener->fd = fd;
+    listener->reserve_fd = open_reserve();
+    listener->event = event_new(net->loop->base, fd, EV_READ | EV_PERSIST, on_acceptable,
+                                listener);
+    listener->pause_event = evtimer_new(net->loop->base, on_pause_over, listener);
+    if (!listener->event || !listener->pause_event ||
+        event_add(listener->event, NULL) < 0) {
+        hop_error_set(error, "cannot watch %s port %d", address, *port);
+        listener_close(listener);
+        return NULL;
+    }
+    hop_log(HOP_INFO, "%s.open address=%s port=%d", what, address, *port);
+    return listener;
+}
+
+void listener_close(struct listener *listener)
+{
+    if (!listener)
+        return;
+    if (listener->event)
+        event_free(listener->event);
+    if (listener->pause_event)
+        event_free(listener->pause_event);
+    if (listener->reserve_fd >= 0)
+        close(listener->reserve_fd);
+    close(listener->fd);
+    free(listener);
+}

@@ -1,0 +1,146 @@
+/*
+ * net.c - what one shard's connections share, and their common end: see net.h.
+ *
+ * Called by: main.c (start and stop), conn.c. Thread: shard.
+ */
+#include "core/net/net.h"
+
+#include <stdlib.h>
+
+#include "core/base/mem.h"
+#include "core/net/conn.h"
+#include "core/net/conn_impl.h"
+
+enum { LINGER_MS = 5000 }; /* time for the peer to take our last words */
+
+static struct conn *conn_of_deadline(struct timer_node *node)
+{
+    return (struct conn *)(void *)((char *)node - offsetof(struct conn, deadline));
+}
+
+static void on_deadline(struct timer_node *node)
+{
+    conn_deadline_passed(conn_of_deadline(node));
+}
+
+static void on_slow(struct timer_node *node)
+{
+    struct conn *conn = (struct conn *)(void *)((char *)node - offsetof(struct conn, slow));
+
+    conn_close(conn, CONN_SLOW);
+}
+
+static void flush_dirty(void *arg)
+{
+    struct net *net = arg;
+    struct conn *conn = net->dirty;
+
+    net->dirty = NULL;
+    net->is_flushing = true;
+    while (conn) {
+        struct conn *next = conn->next_dirty;
+
+        conn->next_dirty = NULL;
+        conn->is_dirty = false;
+        conn_flush(conn);
+        conn = next;
+    }
+    net->is_flushing = false;
+}
+
+static void free_dead(void *arg)
+{
+    struct net *net = arg;
+    struct conn *conn = net->dead;
+
+    net->dead = NULL;
+    while (conn) {
+        struct conn *next = conn->next_dead;
+
+        if (conn->is_dirty) { /* still on the list of the next flush */
+            conn->next_dead = net->dead;
+            net->dead = conn;
+        } else {
+            conn_free(conn);
+        }
+        conn = next;
+    }
+}
+
+/* The lane to logic has drained: read on. */
+static void resume_paused(void *arg)
+{
+    struct net *net = arg;
+    struct conn *conn = net->paused;
+
+    net->paused = NULL;
+    while (conn) {
+        struct conn *next = conn->next_paused;
+
+        conn->next_paused = NULL;
+        conn->is_paused = false;
+        conn_read(conn, conn->wants_read);
+        conn = next;
+    }
+}
+
+struct net *net_new(struct loop *loop, const struct settings *settings,
+                    struct net *const *all)
+{
+    struct net *net = mem_calloc(1, sizeof *net);
+    const int64_t interval_ms[NET_DEADLINES] = {
+        [NET_HEAD] = settings->head_timeout_ms,
+        [NET_BODY] = settings->body_timeout_ms,
+        [NET_KEEP_ALIVE] = settings->keep_alive_ms,
+        [NET_LINGER] = LINGER_MS,
+        [NET_SLOW] = settings->soft_queue_ms,
+    };
+
+    net->loop = loop;
+    net->settings = settings;
+    net->all = all;
+    net->read_buffer = mem_alloc(NET_READ_BYTES);
+    slots_init(&net->conns, loop->index);
+    for (unsigned i = 0; i < NET_DEADLINES; i++)
+        timer_list_init(&net->deadline[i], loop, interval_ms[i],
+                        i == NET_SLOW ? on_slow : on_deadline);
+    loop_on_stage(loop, LOOP_FLUSH, flush_dirty, net);
+    loop_on_stage(loop, LOOP_FREE, free_dead, net);
+    loop_on_relief(loop, resume_paused, net);
+    return net;
+}
+
+bool net_is_empty(const struct net *net)
+{
+    return net->open == NULL;
+}
+
+void net_shutdown(struct net *net)
+{
+    net->is_closing = true;
+    for (struct conn *conn = net->open, *next; conn; conn = next) {
+        next = conn->next_open;
+        conn_close_after_flush(conn);
+    }
+}
+
+void net_close_all(struct net *net)
+{
+    while (net->open)
+        conn_close(net->open, CONN_BY_US);
+}
+
+void net_free(struct net *net)
+{
+    if (!net)
+        return;
+    net_close_all(net);
+    flush_dirty(net);
+    free_dead(net);
+    for (unsigned i = 0; i < NET_DEADLINES; i++)
+        timer_list_done(&net->deadline[i]);
+    turnbuf_done(&net->direct, net->loop);
+    slots_done(&net->conns);
+    free(net->read_buffer);
+    free(net);
+}

@@ -1,0 +1,62 @@
+/*
+ * net.h - what one shard's connections share. Thread: shard.
+ */
+#ifndef NET_NET_H
+#define NET_NET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/base/settings.h"
+#include "core/loop/loop.h"
+#include "core/loop/slots.h"
+#include "core/loop/timer.h"
+#include "core/loop/turnbuf.h"
+
+struct conn;
+struct router;
+
+/* Total deadlines: one list each. */
+enum net_deadline {
+    NET_HEAD,       /* a request's head, from its first byte or from accept */
+    NET_BODY,       /* a request's body */
+    NET_KEEP_ALIVE, /* between requests */
+    NET_LINGER,     /* close sent: the peer's turn, or what is queued (5 s) */
+    NET_SLOW,       /* above soft_queue_bytes */
+    NET_DEADLINES
+};
+
+struct net {
+    struct loop *loop;               /* borrowed */
+    const struct settings *settings; /* borrowed */
+    struct net *const *all;          /* borrowed: the shards' nets by shard number */
+    struct slots conns;              /* of struct conn */
+    struct timer_list deadline[NET_DEADLINES];
+    struct turnbuf direct; /* frames for one receiver */
+    struct conn *dirty;    /* have something to flush in this turn */
+    struct conn *dead;     /* freed at the end of this turn */
+    struct conn *paused;   /* not read while the lane to logic is full */
+    struct conn *open;     /* all, for shutdown */
+    char *read_buffer;     /* owned: NET_READ_BYTES, shared by all reads */
+    bool is_flushing;      /* what is queued now waits for the next turn */
+    bool is_closing;       /* net_shutdown() was called */
+};
+
+enum { NET_READ_BYTES = 65536 };
+
+/* all: table that the caller fills with one net for each shard. */
+struct net *net_new(struct loop *loop, const struct settings *settings,
+                    struct net *const *all);
+void net_free(struct net *net); /* closes what is open */
+
+/*
+ * The server stops: every connection ends once its queue is written, new ones at once.
+ * net_is_empty() tells when all have.
+ */
+void net_shutdown(struct net *net);
+bool net_is_empty(const struct net *net);
+/* Close what is still open, whatever it has queued. */
+void net_close_all(struct net *net);
+
+#endif

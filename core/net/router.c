@@ -1,0 +1,222 @@
+/*
+ * router.c - path -> route: see router.h.
+ *
+ * Called by: main.c and the plugins' API (filling), httpconn.c (finding).
+ * Thread: any once filled; nothing changes then.
+ */
+#include "core/net/router.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/mem.h"
+#include "core/net/uri.h"
+
+enum {
+    N_METHODS = HTTP_M_OTHER, /* those with a name of their own */
+    PATH_MAX_BYTES = 4096     /* a longer path is nobody's; the fallback may say so */
+};
+
+static const char *const method_names[N_METHODS] = {
+    [HTTP_M_GET] = "GET",
+    [HTTP_M_HEAD] = "HEAD",
+    [HTTP_M_POST] = "POST",
+    [HTTP_M_OPTIONS] = "OPTIONS",
+};
+
+/* One path and who answers which method there. */
+struct exact {
+    struct exact *next; /* owned */
+    char *path;         /* owned */
+    struct http_route *route[N_METHODS + 1]; /* owned; [HTTP_M_OTHER]: all the others */
+    char allow[40];
+};
+
+struct prefix {
+    struct prefix *next; /* owned; the longest prefix comes first */
+    char *path;          /* owned: without a slash at its end */
+    size_t len;
+    struct http_route route;
+};
+
+struct router {
+    struct exact *exact;     /* owned */
+    struct prefix *prefixes; /* owned */
+    struct http_route fallback;
+    bool has_fallback;
+};
+
+struct router *router_new(void)
+{
+    return mem_calloc(1, sizeof(struct router));
+}
+
+static void free_exact(struct exact *exact)
+{
+    for (size_t i = 0; i <= N_METHODS; i++)
+        free(exact->route[i]);
+    free(exact->path);
+    free(exact);
+}
+
+void router_free(struct router *router)
+{
+    if (!router)
+        return;
+    while (router->exact) {
+        struct exact *exact = router->exact;
+
+        router->exact = exact->next;
+        free_exact(exact);
+    }
+    while (router->prefixes) {
+        struct prefix *prefix = router->prefixes;
+
+        router->prefixes = prefix->next;
+        free(prefix->path);
+        free(prefix);
+    }
+    free(router);
+}
+
+/* ---- filling */
+
+static struct exact *find_exact(const struct router *router, const char *path)
+{
+    struct exact *exact = router->exact;
+
+    while (exact && strcmp(exact->path, path) != 0)
+        exact = exact->next;
+    return exact;
+}
+
+static struct exact *add_exact(struct router *router, const char *path)
+{
+    struct exact *exact = mem_calloc(1, sizeof *exact);
+
+    exact->path = mem_strdup(path);
+    exact->next = router->exact;
+    router->exact = exact;
+    return exact;
+}
+
+/* The place of a method; NULL stands for all. -1: none of ours. */
+static int method_index(const char *method)
+{
+    if (!method)
+        return HTTP_M_OTHER;
+    for (int i = 0; i < N_METHODS; i++)
+        if (strcmp(method_names[i], method) == 0)
+            return i;
+    return -1;
+}
+
+/* The value of Allow: "GET, HEAD, POST". */
+static void list_allowed(struct exact *exact)
+{
+    exact->allow[0] = '\0';
+    for (int i = 0; i < N_METHODS; i++) {
+        if (!exact->route[i] && !(i == HTTP_M_HEAD && exact->route[HTTP_M_GET]))
+            continue;
+        if (exact->allow[0])
+            strcat(exact->allow, ", ");
+        strcat(exact->allow, method_names[i]);
+    }
+}
+
+int router_add(struct router *router, const char *method, const char *path,
+               const struct http_route *route)
+{
+    int index = method_index(method);
+    struct exact *exact = find_exact(router, path);
+
+    if (index < 0 || (exact && exact->route[index]))
+        return -1;
+    if (!exact)
+        exact = add_exact(router, path);
+    exact->route[index] = mem_alloc(sizeof *route);
+    *exact->route[index] = *route;
+    list_allowed(exact);
+    return 0;
+}
+
+int router_add_prefix(struct router *router, const char *prefix,
+                      const struct http_route *route)
+{
+    struct prefix **at = &router->prefixes;
+    struct prefix *added;
+    size_t len = strlen(prefix);
+
+    if (len > 0 && prefix[len - 1] == '/')
+        len--;
+    while (*at && (*at)->len >= len) {
+        if ((*at)->len == len && memcmp((*at)->path, prefix, len) == 0)
+            return -1;
+        at = &(*at)->next;
+    }
+    added = mem_calloc(1, sizeof *added);
+    added->path = mem_strndup(prefix, len);
+    added->len = len;
+    added->route = *route;
+    added->next = *at;
+    *at = added;
+    return 0;
+}
+
+void router_set_fallback(struct router *router, const struct http_route *route)
+{
+    router->fallback = *route;
+    router->has_fallback = true;
+}
+
+/* ---- finding */
+
+static const struct http_route *route_of(const struct exact *exact,
+                                         enum http_method method)
+{
+    if (method == HTTP_M_HEAD && !exact->route[HTTP_M_HEAD] && exact->route[HTTP_M_GET])
+        method = HTTP_M_GET;
+    return exact->route[method] ? exact->route[method] : exact->route[HTTP_M_OTHER];
+}
+
+static const struct http_route *find_prefix(const struct router *router, const char *path)
+{
+    for (const struct prefix *prefix = router->prefixes; prefix; prefix = prefix->next)
+        if (strncmp(path, prefix->path, prefix->len) == 0 &&
+            (path[prefix->len] == '\0' || path[prefix->len] == '/'))
+            return &prefix->route;
+    return NULL;
+}
+
+static const struct http_route *find_fallback(const struct router *router, int *status)
+{
+    if (router->has_fallback)
+        return &router->fallback;
+    *status = 404;
+    return NULL;
+}
+
+const struct http_route *router_find(const struct router *router,
+                                     const struct http_request *request, int *status,
+                                     const char **allow)
+{
+    char path[PATH_MAX_BYTES];
+    const struct exact *exact;
+    const struct http_route *route;
+
+    *status = 0;
+    *allow = NULL;
+    if (uri_decode(request->path.text, request->path.len, path, sizeof path) < 0)
+        return find_fallback(router, status);
+    exact = find_exact(router, path);
+    if (exact) {
+        route = route_of(exact, request->method);
+        if (!route) {
+            *status = 405;
+            *allow = exact->allow;
+        }
+        return route;
+    }
+    route = find_prefix(router, path);
+    return route ? route : find_fallback(router, status);
+}

@@ -1,0 +1,36 @@
+/*
+ * static.h - the files of one folder over GET and HEAD.
+ *
+ * Paths are decoded once, NUL and control bytes refused, then opened below the folder with
+ * openat2(RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS); regular files
+ * only, no component starting with a dot, no "%2f". A path that is no file gets
+ * /index.html (the page routes itself), unless its extension is one that a browser loads
+ * (the table of types in static.c: .js, .css, .map, .png ...): that is 404, as is every
+ * path above. ETag and 304, `NAME.gz` for clients that take gzip, names with a hash
+ * (`-[A-Z0-9]{8}.`) are immutable. No ranges: a Range header is ignored, as it may be.
+ * Thread: shard.
+ */
+#ifndef NET_STATIC_H
+#define NET_STATIC_H
+
+#include <sockhop/types.h>
+
+#include "core/net/httpconn.h"
+
+struct static_files;
+
+/* root: a folder. Returns NULL with the reason. */
+struct static_files *static_new(const char *root, hop_error *error);
+void static_free(struct static_files *files);
+
+/* For router_set_fallback(): arg is the static_files (borrowed). */
+struct http_route static_route(struct static_files *files);
+
+/*
+ * Serve one named file of the folder ("socket.io/socket.io.js"), 404 when it is not
+ * there: no index.html instead. For routes that have decided already.
+ */
+void static_serve(struct static_files *files, struct httpconn *http,
+                  const struct http_request *request, const char *name);
+
+#endif
