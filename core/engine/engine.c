@@ -1,0 +1,378 @@
+/*
+ * engine.c - Engine.IO on one shard: its route, its timers, its stages of the turn.
+ *
+ * Called by: core/net (requests), the loop (stages), main (start and stop). A request is
+ * verified (handshake.c), then goes to its session's transport (polling.c, websocket.c).
+ * Thread: shard; engine_route() and engine_route_free() before and after the loops run.
+ */
+#include "core/engine/engine.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <sockhop/log.h>
+
+#include "core/base/mem.h"
+#include "core/base/text.h"
+#include "core/engine/handshake.h"
+#include "core/engine/packet.h"
+#include "core/engine/polling.h"
+#include "core/engine/session_impl.h"
+#include "core/engine/upgrade.h"
+#include "core/engine/websocket.h"
+#include "core/loop/bytes.h"
+#include "core/loop/loop.h"
+#include "core/net/static.h"
+#include "core/net/uri.h"
+
+enum { LINGER_MS = 30000 /* for the last GET of an ended session, as the reference */ };
+
+/* ---- start and stop */
+
+static void init_timers(struct engine *engine, struct loop *loop)
+{
+    const struct settings *settings = engine->settings;
+
+    for (int i = 0; i < FIRST_PING_LISTS; i++)
+        timer_list_init(&engine->first_ping[i], loop,
+                        settings->ping_interval_ms * (8 + i) / 16, session_on_beat);
+    timer_list_init(&engine->ping, loop, settings->ping_interval_ms, session_on_beat);
+    timer_list_init(&engine->pong, loop, settings->ping_timeout_ms, session_on_no_pong);
+    timer_list_init(&engine->upgrade, loop, settings->upgrade_timeout_ms,
+                    upgrade_on_timeout);
+    timer_list_init(&engine->slow, loop, settings->soft_queue_ms, polling_on_slow);
+    timer_list_init(&engine->linger, loop, LINGER_MS, session_on_linger);
+}
+
+static void done_timers(struct engine *engine)
+{
+    for (int i = 0; i < FIRST_PING_LISTS; i++)
+        timer_list_done(&engine->first_ping[i]);
+    timer_list_done(&engine->ping);
+    timer_list_done(&engine->pong);
+    timer_list_done(&engine->upgrade);
+    timer_list_done(&engine->slow);
+    timer_list_done(&engine->linger);
+}
+
+struct engine *engine_new(struct net *net, const struct settings *settings,
+                          const struct engine_upper *upper)
+{
+    struct engine *engine = mem_calloc(1, sizeof *engine);
+
+    engine->net = net;
+    engine->settings = settings;
+    engine->upper = *upper;
+    slots_init(&engine->sessions, net->loop->index);
+    engine->writer = frame_writer_new();
+    engine->frame_limits = (struct frame_limits){
+        .max_message_bytes = settings->max_http_buffer_bytes,
+        .max_fragments = (uint32_t)settings->max_fragments,
+    };
+    engine->ping_packet = bytes_copy("2", 1);
+    engine->noop_packet = bytes_copy("6", 1);
+    engine->close_packet = bytes_copy("1", 1);
+    engine->probe_packet = bytes_copy("3probe", 6);
+    engine->takes_polling = list_has(settings->transports, "polling");
+    engine->takes_websocket = list_has(settings->transports, "websocket");
+    engine->takes_upgrades = settings->allow_upgrades && engine->takes_websocket;
+    init_timers(engine, net->loop);
+    loop_on_stage(net->loop, LOOP_PACK, engine_pack, engine);
+    loop_on_stage(net->loop, LOOP_FREE, engine_bury, engine);
+    return engine;
+}
+
+void engine_shutdown(struct engine *engine)
+{
+    engine->is_shut_down = true;
+    for (uint32_t i = 0; i < engine->sessions.n; i++) {
+        struct session *session = slots_at(&engine->sessions, i);
+
+        if (session)
+            session_end(session, SESSION_SHUTDOWN, NULL);
+    }
+    while (engine->linger.head) /* nobody will come for their last packets */
+        session_on_linger(engine->linger.head);
+}
+
+void engine_free(struct engine *engine)
+{
+    if (!engine)
+        return;
+    engine_shutdown(engine);
+    while (engine->websockets)
+        websocket_abort(engine->websockets);
+    engine_bury(engine);
+    done_timers(engine);
+    frame_pool_done(&engine->readers);
+    frame_writer_free(engine->writer);
+    sidmap_done(&engine->sids);
+    slots_done(&engine->sessions);
+    bytes_unref(engine->ping_packet);
+    bytes_unref(engine->noop_packet);
+    bytes_unref(engine->close_packet);
+    bytes_unref(engine->probe_packet);
+    free(engine);
+}
+
+struct session *engine_find(struct engine *engine, handle session)
+{
+    return slots_get(&engine->sessions, session);
+}
+
+void *engine_upper_arg(const struct engine *engine)
+{
+    return engine->upper.arg;
+}
+
+struct net *engine_net(const struct engine *engine)
+{
+    return engine->net;
+}
+
+struct metrics *engine_metrics(const struct engine *engine)
+{
+    return &engine->net->loop->metrics;
+}
+
+/* ---- stages of the turn */
+
+void engine_pack(void *arg)
+{
+    struct engine *engine = arg;
+
+    /* Taken one by one: an answer may let in a request that ends other sessions. */
+    while (engine->dirty) {
+        struct session *session = engine->dirty;
+
+        engine->dirty = session->next_dirty;
+        session->is_dirty = false;
+        if (session->is_open && session->polling)
+            polling_pack(session);
+    }
+}
+
+void engine_bury(void *arg)
+{
+    struct engine *engine = arg;
+
+    while (engine->dead) {
+        struct session *session = engine->dead;
+
+        engine->dead = session->next_dead;
+        session_free(session);
+    }
+    while (engine->dead_websockets) {
+        struct websocket *ws = engine->dead_websockets;
+
+        engine->dead_websockets = ws->next;
+        websocket_free(ws);
+    }
+}
+
+/* ---- the route */
+
+struct engine_route {
+    struct engine *const *engines; /* borrowed: by shard number */
+    unsigned n_engines;
+    const struct settings *settings; /* borrowed */
+    struct static_files *files;      /* borrowed: NULL when there is no bundle */
+};
+
+static void respond_text(struct httpconn *http, int status, const char *headers,
+                         const char *text)
+{
+    http_respond(http, &(struct http_response){.status = status,
+                                               .content_type = "text/html",
+                                               .headers = headers,
+                                               .data = text,
+                                               .len = strlen(text),
+                                               .close = true});
+}
+
+static void refuse_full(struct httpconn *http, const char *reason)
+{
+    hop_log(HOP_DEBUG, "handshake.refused code=503 reason=\"%s\"", reason);
+    respond_text(http, 503, NULL, reason);
+}
+
+static void open_polling(struct engine *engine, struct httpconn *http,
+                         const struct http_request *request, const char *headers)
+{
+    struct session *session = session_new(engine);
+    struct bytes *open;
+
+    if (!session) {
+        refuse_full(http, "too many sessions");
+        return;
+    }
+    session->polling = polling_new(session);
+    open = session_open_packet(session);
+    polling_push(session, open);
+    bytes_unref(open);
+    session_announce(session, request, http_conn(http));
+    polling_get(session, http, headers);
+}
+
+static void open_websocket(struct engine *engine, struct httpconn *http,
+                           const struct http_request *request, const char *accept)
+{
+    struct session *session = session_new(engine);
+    struct websocket *ws;
+    struct bytes *open;
+
+    if (!session) {
+        refuse_full(http, "too many sessions");
+        return;
+    }
+    ws = websocket_accept(engine, http, accept);
+    session->ws = ws;
+    ws->session = session;
+    open = session_open_packet(session);
+    websocket_send_packet(ws, open);
+    bytes_unref(open);
+    session_announce(session, request, http_conn(http));
+    websocket_adopt(ws, http);
+}
+
+/* A second WebSocket for one session is closed, and the session kept (C09). */
+static void open_probe(struct session *session, struct httpconn *http, const char *accept)
+{
+    struct websocket *ws = websocket_accept(session->engine, http, accept);
+
+    if (upgrade_is_possible(session))
+        upgrade_begin(session, ws);
+    else
+        websocket_close(ws, WS_CLOSE_POLICY);
+    websocket_adopt(ws, http);
+}
+
+static void on_websocket(struct engine *engine, struct httpconn *http,
+                         const struct http_request *request,
+                         const struct handshake *handshake)
+{
+    char accept[WEBSOCKET_ACCEPT_SIZE];
+    const char *reason;
+    int status = websocket_check(request, accept, &reason);
+
+    if (status) {
+        hop_log(HOP_DEBUG, "handshake.refused code=%d reason=\"%s\"", status, reason);
+        respond_text(http, status, status == 426 ? "Sec-WebSocket-Version: 13\r\n" : NULL,
+                     reason);
+        return;
+    }
+    if (handshake->session)
+        open_probe(handshake->session, http, accept);
+    else
+        open_websocket(engine, http, request, accept);
+}
+
+static void on_session_request(struct session *session, struct httpconn *http,
+                               const struct http_request *request, const char *body,
+                               size_t body_len, const char *headers)
+{
+    if (request->method == HTTP_M_GET)
+        polling_get(session, http, headers);
+    else if (request->method == HTTP_M_POST)
+        polling_post(session, http, request, body, body_len, headers);
+    else
+        respond_text(http, 500, NULL, ""); /* as the reference */
+}
+
+static void on_engine_request(struct engine *engine, struct httpconn *http,
+                              const struct http_request *request, const char *body,
+                              size_t body_len)
+{
+    struct handshake handshake;
+    enum handshake_error error = handshake_verify(engine, request, &handshake);
+
+    if (error != HANDSHAKE_OK)
+        handshake_refuse(http, request, error, &handshake);
+    else if (engine->is_shut_down && !handshake.session)
+        refuse_full(http, "server shutting down");
+    else if (request->is_websocket)
+        on_websocket(engine, http, request, &handshake);
+    else if (handshake.session)
+        on_session_request(handshake.session, http, request, body, body_len,
+                           handshake.headers);
+    else
+        open_polling(engine, http, request, handshake.headers);
+}
+
+/* The client bundle: PATH/NAME for these names. Returns the file's name, or NULL. */
+static const char *bundle_name(const struct engine_route *route,
+                               const struct http_request *request)
+{
+    static const char *const names[] = {
+        "socket.io/socket.io.js",
+        "socket.io/socket.io.js.map",
+        "socket.io/socket.io.min.js",
+        "socket.io/socket.io.min.js.map",
+        "socket.io/socket.io.esm.min.js",
+        "socket.io/socket.io.esm.min.js.map",
+        "socket.io/socket.io.msgpack.min.js",
+        "socket.io/socket.io.msgpack.min.js.map",
+    };
+    const size_t folder_len = strlen("socket.io/");
+    size_t path_len = strlen(route->settings->path);
+    const struct http_span *path = &request->path;
+
+    if (!route->files || path->len <= path_len + 1 || path->text[path_len] != '/')
+        return NULL;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const char *name = names[i] + folder_len;
+
+        if (path->len - path_len - 1 == strlen(name) &&
+            memcmp(path->text + path_len + 1, name, strlen(name)) == 0)
+            return names[i];
+    }
+    return NULL;
+}
+
+static void on_request(struct httpconn *http, const struct http_request *request,
+                       const char *body, size_t body_len, void *arg)
+{
+    const struct engine_route *route = arg;
+    const char *bundle = bundle_name(route, request);
+
+    if (bundle && (request->method == HTTP_M_GET || request->method == HTTP_M_HEAD))
+        static_serve(route->files, http, request, bundle);
+    else
+        on_engine_request(route->engines[http_conn(http)->net->loop->index], http,
+                          request, body, body_len);
+}
+
+static int shard_for(const struct http_request *request, void *arg)
+{
+    const struct engine_route *route = arg;
+    unsigned char bytes[SID_BYTES];
+    char sid[SID_CHARS + 1];
+    long len =
+        uri_query_get(request->query.text, request->query.len, "sid", sid, sizeof sid);
+
+    if (len != SID_CHARS || base64url_decode(sid, SID_CHARS, bytes) != SID_BYTES)
+        return -1;
+    return bytes[0] < route->n_engines ? bytes[0] : -1;
+}
+
+struct http_route engine_route(struct engine *const *engines, unsigned n_engines,
+                               const struct settings *settings,
+                               struct static_files *files)
+{
+    struct engine_route *route = mem_alloc(sizeof *route);
+
+    *route = (struct engine_route){engines, n_engines, settings, files};
+    /* A body over the limit is answered 413 by core/net, and the session survives. */
+    return (struct http_route){
+        .shard_for = shard_for,
+        .max_body_bytes = settings->max_http_buffer_bytes,
+        .on_request = on_request,
+        .arg = route,
+    };
+}
+
+void engine_route_free(struct http_route *route)
+{
+    free(route->arg);
+    route->arg = NULL;
+}

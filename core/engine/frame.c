@@ -1,0 +1,435 @@
+/*
+ * frame.c - WebSocket frames through wslay, with our guards: see frame.h.
+ *
+ * Called by: websocket.c. Thread: any; a pool, a reader and a writer have one user each.
+ */
+#include "core/engine/frame.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <wslay/wslay.h>
+
+#include "core/base/mem.h"
+#include "core/base/text.h"
+
+enum {
+    HEAD_MAX = 14,          /* RFC 6455 5.2: 2 bytes, 8 of length, 4 of mask */
+    POOL_MAX = 64,          /* readers kept for reuse: 5 kB each */
+    FIRST_MESSAGE = 4096,   /* a buffer's first size */
+    KEPT_MESSAGE = 16 << 10 /* the largest buffer that a reader keeps for the next */
+};
+
+struct frame_reader {
+    wslay_frame_context_ptr wslay; /* owned */
+    struct frame_reader *next;     /* in the pool */
+
+    /* the frame at hand */
+    unsigned char head[HEAD_MAX];
+    uint8_t head_len, head_need; /* bytes of the head: here, and in all (0: unknown) */
+    uint8_t head_given;          /* bytes of it that wslay has taken */
+    uint8_t opcode;
+    bool is_final;
+    bool in_payload; /* the head is complete and good */
+    uint64_t payload_left;
+    const char *in; /* borrowed: what wslay may take now */
+    size_t in_len;
+
+    /* the message that its fragments make */
+    uint8_t message_opcode; /* 0: none has begun */
+    uint32_t n_fragments;
+    char *message; /* owned */
+    size_t message_len, message_cap;
+    struct utf8_check utf8;
+
+    char control[FRAME_CONTROL_MAX];
+    uint8_t control_len;
+};
+
+/* ---- the pool */
+
+static ssize_t on_wslay_recv(uint8_t *buffer, size_t size, int flags, void *arg)
+{
+    struct frame_reader *reader = arg;
+    size_t n = (size_t)(reader->head_len - reader->head_given);
+
+    (void)flags;
+    if (n) {
+        n = n < size ? n : size;
+        memcpy(buffer, reader->head + reader->head_given, n);
+        reader->head_given = (uint8_t)(reader->head_given + n);
+        return (ssize_t)n;
+    }
+    n = reader->in_len < size ? reader->in_len : size;
+    if (n)
+        memcpy(buffer, reader->in, n);
+    reader->in += n;
+    reader->in_len -= n;
+    return (ssize_t)n; /* 0 makes wslay say that it wants more */
+}
+
+static void reader_free(struct frame_reader *reader)
+{
+    wslay_frame_context_free(reader->wslay);
+    free(reader->message);
+    free(reader);
+}
+
+static struct frame_reader *reader_new(void)
+{
+    static const struct wslay_frame_callbacks callbacks = {.recv_callback =
+                                                               on_wslay_recv};
+    struct frame_reader *reader = mem_calloc(1, sizeof *reader);
+
+    if (wslay_frame_context_init(&reader->wslay, &callbacks, reader) != 0)
+        abort(); /* no memory for 4 kB: as mem_alloc() ends */
+    return reader;
+}
+
+struct frame_reader *frame_pool_take(struct frame_pool *pool)
+{
+    struct frame_reader *reader = pool->free_readers;
+
+    if (!reader)
+        return reader_new();
+    pool->free_readers = reader->next;
+    pool->n_free--;
+    return reader;
+}
+
+void frame_pool_give(struct frame_pool *pool, struct frame_reader *reader)
+{
+    if (!reader)
+        return;
+    /* wslay cannot be told to forget half a frame. */
+    if (pool->n_free >= POOL_MAX || !frame_reader_is_idle(reader)) {
+        reader_free(reader);
+        return;
+    }
+    if (reader->message_cap > KEPT_MESSAGE) {
+        free(reader->message);
+        reader->message = NULL;
+        reader->message_cap = 0;
+    }
+    reader->next = pool->free_readers;
+    pool->free_readers = reader;
+    pool->n_free++;
+}
+
+void frame_pool_done(struct frame_pool *pool)
+{
+    while (pool->free_readers) {
+        struct frame_reader *reader = pool->free_readers;
+
+        pool->free_readers = reader->next;
+        reader_free(reader);
+    }
+    pool->n_free = 0;
+}
+
+bool frame_reader_is_idle(const struct frame_reader *reader)
+{
+    return reader->head_len == 0 && reader->message_opcode == 0;
+}
+
+/* ---- reading: the head */
+
+static enum frame_event refuse(struct frame *frame, uint16_t code, const char *reason)
+{
+    *frame = (struct frame){.code = code, .reason = reason};
+    return FRAME_BAD;
+}
+
+static bool is_control(const struct frame_reader *reader)
+{
+    return reader->opcode >= WSLAY_CONNECTION_CLOSE;
+}
+
+/* What the first two bytes tell. */
+static enum frame_event check_start(struct frame_reader *reader, struct frame *frame)
+{
+    uint8_t length = reader->head[1] & 0x7f;
+
+    reader->is_final = reader->head[0] & 0x80;
+    reader->opcode = reader->head[0] & 0x0f;
+    if (reader->head[0] & 0x70)
+        return refuse(frame, WS_CLOSE_PROTOCOL, "RSV bits without an extension");
+    if ((reader->opcode > WSLAY_BINARY_FRAME && !is_control(reader)) ||
+        reader->opcode > WSLAY_PONG)
+        return refuse(frame, WS_CLOSE_PROTOCOL, "unknown opcode");
+    if (!(reader->head[1] & 0x80))
+        return refuse(frame, WS_CLOSE_PROTOCOL, "frame is not masked");
+    if (is_control(reader) && (!reader->is_final || length > FRAME_CONTROL_MAX))
+        return refuse(frame, WS_CLOSE_PROTOCOL, "control frame fragmented or too long");
+    if (!is_control(reader) && reader->opcode == WSLAY_CONTINUATION_FRAME &&
+        !reader->message_opcode)
+        return refuse(frame, WS_CLOSE_PROTOCOL, "continuation of no message");
+    if (!is_control(reader) && reader->opcode != WSLAY_CONTINUATION_FRAME &&
+        reader->message_opcode)
+        return refuse(frame, WS_CLOSE_PROTOCOL, "new message within another");
+    reader->head_need = (uint8_t)(2 + (length == 127 ? 8 : length == 126 ? 2 : 0) + 4);
+    return FRAME_MORE;
+}
+
+/* The length field; false when it is not the shortest form or over 2^63 - 1. */
+static bool read_length(struct frame_reader *reader)
+{
+    uint64_t length = reader->head[1] & 0x7f;
+    uint64_t n_bytes = length == 127 ? 8 : length == 126 ? 2 : 0;
+
+    if (n_bytes) {
+        length = 0;
+        for (uint64_t i = 0; i < n_bytes; i++)
+            length = length << 8 | reader->head[2 + i];
+        if (length < (n_bytes == 8 ? 0x10000u : 126u) || length >> 63)
+            return false;
+    }
+    reader->payload_left = length;
+    return true;
+}
+
+/* The head is complete: may this frame come? */
+static enum frame_event check_head(struct frame_reader *reader,
+                                   const struct frame_limits *limits, struct frame *frame)
+{
+    if (!read_length(reader))
+        return refuse(frame, WS_CLOSE_PROTOCOL, "bad length field");
+    reader->in_payload = true;
+    reader->head_given = 0;
+    if (is_control(reader)) {
+        reader->control_len = 0;
+        return FRAME_MORE;
+    }
+    if (!reader->message_opcode) {
+        reader->message_opcode = reader->opcode;
+        reader->message_len = 0;
+        reader->n_fragments = 0;
+        reader->utf8 = (struct utf8_check){0};
+    }
+    if (++reader->n_fragments > limits->max_fragments)
+        return refuse(frame, WS_CLOSE_POLICY, "too many fragments");
+    if (reader->payload_left > limits->max_message_bytes - reader->message_len)
+        return refuse(frame, WS_CLOSE_TOO_BIG, "message too big");
+    return FRAME_MORE;
+}
+
+/* Collect the head; FRAME_MORE with in_payload set when it is complete. */
+static enum frame_event read_head(struct frame_reader *reader,
+                                  const struct frame_limits *limits, const char **data,
+                                  size_t *len, struct frame *frame)
+{
+    while (*len) {
+        reader->head[reader->head_len++] = (unsigned char)**data;
+        (*data)++;
+        (*len)--;
+        if (reader->head_len == 2 && check_start(reader, frame) == FRAME_BAD)
+            return FRAME_BAD;
+        if (reader->head_len > 2 && reader->head_len == reader->head_need)
+            return check_head(reader, limits, frame);
+    }
+    return FRAME_MORE;
+}
+
+/* ---- reading: the payload */
+
+/* Sizes that a client chooses: may fail, and costs that client its connection. */
+static bool append(struct frame_reader *reader, const void *data, size_t n)
+{
+    if (reader->message_cap - reader->message_len < n) {
+        size_t cap = reader->message_cap ? reader->message_cap * 2 : FIRST_MESSAGE;
+        char *grown;
+
+        while (cap - reader->message_len < n)
+            cap *= 2;
+        grown = mem_try_realloc(reader->message, cap);
+        if (!grown)
+            return false;
+        reader->message = grown;
+        reader->message_cap = cap;
+    }
+    memcpy(reader->message + reader->message_len, data, n);
+    reader->message_len += n;
+    return true;
+}
+
+/* One unmasked piece. A message that comes in one piece is passed on from where it is. */
+static enum frame_event take_piece(struct frame_reader *reader, const char *piece,
+                                   size_t n, struct frame *frame)
+{
+    if (is_control(reader)) {
+        memcpy(reader->control + reader->control_len, piece, n);
+        reader->control_len = (uint8_t)(reader->control_len + n);
+        return FRAME_MORE;
+    }
+    if (reader->message_opcode == WSLAY_TEXT_FRAME &&
+        !utf8_check_feed(&reader->utf8, piece, n))
+        return refuse(frame, WS_CLOSE_BAD_DATA, "text is not UTF-8");
+    if (reader->is_final && reader->message_len == 0 && reader->payload_left == 0) {
+        frame->data = piece;
+        frame->len = n;
+        return FRAME_MORE;
+    }
+    if (!append(reader, piece, n))
+        return refuse(frame, WS_CLOSE_TOO_BIG, "no memory for the message");
+    frame->data = reader->message;
+    frame->len = reader->message_len;
+    return FRAME_MORE;
+}
+
+/* 1012 to 1014 were registered after RFC 6455; 1004 to 1006 and 1015 never travel. */
+static bool is_close_code(unsigned code)
+{
+    return (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) ||
+           (code >= 3000 && code <= 4999);
+}
+
+static enum frame_event end_close(struct frame_reader *reader, struct frame *frame)
+{
+    const unsigned char *payload = (const unsigned char *)reader->control;
+
+    if (reader->control_len == 0)
+        return FRAME_CLOSE;
+    if (reader->control_len == 1)
+        return refuse(frame, WS_CLOSE_PROTOCOL, "close payload of one byte");
+    frame->code = (uint16_t)(payload[0] << 8 | payload[1]);
+    if (!is_close_code(frame->code))
+        return refuse(frame, WS_CLOSE_PROTOCOL, "close code that may not be sent");
+    if (!utf8_is_valid(reader->control + 2, (size_t)reader->control_len - 2))
+        return refuse(frame, WS_CLOSE_BAD_DATA, "close reason is not UTF-8");
+    return FRAME_CLOSE;
+}
+
+/* The frame is complete: what does it amount to? FRAME_MORE: a fragment, go on. */
+static enum frame_event end_frame(struct frame_reader *reader, struct frame *frame)
+{
+    bool is_text = reader->message_opcode == WSLAY_TEXT_FRAME;
+
+    reader->in_payload = false;
+    reader->head_len = reader->head_need = 0;
+    if (is_control(reader)) {
+        frame->data = reader->control;
+        frame->len = reader->control_len;
+        if (reader->opcode == WSLAY_CONNECTION_CLOSE)
+            return end_close(reader, frame);
+        return reader->opcode == WSLAY_PING ? FRAME_PING : FRAME_PONG;
+    }
+    if (!reader->is_final)
+        return FRAME_MORE;
+    reader->message_opcode = 0;
+    if (is_text && !utf8_check_is_complete(&reader->utf8))
+        return refuse(frame, WS_CLOSE_BAD_DATA, "text ends within a character");
+    return is_text ? FRAME_TEXT : FRAME_BINARY;
+}
+
+/* One call of wslay: *n bytes of payload came. False when it wants more input. */
+static bool pull(struct frame_reader *reader, const char **data, size_t *len,
+                 struct wslay_frame_iocb *iocb, ssize_t *n)
+{
+    size_t most = *len < reader->payload_left ? *len : (size_t)reader->payload_left;
+
+    reader->in = *data;
+    reader->in_len = most;
+    *n = wslay_frame_recv(reader->wslay, iocb);
+    *data += most - reader->in_len;
+    *len -= most - reader->in_len;
+    return *n != WSLAY_ERR_WANT_READ;
+}
+
+/* Sets *is_over when the frame has ended. */
+static enum frame_event read_payload(struct frame_reader *reader, const char **data,
+                                     size_t *len, struct frame *frame, bool *is_over)
+{
+    do {
+        struct wslay_frame_iocb iocb;
+        ssize_t n;
+
+        if (!pull(reader, data, len, &iocb, &n))
+            return FRAME_MORE;
+        if (n < 0)
+            return refuse(frame, WS_CLOSE_PROTOCOL, "bad frame");
+        reader->payload_left -= (uint64_t)n;
+        if (take_piece(reader, (const char *)iocb.data, (size_t)n, frame) == FRAME_BAD)
+            return FRAME_BAD;
+    } while (reader->payload_left);
+    *is_over = true;
+    return end_frame(reader, frame);
+}
+
+enum frame_event frame_read(struct frame_reader *reader,
+                            const struct frame_limits *limits, const char **data,
+                            size_t *len, struct frame *frame)
+{
+    for (;;) {
+        bool is_over = false;
+        enum frame_event event;
+
+        *frame = (struct frame){0};
+        if (!reader->in_payload) {
+            event = read_head(reader, limits, data, len, frame);
+            if (event != FRAME_MORE || !reader->in_payload)
+                return event;
+        }
+        event = read_payload(reader, data, len, frame, &is_over);
+        if (event != FRAME_MORE || !is_over)
+            return event;
+    }
+}
+
+/* ---- writing */
+
+struct frame_writer {
+    wslay_frame_context_ptr wslay; /* owned */
+    char *at;                      /* borrowed: where the next byte goes */
+};
+
+static ssize_t on_wslay_send(const uint8_t *data, size_t len, int flags, void *arg)
+{
+    struct frame_writer *writer = arg;
+
+    (void)flags;
+    memcpy(writer->at, data, len);
+    writer->at += len;
+    return (ssize_t)len;
+}
+
+struct frame_writer *frame_writer_new(void)
+{
+    static const struct wslay_frame_callbacks callbacks = {.send_callback =
+                                                               on_wslay_send};
+    struct frame_writer *writer = mem_calloc(1, sizeof *writer);
+
+    if (wslay_frame_context_init(&writer->wslay, &callbacks, writer) != 0)
+        abort(); /* as mem_alloc() ends */
+    return writer;
+}
+
+void frame_writer_free(struct frame_writer *writer)
+{
+    if (!writer)
+        return;
+    wslay_frame_context_free(writer->wslay);
+    free(writer);
+}
+
+size_t frame_size(size_t len)
+{
+    return len + (len < 126 ? 2 : len < 0x10000 ? 4 : 10);
+}
+
+void frame_write(struct frame_writer *writer, enum frame_kind kind, const void *data,
+                 size_t len, char *out)
+{
+    struct wslay_frame_iocb iocb = {
+        .fin = 1,
+        .opcode = (uint8_t)kind,
+        .payload_length = len,
+        .data = data,
+        .data_length = len,
+    };
+    ssize_t n;
+
+    writer->at = out;
+    n = wslay_frame_send(writer->wslay, &iocb);
+    assert(n == (ssize_t)len && writer->at == out + frame_size(len));
+    (void)n;
+}

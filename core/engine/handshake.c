@@ -1,0 +1,307 @@
+/*
+ * handshake.c - verification of requests, and the answers to those that fail it: see
+ * handshake.h.
+ *
+ * The order of the checks is the reference's, with the Origin's host behind its characters:
+ * what is refused there learns nothing of sessions. Called by: engine.c. Thread: shard.
+ */
+#include "core/engine/handshake.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sockhop/log.h>
+
+#include "core/base/text.h"
+#include "core/net/uri.h"
+
+enum {
+    ORIGIN_MAX = 512,    /* a host name has 253 characters at most */
+    QUERY_VALUE_MAX = 64 /* of what we look for; longer is not it */
+};
+
+/* ---- Origin */
+
+struct host {
+    const char *name; /* borrowed */
+    size_t len;
+    long port;
+};
+
+/* "host", "host:port", "[v6]:port". Returns false when it is none. */
+static bool parse_host(const char *text, size_t len, long default_port, struct host *host)
+{
+    const char *end = text + len;
+    const char *bracket = len && *text == '[' ? memchr(text, ']', len) : text;
+    const char *colon = bracket ? memchr(bracket, ':', (size_t)(end - bracket)) : NULL;
+
+    if (!bracket)
+        return false;
+    host->name = text;
+    host->len = (size_t)((colon ? colon : end) - text);
+    host->port = default_port;
+    if (host->len == 0 || memchr(text, '/', len) || memchr(text, '@', len))
+        return false;
+    if (!colon)
+        return *text != '[' || bracket + 1 == end;
+    if (end - colon < 2 || end - colon > 6 || (*text == '[' && colon != bracket + 1))
+        return false;
+    host->port = 0;
+    for (const char *digit = colon + 1; digit < end; digit++) {
+        if (*digit < '0' || *digit > '9')
+            return false;
+        host->port = host->port * 10 + (*digit - '0');
+    }
+    return host->port >= 1 && host->port <= 65535;
+}
+
+static bool starts_with(const char *text, size_t len, const char *prefix)
+{
+    size_t prefix_len = strlen(prefix);
+
+    return len >= prefix_len && ascii_equal_nocase(text, prefix_len, prefix);
+}
+
+/* "http://host" or "https://host:port": the default port is the scheme's. */
+static bool parse_origin(const char *text, size_t len, bool *is_https, struct host *host)
+{
+    size_t skip;
+
+    *is_https = starts_with(text, len, "https://");
+    if (!*is_https && !starts_with(text, len, "http://"))
+        return false;
+    skip = *is_https ? 8 : 7;
+    return parse_host(text + skip, len - skip, *is_https ? 443 : 80, host);
+}
+
+static bool same_host(const struct host *a, const struct host *b)
+{
+    if (a->port != b->port || a->len != b->len)
+        return false;
+    for (size_t i = 0; i < a->len; i++) {
+        char pair[2] = {b->name[i], '\0'};
+
+        if (!ascii_equal_nocase(a->name + i, 1, pair))
+            return false;
+    }
+    return true;
+}
+
+static bool is_listed(const struct host *origin, bool is_https, const char *origins)
+{
+    const char *item;
+    size_t len;
+
+    while ((item = list_next(&origins, &len))) {
+        struct host listed;
+        bool listed_https;
+
+        if (parse_origin(item, len, &listed_https, &listed) && listed_https == is_https &&
+            same_host(&listed, origin))
+            return true;
+    }
+    return false;
+}
+
+/* RFC 9110 5.5: visible characters, blanks, and bytes above 0x7f. */
+static bool has_bad_characters(const char *text)
+{
+    for (; *text; text++)
+        if (((unsigned char)*text < 0x20 && *text != '\t') || *text == 0x7f)
+            return true;
+    return false;
+}
+
+enum origin_verdict origin_check(const char *origin, const char *host,
+                                 const char *origins)
+{
+    size_t len = origin ? strlen(origin) : 0;
+    struct host ours, theirs;
+    bool is_https;
+
+    if (!origin)
+        return ORIGIN_SAME; /* not a browser */
+    if (has_bad_characters(origin))
+        return ORIGIN_INVALID;
+    if (len > ORIGIN_MAX || !parse_origin(origin, len, &is_https, &theirs))
+        return len <= ORIGIN_MAX && list_has(origins, "*") ? ORIGIN_ANY
+                                                           : ORIGIN_FORBIDDEN;
+    if (host && parse_host(host, strlen(host), is_https ? 443 : 80, &ours) &&
+        same_host(&ours, &theirs))
+        return ORIGIN_SAME;
+    if (is_listed(&theirs, is_https, origins))
+        return ORIGIN_LISTED;
+    return list_has(origins, "*") ? ORIGIN_ANY : ORIGIN_FORBIDDEN;
+}
+
+/* Credentials only where the operator named the origin: "*" names nobody (C02). */
+static void add_cors(struct handshake *handshake, enum origin_verdict verdict,
+                     const char *origin)
+{
+    if (verdict != ORIGIN_LISTED && verdict != ORIGIN_ANY)
+        return;
+    snprintf(handshake->headers, sizeof handshake->headers,
+             "Access-Control-Allow-Origin: %s\r\n%sVary: Origin\r\n", origin,
+             verdict == ORIGIN_LISTED ? "Access-Control-Allow-Credentials: true\r\n"
+                                      : "");
+}
+
+static enum handshake_error verify_origin(const struct engine *engine,
+                                          const struct http_request *request,
+                                          struct handshake *handshake)
+{
+    size_t n_origins = 0;
+    const char *origin = http_header(request, "origin", &n_origins);
+    enum origin_verdict verdict = origin_check(origin, http_header(request, "host", NULL),
+                                               engine->settings->origins);
+
+    if (verdict == ORIGIN_INVALID) {
+        handshake->reason = "bad characters in Origin";
+        return HANDSHAKE_BAD_REQUEST;
+    }
+    if (verdict == ORIGIN_FORBIDDEN || n_origins > 1) {
+        handshake->reason = "Origin is not allowed (engine.origins)";
+        return HANDSHAKE_FORBIDDEN;
+    }
+    add_cors(handshake, verdict, origin);
+    return HANDSHAKE_OK;
+}
+
+/* ---- the other checks */
+
+static long query_get(const struct http_request *request, const char *name, char *out)
+{
+    return uri_query_get(request->query.text, request->query.len, name, out,
+                         QUERY_VALUE_MAX);
+}
+
+static enum handshake_error verify_transport(const struct engine *engine,
+                                             const struct http_request *request,
+                                             struct handshake *handshake)
+{
+    char transport[QUERY_VALUE_MAX];
+    bool is_known = query_get(request, "transport", transport) > 0;
+
+    handshake->is_websocket = is_known && strcmp(transport, "websocket") == 0;
+    if (is_known && handshake->is_websocket && engine->takes_websocket)
+        return HANDSHAKE_OK;
+    if (is_known && strcmp(transport, "polling") == 0 && engine->takes_polling)
+        return HANDSHAKE_OK;
+    handshake->reason = "transport is unknown or off";
+    return HANDSHAKE_UNKNOWN_TRANSPORT;
+}
+
+/* A request of a session. */
+static enum handshake_error verify_session(const struct engine *engine,
+                                           const struct http_request *request,
+                                           const char *sid, long sid_len,
+                                           struct handshake *handshake)
+{
+    struct session *session =
+        sid_len > 0 ? session_by_sid(engine, sid, (size_t)sid_len) : NULL;
+
+    if (!session) {
+        handshake->reason = "no such session";
+        return HANDSHAKE_UNKNOWN_SID;
+    }
+    handshake->session = session;
+    if (request->is_websocket) {
+        if (handshake->is_websocket && (session->ws || engine->takes_upgrades))
+            return HANDSHAKE_OK;
+        handshake->reason = "upgrades are off, or not to polling";
+        return HANDSHAKE_BAD_REQUEST;
+    }
+    if (handshake->is_websocket || session->ws) {
+        handshake->reason = "transport is not the session's";
+        return HANDSHAKE_BAD_REQUEST;
+    }
+    return HANDSHAKE_OK;
+}
+
+/* A request for a new session. */
+static enum handshake_error verify_new(const struct http_request *request,
+                                       struct handshake *handshake)
+{
+    char version[QUERY_VALUE_MAX];
+
+    if (request->method != HTTP_M_GET) {
+        handshake->reason = "handshakes are GETs";
+        return HANDSHAKE_BAD_METHOD;
+    }
+    if (handshake->is_websocket != request->is_websocket) {
+        handshake->reason = "upgrade and transport do not agree";
+        return HANDSHAKE_BAD_REQUEST;
+    }
+    if (query_get(request, "EIO", version) != 1 || version[0] != '4') {
+        handshake->reason = "EIO is not 4";
+        return HANDSHAKE_BAD_VERSION;
+    }
+    return HANDSHAKE_OK;
+}
+
+enum handshake_error handshake_verify(const struct engine *engine,
+                                      const struct http_request *request,
+                                      struct handshake *handshake)
+{
+    char sid[QUERY_VALUE_MAX];
+    enum handshake_error error;
+    long sid_len;
+
+    *handshake = (struct handshake){0};
+    error = verify_transport(engine, request, handshake);
+    if (error == HANDSHAKE_OK)
+        error = verify_origin(engine, request, handshake);
+    if (error != HANDSHAKE_OK)
+        return error;
+    sid_len = query_get(request, "sid", sid);
+    if (sid_len == 0 || sid_len == -1) /* as the reference: an empty sid is none */
+        return verify_new(request, handshake);
+    if (request->is_websocket && request->method != HTTP_M_GET) {
+        handshake->reason = "upgrades are GETs";
+        return HANDSHAKE_BAD_METHOD;
+    }
+    return verify_session(engine, request, sid, sid_len, handshake);
+}
+
+/* ---- refusals */
+
+const char *handshake_error_message(enum handshake_error error)
+{
+    static const char *const messages[] = {
+        [HANDSHAKE_UNKNOWN_TRANSPORT] = "Transport unknown",
+        [HANDSHAKE_UNKNOWN_SID] = "Session ID unknown",
+        [HANDSHAKE_BAD_METHOD] = "Bad handshake method",
+        [HANDSHAKE_BAD_REQUEST] = "Bad request",
+        [HANDSHAKE_FORBIDDEN] = "Forbidden",
+        [HANDSHAKE_BAD_VERSION] = "Unsupported protocol version",
+    };
+
+    return error == HANDSHAKE_OK ? "" : messages[error];
+}
+
+void handshake_refuse(struct httpconn *http, const struct http_request *request,
+                      enum handshake_error error, const struct handshake *handshake)
+{
+    const char *message = handshake_error_message(error);
+    char json[96];
+    struct http_response response = {
+        .status = error == HANDSHAKE_FORBIDDEN ? 403 : 400,
+        .headers = handshake->headers,
+    };
+
+    hop_log(HOP_DEBUG, "handshake.refused code=%d reason=\"%s\"", (int)error,
+            handshake->reason ? handshake->reason : message);
+    if (request->is_websocket) {
+        response.content_type = "text/html";
+        response.data = message;
+        response.len = strlen(message);
+        response.close = true;
+    } else {
+        response.content_type = "application/json";
+        response.data = json;
+        response.len = (size_t)snprintf(
+            json, sizeof json, "{\"code\":%d,\"message\":\"%s\"}", (int)error, message);
+    }
+    http_respond(http, &response);
+}

@@ -1,0 +1,375 @@
+/*
+ * session.c - one Engine.IO session: its id, its heartbeat, its end.
+ *
+ * Called by: engine.c (requests, stages), polling.c and websocket.c (packets, ends), the
+ * layer above (send, close). Thread: shard.
+ */
+#include "core/engine/session.h"
+
+#include <inttypes.h>
+#include <openssl/crypto.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sockhop/log.h>
+
+#include "core/base/mem.h"
+#include "core/base/text.h"
+#include "core/engine/packet.h"
+#include "core/engine/polling.h"
+#include "core/engine/session_impl.h"
+#include "core/engine/upgrade.h"
+#include "core/engine/websocket.h"
+#include "core/loop/bytes.h"
+#include "core/loop/loop.h"
+#include "core/net/conn.h"
+
+/* What each end is called and counted as. */
+static const struct {
+    const char *word;
+    enum metric counter;
+} ends[N_SESSION_ENDS] = {
+#define SESSION_END_ROW(id, text, closed) {text, METRIC_##closed},
+    SESSION_ENDS(SESSION_END_ROW)
+#undef SESSION_END_ROW
+};
+
+const char *session_end_word(enum session_end end)
+{
+    return ends[end].word;
+}
+
+static uint16_t close_code(enum session_end end)
+{
+    switch (end) {
+    case SESSION_SHUTDOWN:
+        return WS_CLOSE_GOING_AWAY;
+    case SESSION_PARSE_ERROR:
+    case SESSION_TRANSPORT_ERROR:
+        return WS_CLOSE_POLICY;
+    default:
+        return WS_CLOSE_NORMAL;
+    }
+}
+
+/* ---- ids */
+
+static uint64_t sid_key(const unsigned char *sid)
+{
+    uint64_t key;
+
+    memcpy(&key, sid + 1, sizeof key); /* behind the shard */
+    return key;
+}
+
+static void draw_sid(struct session *session)
+{
+    struct engine *engine = session->engine;
+
+    session->sid[0] = (unsigned char)engine->net->loop->index;
+    do
+        random_bytes(session->sid + 1, SID_BYTES - 1);
+    while (sidmap_get(&engine->sids, sid_key(session->sid)));
+    sidmap_add(&engine->sids, sid_key(session->sid), session);
+    base64url(session->sid, LOG_ID_BYTES, session->log_id);
+}
+
+struct session *session_by_sid(const struct engine *engine, const char *sid, size_t len)
+{
+    unsigned char bytes[SID_BYTES];
+    struct session *session;
+
+    if (len != SID_CHARS || base64url_decode(sid, len, bytes) != SID_BYTES)
+        return NULL;
+    session = sidmap_get(&engine->sids, sid_key(bytes));
+    if (!session || CRYPTO_memcmp(session->sid, bytes, SID_BYTES) != 0)
+        return NULL;
+    return session;
+}
+
+/* ---- birth and death */
+
+struct session *session_new(struct engine *engine)
+{
+    struct session *session = mem_calloc(1, sizeof *session);
+
+    session->engine = engine;
+    session->self = slots_add(&engine->sessions, session);
+    if (!session->self) { /* 2^24 of them */
+        free(session);
+        return NULL;
+    }
+    session->is_open = true;
+    draw_sid(session);
+    return session;
+}
+
+static void leave_dirty_list(struct session *session)
+{
+    struct session **at = &session->engine->dirty;
+
+    if (!session->is_dirty)
+        return;
+    while (*at && *at != session)
+        at = &(*at)->next_dirty;
+    if (*at)
+        *at = session->next_dirty;
+    session->is_dirty = false;
+}
+
+void session_free(struct session *session)
+{
+    if (!session)
+        return;
+    timer_stop(&session->beat);
+    polling_free(session);
+    leave_dirty_list(session);
+    sidmap_remove(&session->engine->sids, sid_key(session->sid));
+    slots_remove(&session->engine->sessions, session->self);
+    free(session);
+}
+
+void session_bury(struct session *session)
+{
+    session->next_dead = session->engine->dead;
+    session->engine->dead = session;
+}
+
+void session_mark_dirty(struct session *session)
+{
+    if (session->is_dirty)
+        return;
+    session->is_dirty = true;
+    session->next_dirty = session->engine->dirty;
+    session->engine->dirty = session;
+}
+
+void session_count(const struct session *session, int64_t n)
+{
+    metric_add(engine_metrics(session->engine),
+               session->ws ? METRIC_SESSIONS_WEBSOCKET : METRIC_SESSIONS_POLLING, n);
+}
+
+struct bytes *session_open_packet(const struct session *session)
+{
+    const struct engine *engine = session->engine;
+    const struct settings *settings = engine->settings;
+    bool can_upgrade = session->polling && engine->takes_upgrades;
+    char sid[SID_CHARS + 1];
+    char text[256];
+    int len;
+
+    base64url(session->sid, SID_BYTES, sid);
+    len = snprintf(text, sizeof text,
+                   "0{\"sid\":\"%s\",\"upgrades\":[%s],\"pingInterval\":%" PRId64
+                   ",\"pingTimeout\":%" PRId64 ",\"maxPayload\":%zu}",
+                   sid, can_upgrade ? "\"websocket\"" : "", settings->ping_interval_ms,
+                   settings->ping_timeout_ms, settings->max_http_buffer_bytes);
+    return bytes_copy(text, (size_t)len);
+}
+
+void session_announce(struct session *session, const struct http_request *request,
+                      const struct conn *conn)
+{
+    struct engine *engine = session->engine;
+    char address[64];
+
+    conn_address(conn, address, sizeof address);
+    session_count(session, 1);
+    timer_start(&engine->first_ping[handle_slot(session->self) % FIRST_PING_LISTS],
+                &session->beat);
+    session->upper = engine->upper.on_open(session, request, address, engine->upper.arg);
+}
+
+/* ---- the end */
+
+/* Everything but the transport's last words. */
+static void end_common(struct session *session, enum session_end end, const char *reason)
+{
+    struct engine *engine = session->engine;
+
+    session->is_open = false;
+    session_count(session, -1);
+    metric_add(engine_metrics(engine), ends[end].counter, 1);
+    hop_log(HOP_DEBUG, "session.closed id=%s transport=%s reason=\"%s\" detail=\"%s\"",
+            session->log_id, session->ws ? "websocket" : "polling", session_end_word(end),
+            reason ? reason : "");
+    timer_stop(&session->beat);
+    slots_remove(&engine->sessions, session->self);
+    if (session->polling && session->polling->probe)
+        upgrade_give_up(session, "session closed");
+}
+
+static void forget(struct session *session)
+{
+    sidmap_remove(&session->engine->sids, sid_key(session->sid));
+    session_bury(session);
+}
+
+static void let_go_of_websocket(struct session *session, enum session_end end)
+{
+    struct websocket *ws = session->ws;
+
+    session->ws = NULL;
+    ws->session = NULL;
+    websocket_close(ws, close_code(end));
+}
+
+void session_end(struct session *session, enum session_end end, const char *reason)
+{
+    if (!session->is_open)
+        return;
+    end_common(session, end, reason);
+    forget(session); /* first: an answer may let the connection's next request in */
+    if (session->ws)
+        let_go_of_websocket(session, end);
+    else if (session->polling)
+        polling_answer(session, end == SESSION_TRANSPORT_CLOSE
+                                    ? session->engine->noop_packet /* it knows */
+                                    : session->engine->close_packet);
+    session->engine->upper.on_closed(session, end);
+}
+
+void session_close(struct session *session, enum session_end end)
+{
+    struct engine *engine = session->engine;
+
+    /* Only polling without a GET has last words that nobody waits for yet. */
+    if (!session->is_open || session->ws || session->polling->get ||
+        end == SESSION_SHUTDOWN) {
+        session_end(session, end, NULL);
+        return;
+    }
+    end_common(session, end, NULL);
+    session->is_lingering = true;
+    timer_start(&engine->linger, &session->beat);
+    engine->upper.on_closed(session, end);
+}
+
+void session_stop_lingering(struct session *session)
+{
+    if (!session->is_lingering)
+        return;
+    session->is_lingering = false;
+    timer_stop(&session->beat);
+    forget(session);
+    polling_answer(session, session->engine->close_packet);
+}
+
+/* ---- what a client sends */
+
+static void on_pong(struct session *session)
+{
+    if (!session->awaits_pong)
+        return; /* C24: an unasked pong moves no timer */
+    session->awaits_pong = false;
+    timer_start(&session->engine->ping, &session->beat);
+}
+
+static void on_base64(struct session *session, const struct packet *packet)
+{
+    void *data = mem_try_alloc(packet->len);
+    long len = data ? base64_decode(packet->data, packet->len, data) : -1;
+
+    if (len >= 0)
+        session_on_binary(session, data, (size_t)len);
+    else
+        session_end(session, SESSION_PARSE_ERROR, "bad base64");
+    free(data);
+}
+
+void session_on_packet(struct session *session, const struct packet *packet)
+{
+    switch (packet->type) {
+    case PACKET_MESSAGE:
+        session->engine->upper.on_text(session, packet->data, packet->len);
+        break;
+    case PACKET_BINARY:
+        on_base64(session, packet);
+        break;
+    case PACKET_PONG:
+        on_pong(session);
+        break;
+    case PACKET_CLOSE:
+        session_end(session, SESSION_TRANSPORT_CLOSE, "close packet");
+        break;
+    case PACKET_PING:
+        session_end(session, SESSION_TRANSPORT_ERROR, "ping from a client");
+        break;
+    case PACKET_BAD:
+        session_end(session, SESSION_PARSE_ERROR, "unknown packet type");
+        break;
+    case PACKET_OPEN:
+    case PACKET_UPGRADE:
+    case PACKET_NOOP:
+        break; /* the reference ignores them too */
+    }
+}
+
+void session_on_binary(struct session *session, const void *data, size_t len)
+{
+    session->engine->upper.on_binary(session, data, len);
+}
+
+/* ---- heartbeat */
+
+static struct session *session_of_beat(struct timer_node *node)
+{
+    return (struct session *)(void *)((char *)node - offsetof(struct session, beat));
+}
+
+void session_on_beat(struct timer_node *node)
+{
+    struct session *session = session_of_beat(node);
+
+    session->awaits_pong = true;
+    timer_start(&session->engine->pong, node);
+    if (session->ws)
+        websocket_send_packet(session->ws, session->engine->ping_packet);
+    else
+        polling_push(session, session->engine->ping_packet);
+}
+
+void session_on_no_pong(struct timer_node *node)
+{
+    session_end(session_of_beat(node), SESSION_PING_TIMEOUT, NULL);
+}
+
+void session_on_linger(struct timer_node *node)
+{
+    session_stop_lingering(session_of_beat(node));
+}
+
+/* ---- what the layer above uses */
+
+void session_send(struct session *session, struct outgoing *out)
+{
+    if (!session->is_open)
+        return;
+    if (session->ws)
+        websocket_send(session->ws, out);
+    else
+        polling_send(session, out);
+}
+
+handle session_handle(const struct session *session)
+{
+    return session->self;
+}
+
+bool session_is_open(const struct session *session)
+{
+    return session->is_open;
+}
+
+void *session_upper(const struct session *session)
+{
+    return session->upper;
+}
+
+const char *session_log_id(const struct session *session)
+{
+    return session->log_id;
+}

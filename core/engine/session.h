@@ -1,0 +1,66 @@
+/*
+ * session.h - one Engine.IO session: what the layer above does with it. Thread: shard.
+ */
+#ifndef ENGINE_SESSION_H
+#define ENGINE_SESSION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "core/base/metrics.h"
+#include "core/loop/slots.h"
+
+struct bytes;
+struct turnbuf;
+struct session;
+
+/* Why sessions end: the protocol's word, and the counter. One list for all three. */
+#define SESSION_ENDS(X)                                                                  \
+    X(TRANSPORT_CLOSE, "transport close", CLOSED_TRANSPORT_CLOSE)                        \
+    X(TRANSPORT_ERROR, "transport error", CLOSED_TRANSPORT_ERROR)                        \
+    X(FORCED, "forced close", CLOSED_FORCED)                                             \
+    X(SERVER_FORCED, "forced server close", CLOSED_SERVER_FORCED)                        \
+    X(PING_TIMEOUT, "ping timeout", CLOSED_PING_TIMEOUT)                                 \
+    X(PARSE_ERROR, "parse error", CLOSED_PARSE_ERROR)                                    \
+    X(SHUTDOWN, "server shutting down", CLOSED_SHUTDOWN)                                 \
+    X(SLOW, "transport error", CLOSED_SLOW)                                              \
+    X(NEVER_JOINED, "forced close", CLOSED_NEVER_JOINED)
+
+enum session_end {
+#define SESSION_END_ID(id, word, counter) SESSION_##id,
+    SESSION_ENDS(SESSION_END_ID)
+#undef SESSION_END_ID
+    N_SESSION_ENDS
+};
+
+/* "transport close" and so on. Thread: any. */
+const char *session_end_word(enum session_end end);
+
+/*
+ * One packet on its way to one or many sessions. The WebSocket frame is made when the first
+ * session needs it, in `buffer`, and shared by all that follow.
+ */
+struct outgoing {
+    struct bytes *packet;   /* borrowed: an Engine.IO message packet, '4' first */
+    struct turnbuf *buffer; /* borrowed: the room's, or NULL for the shard's direct one */
+    bool is_volatile;       /* dropped by sessions that are not writable */
+    /* filled by session_send() */
+    struct bytes *frame;    /* borrowed until the turn ends */
+    size_t from, to;
+};
+
+/* Queue a packet. Nothing happens to a session that has ended. */
+void session_send(struct session *session, struct outgoing *out);
+
+/*
+ * End it. What was sent before goes out first; the upper's on_closed is called at once.
+ */
+void session_close(struct session *session, enum session_end end);
+
+handle session_handle(const struct session *session);
+bool session_is_open(const struct session *session);
+void *session_upper(const struct session *session);
+/* At most 8 characters of the sid: for logs. */
+const char *session_log_id(const struct session *session);
+
+#endif

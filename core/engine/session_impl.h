@@ -1,0 +1,135 @@
+/*
+ * session_impl.h - what the files of core/engine know of each other's structs, and nobody
+ * else does. Thread: shard.
+ */
+#ifndef ENGINE_SESSION_IMPL_H
+#define ENGINE_SESSION_IMPL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/engine/engine.h"
+#include "core/engine/frame.h"
+#include "core/engine/sidmap.h"
+#include "core/loop/timer.h"
+
+enum {
+    SID_BYTES = 19,   /* the shard, then 144 random bits (C01) */
+    SID_CHARS = 26,   /* of base64url */
+    LOG_ID_BYTES = 6, /* 8 characters: 40 random bits, 104 stay secret (T23) */
+    LOG_ID_CHARS = 8,
+    FIRST_PING_LISTS = 8, /* the first ping comes after 8/16 .. 15/16 of the interval */
+    ORIGIN_HEADERS_MAX = 768 /* the CORS lines of a response */
+};
+
+struct websocket;
+struct packet;
+struct polling;
+
+struct session {
+    struct engine *engine;   /* borrowed: outlives its sessions */
+    void *upper;             /* the layer above's own */
+    handle self;             /* stale once it has ended */
+    struct polling *polling; /* owned: NULL once on WebSocket */
+    struct websocket *ws; /* borrowed, frees itself: NULL while polling, and at the end */
+    struct timer_node beat; /* until the next ping, its pong, or the end of lingering */
+    struct session *next_dirty, *next_dead;
+    unsigned char sid[SID_BYTES];
+    char log_id[LOG_ID_CHARS + 1];
+    bool is_open;      /* false once ended */
+    bool is_dirty;     /* on the engine's list: has something to do at LOOP_PACK */
+    bool is_lingering; /* ended, but owes its last packets to the next GET */
+    bool awaits_pong;
+};
+
+/* A session's long-polling half. */
+struct polling {
+    struct session *session; /* borrowed: owns us */
+    struct httpconn *get;    /* borrowed: the held GET, or NULL */
+    char *get_headers;       /* owned: CORS lines of its response, or NULL */
+    struct bytes **queue;    /* refs: packets for the next response */
+    uint32_t n_queued, queue_cap;
+    size_t queued_bytes;
+    struct timer_node slow;  /* since queued_bytes passed the soft limit */
+    struct websocket *probe; /* borrowed, frees itself: the upgrade under way, or NULL */
+    struct timer_node upgrade; /* limits the probe */
+    bool is_probing;           /* "2probe" was answered: GETs get a noop at once */
+    bool is_over_limit;        /* ends with SESSION_SLOW at LOOP_PACK */
+};
+
+/* A connection that speaks WebSocket. */
+struct websocket {
+    struct engine *engine;         /* borrowed */
+    struct conn *conn;             /* borrowed: NULL once it has ended */
+    struct session *session;       /* borrowed: NULL when it has none (any more) */
+    struct frame_reader *reader;   /* from the pool: NULL between messages */
+    char *pong;                    /* owned: the newest ping's payload while blocked */
+    struct websocket *prev, *next; /* the engine's list of all; next: of the dead */
+    uint64_t controls_since_ms;
+    uint32_t n_controls; /* control frames since then */
+    uint16_t close_code; /* close asked for before the connection was ours */
+    uint8_t pong_len;
+    bool is_ours;      /* http_upgrade() is done */
+    bool is_closing;   /* our close frame is queued: nothing counts any more */
+    bool is_reading;   /* within on_data: the reader must stay */
+    bool has_deadline; /* a message in flight is being timed */
+};
+
+struct engine {
+    struct net *net;                 /* borrowed */
+    const struct settings *settings; /* borrowed */
+    struct engine_upper upper;
+    struct slots sessions;
+    struct sidmap sids;
+    struct frame_pool readers;
+    struct frame_writer *writer; /* owned */
+    struct frame_limits frame_limits;
+    struct timer_list first_ping[FIRST_PING_LISTS], ping, pong, upgrade, slow, linger;
+    struct session *dirty, *dead;
+    struct websocket *websockets, *dead_websockets;
+    struct bytes *ping_packet, *noop_packet, *close_packet, *probe_packet; /* refs */
+    bool takes_polling, takes_websocket, takes_upgrades;
+    bool is_shut_down;
+};
+
+/* ---- session.c */
+
+/* A new session, with neither transport yet; in the tables, not announced. */
+struct session *session_new(struct engine *engine);
+/* Frees at once, whatever its state; unlinks it everywhere. Takes NULL. */
+void session_free(struct session *session);
+/* By the text of a sid; NULL when there is none. */
+struct session *session_by_sid(const struct engine *engine, const char *sid, size_t len);
+/* The "open" packet. A new reference. */
+struct bytes *session_open_packet(const struct session *session);
+/* Tell the layer above, and start the heartbeat. */
+void session_announce(struct session *session, const struct http_request *request,
+                      const struct conn *conn);
+/* A packet of a client as text. The session may have ended when this returns. */
+void session_on_packet(struct session *session, const struct packet *packet);
+void session_on_binary(struct session *session, const void *data, size_t len);
+/*
+ * The session has ended by itself: no lingering. `reason` says more for the log, or NULL.
+ * Safe when it has ended.
+ */
+void session_end(struct session *session, enum session_end end, const char *reason);
+/* Be called at LOOP_PACK. */
+void session_mark_dirty(struct session *session);
+/* A last GET came for a lingering session, or nobody did. */
+void session_stop_lingering(struct session *session);
+/* Add the session to those freed at LOOP_FREE. */
+void session_bury(struct session *session);
+void session_count(const struct session *session, int64_t n); /* in the gauges */
+
+void session_on_beat(struct timer_node *node);    /* ping lists */
+void session_on_no_pong(struct timer_node *node); /* pong list */
+void session_on_linger(struct timer_node *node);  /* linger list */
+
+/* ---- engine.c */
+
+struct metrics *engine_metrics(const struct engine *engine);
+void engine_pack(void *engine); /* LOOP_PACK */
+void engine_bury(void *engine); /* LOOP_FREE */
+
+#endif

@@ -1,0 +1,388 @@
+/*
+ * websocket.c - one connection that speaks WebSocket: see websocket.h.
+ *
+ * Called by: engine.c (handshake), session.c and upgrade.c (send, close), conn.c (ops).
+ * It dies with its connection; the struct itself is freed at LOOP_FREE, so that whoever
+ * is up the stack may still look at it. Thread: shard.
+ */
+#include "core/engine/websocket.h"
+
+#include <openssl/evp.h>
+#include <openssl/sha.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sockhop/log.h>
+
+#include "core/base/mem.h"
+#include "core/engine/packet.h"
+#include "core/engine/session_impl.h"
+#include "core/engine/upgrade.h"
+#include "core/loop/bytes.h"
+#include "core/loop/loop.h"
+#include "core/loop/turnbuf.h"
+#include "core/net/conn.h"
+
+enum {
+    KEY_CHARS = 24, /* RFC 6455 4.1: base64 of 16 bytes */
+    KEY_BYTES = 16,
+    CONTROL_WINDOW_MS = 1000 /* of limits.max_controls */
+};
+
+/* ---- opening handshake */
+
+/* The one value of a header that must stand once; NULL otherwise. */
+static const char *single_header(const struct http_request *request, const char *name)
+{
+    size_t n = 0;
+    const char *value = http_header(request, name, &n);
+
+    return n == 1 ? value : NULL;
+}
+
+static void accept_key(const char *key, char *accept)
+{
+    static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"; /* RFC 6455 1.3 */
+    unsigned char text[KEY_CHARS + sizeof guid - 1];
+    unsigned char digest[SHA_DIGEST_LENGTH];
+
+    memcpy(text, key, KEY_CHARS);
+    memcpy(text + KEY_CHARS, guid, sizeof guid - 1);
+    SHA1(text, sizeof text, digest);
+    EVP_EncodeBlock((unsigned char *)accept, digest, sizeof digest);
+}
+
+int websocket_check(const struct http_request *request, char *accept, const char **reason)
+{
+    const char *version = single_header(request, "sec-websocket-version");
+    const char *key = single_header(request, "sec-websocket-key");
+    unsigned char bytes[KEY_CHARS];
+
+    *reason = "";
+    if (!version || strcmp(version, "13") != 0) {
+        *reason = "Sec-WebSocket-Version must be 13";
+        return 426;
+    }
+    if (!key || strlen(key) != KEY_CHARS ||
+        base64_decode(key, KEY_CHARS, bytes) != KEY_BYTES) {
+        *reason = "Sec-WebSocket-Key must be 16 bytes in base64";
+        return 400;
+    }
+    if (request->minor < 1 || request->has_body) {
+        *reason = "an upgrade needs HTTP/1.1 and no body";
+        return 400;
+    }
+    accept_key(key, accept);
+    return 0;
+}
+
+/* ---- birth and death */
+
+static void link_to_engine(struct websocket *ws)
+{
+    struct engine *engine = ws->engine;
+
+    ws->next = engine->websockets;
+    if (ws->next)
+        ws->next->prev = ws;
+    engine->websockets = ws;
+}
+
+static void bury(struct websocket *ws)
+{
+    struct engine *engine = ws->engine;
+
+    if (ws->prev)
+        ws->prev->next = ws->next;
+    else
+        engine->websockets = ws->next;
+    if (ws->next)
+        ws->next->prev = ws->prev;
+    ws->prev = NULL;
+    ws->next = engine->dead_websockets;
+    engine->dead_websockets = ws;
+}
+
+void websocket_free(struct websocket *ws)
+{
+    free(ws->pong);
+    free(ws);
+}
+
+/* Give the reader back when nothing is pending, or nothing will be read any more. */
+static void settle_reader(struct websocket *ws)
+{
+    bool is_over = !ws->conn || ws->is_closing;
+
+    if (!ws->reader || ws->is_reading)
+        return;
+    if (is_over || frame_reader_is_idle(ws->reader)) {
+        frame_pool_give(&ws->engine->readers, ws->reader);
+        ws->reader = NULL;
+    }
+    if (is_over)
+        return;
+    if (!ws->reader)
+        conn_clear_deadline(ws->conn);
+    else if (!ws->has_deadline)
+        conn_set_deadline(ws->conn, NET_BODY); /* in total, for the whole message (T08) */
+    ws->has_deadline = ws->reader != NULL;
+}
+
+/* The connection is no good to its session any more. */
+static void tell_session(struct websocket *ws, enum session_end end, const char *reason)
+{
+    struct session *session = ws->session;
+
+    if (!session)
+        return;
+    if (session->ws == ws)
+        session_end(session, end, reason);
+    else
+        upgrade_give_up(session, reason);
+}
+
+static void fail(struct websocket *ws, uint16_t code, const char *reason)
+{
+    hop_log(HOP_DEBUG, "websocket.refused code=%u reason=\"%s\"", (unsigned)code, reason);
+    websocket_close(ws, code);
+    tell_session(ws, SESSION_TRANSPORT_ERROR, reason);
+}
+
+/* ---- frames out */
+
+static bool can_send(const struct websocket *ws)
+{
+    return ws->conn && !ws->is_closing;
+}
+
+static void send_frame(struct websocket *ws, enum frame_kind kind, const void *data,
+                       size_t len)
+{
+    char *space = conn_send_space(ws->conn, frame_size(len));
+
+    if (space)
+        frame_write(ws->engine->writer, kind, data, len, space);
+}
+
+void websocket_send_packet(struct websocket *ws, const struct bytes *packet)
+{
+    if (can_send(ws))
+        send_frame(ws, FRAME_KIND_TEXT, packet->data, packet->len);
+}
+
+/* The frame is made for the first receiver and shared by those that follow. */
+static void make_frame(struct websocket *ws, struct outgoing *out)
+{
+    struct net *net = ws->engine->net;
+    struct turnbuf *buffer = out->buffer ? out->buffer : &net->direct;
+    size_t size = frame_size(out->packet->len);
+    char *space = turnbuf_append(buffer, net->loop, size, &out->frame, &out->from);
+
+    frame_write(ws->engine->writer, FRAME_KIND_TEXT, out->packet->data, out->packet->len,
+                space);
+    out->to = out->from + size;
+}
+
+void websocket_send(struct websocket *ws, struct outgoing *out)
+{
+    if (!can_send(ws))
+        return;
+    if (out->is_volatile && !conn_is_writable(ws->conn)) {
+        metric_add(engine_metrics(ws->engine), METRIC_VOLATILE_DROPPED, 1);
+        return;
+    }
+    if (!out->frame && !out->buffer && ws->conn->is_blocked) {
+        websocket_send_packet(ws, out->packet); /* keeps nobody else's frames alive */
+        return;
+    }
+    if (!out->frame)
+        make_frame(ws, out);
+    conn_send(ws->conn, out->frame, out->from, out->to);
+}
+
+void websocket_close(struct websocket *ws, uint16_t code)
+{
+    const unsigned char payload[2] = {(unsigned char)(code >> 8), (unsigned char)code};
+
+    if (!can_send(ws))
+        return;
+    if (!ws->is_ours) {
+        ws->close_code = code;
+        return;
+    }
+    send_frame(ws, FRAME_KIND_CLOSE, payload, code ? sizeof payload : 0);
+    ws->is_closing = true;
+    conn_close_after_flush(ws->conn);
+    settle_reader(ws);
+}
+
+void websocket_abort(struct websocket *ws)
+{
+    if (ws->conn)
+        conn_close(ws->conn, CONN_BY_US);
+}
+
+/* ---- control frames in */
+
+static bool is_flooding(struct websocket *ws)
+{
+    uint64_t now_ms = loop_now(ws->engine->net->loop);
+
+    if (now_ms - ws->controls_since_ms >= CONTROL_WINDOW_MS) {
+        ws->controls_since_ms = now_ms;
+        ws->n_controls = 0;
+    }
+    return ++ws->n_controls > (uint64_t)ws->engine->settings->max_controls;
+}
+
+/* While the peer does not read, one pong waits: the newest (T06). */
+static void on_ping(struct websocket *ws, const struct frame *frame)
+{
+    if (!ws->conn->is_blocked) {
+        send_frame(ws, FRAME_KIND_PONG, frame->data, frame->len);
+        return;
+    }
+    if (!ws->pong)
+        ws->pong = mem_alloc(FRAME_CONTROL_MAX);
+    memcpy(ws->pong, frame->data, frame->len);
+    ws->pong_len = (uint8_t)frame->len;
+}
+
+static void on_drained(struct conn *conn)
+{
+    struct websocket *ws = conn->user;
+
+    if (!ws->pong || !can_send(ws))
+        return;
+    send_frame(ws, FRAME_KIND_PONG, ws->pong, ws->pong_len);
+    free(ws->pong);
+    ws->pong = NULL;
+}
+
+static void on_control(struct websocket *ws, enum frame_event event,
+                       const struct frame *frame)
+{
+    if (event == FRAME_CLOSE) {
+        websocket_close(ws, frame->code); /* the echo that RFC 6455 5.5.1 asks for */
+        tell_session(ws, SESSION_TRANSPORT_CLOSE, "close frame");
+    } else if (is_flooding(ws)) {
+        fail(ws, WS_CLOSE_POLICY, "too many control frames");
+    } else if (event == FRAME_PING) {
+        on_ping(ws, frame);
+    }
+}
+
+/* ---- messages in */
+
+static void on_message(struct websocket *ws, enum frame_event event,
+                       const struct frame *frame)
+{
+    struct session *session = ws->session;
+    struct packet packet;
+
+    ws->has_deadline = false; /* the next message has its own time */
+    if (!session)
+        return;
+    if (session->ws != ws && event == FRAME_TEXT) {
+        upgrade_on_text(ws, frame->data, frame->len);
+    } else if (session->ws != ws) {
+        upgrade_give_up(session, "binary on the probe");
+    } else if (event == FRAME_BINARY) {
+        session_on_binary(session, frame->data, frame->len);
+    } else {
+        packet = packet_decode(frame->data, frame->len);
+        session_on_packet(session, &packet);
+    }
+}
+
+static void on_frame(struct websocket *ws, enum frame_event event,
+                     const struct frame *frame)
+{
+    if (event == FRAME_BAD)
+        fail(ws, frame->code, frame->reason);
+    else if (event == FRAME_TEXT || event == FRAME_BINARY)
+        on_message(ws, event, frame);
+    else
+        on_control(ws, event, frame);
+}
+
+static void on_data(struct conn *conn, const char *data, size_t len)
+{
+    struct websocket *ws = conn->user;
+    struct frame frame;
+
+    ws->is_reading = true;
+    if (!ws->reader && can_send(ws))
+        ws->reader = frame_pool_take(&ws->engine->readers);
+    while (can_send(ws)) {
+        enum frame_event event =
+            frame_read(ws->reader, &ws->engine->frame_limits, &data, &len, &frame);
+
+        if (event == FRAME_MORE)
+            break;
+        on_frame(ws, event, &frame);
+    }
+    ws->is_reading = false;
+    settle_reader(ws);
+}
+
+/* ---- ends */
+
+static void on_deadline(struct conn *conn, enum net_deadline which)
+{
+    struct websocket *ws = conn->user;
+
+    (void)which;
+    fail(ws, WS_CLOSE_POLICY, "message took too long");
+}
+
+static void on_closed(struct conn *conn, enum conn_end end)
+{
+    struct websocket *ws = conn->user;
+
+    ws->conn = NULL;
+    settle_reader(ws);
+    if (end == CONN_SLOW)
+        tell_session(ws, SESSION_SLOW, "queue is full");
+    else
+        tell_session(ws, SESSION_TRANSPORT_CLOSE,
+                     end == CONN_FAILED ? "connection reset" : "connection closed");
+    bury(ws);
+}
+
+static const struct conn_ops websocket_ops = {
+    .on_data = on_data,
+    .on_drained = on_drained,
+    .on_deadline = on_deadline,
+    .on_closed = on_closed,
+    /* no on_moved: the request came to its session's shard before */
+};
+
+struct websocket *websocket_accept(struct engine *engine, struct httpconn *http,
+                                   const char *accept)
+{
+    struct websocket *ws = mem_calloc(1, sizeof *ws);
+    char head[192];
+    int len = snprintf(head, sizeof head,
+                       "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+                       "Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
+                       accept);
+
+    ws->engine = engine;
+    ws->conn = http_conn(http);
+    link_to_engine(ws);
+    conn_send_copy(ws->conn, head, (size_t)len);
+    return ws;
+}
+
+void websocket_adopt(struct websocket *ws, struct httpconn *http)
+{
+    ws->conn = http_upgrade(http, &websocket_ops, ws);
+    ws->conn->is_capped = true;
+    ws->is_ours = true;
+    conn_clear_deadline(ws->conn);
+    if (ws->close_code)
+        websocket_close(ws, ws->close_code);
+}
