@@ -1,0 +1,396 @@
+/*
+ * hub.c - the logic half of Socket.IO: takes what the shards send, and is what the plugin
+ * layer calls.
+ *
+ * Called by: core/plugin (hub_*), core/main.c (start, stop), and through lanes by the
+ * shards' half (hub_take_*). Targets and emits: emit.c. Thread: logic.
+ */
+#include "core/socketio/hub.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <sockhop/log.h>
+
+#include "core/base/mem.h"
+#include "core/loop/bytes.h"
+#include "core/socketio/ack.h"
+#include "core/socketio/hub_private.h"
+#include "core/socketio/namespace.h"
+#include "core/socketio/packet.h"
+#include "core/socketio/room.h"
+#include "core/socketio/socket.h"
+
+/* ---- making and releasing */
+
+static void on_turn_end(void *arg)
+{
+    struct hub *hub = arg;
+
+    emitter_end_turn(&hub->emitter);
+}
+
+struct hub *hub_new(struct loops *loops, const struct settings *settings)
+{
+    struct hub *hub = mem_calloc(1, sizeof *hub);
+
+    (void)settings; /* none of them concerns logic so far */
+    hub->loops = loops;
+    hub->loop = loops->logic;
+    slots_init(&hub->sockets, 0);
+    hub->main = namespace_new(hub, NSP_MAIN, "/");
+    loop_on_stage(hub->loop, LOOP_FREE, on_turn_end, hub);
+    return hub;
+}
+
+void hub_free(struct hub *hub)
+{
+    if (!hub)
+        return;
+    hub_shutdown(hub);
+    clients_done(&hub->clients);
+    namespace_free(hub->main);
+    slots_done(&hub->sockets);
+    free(hub->room_numbers.free);
+    emitter_done(&hub->emitter);
+    free(hub);
+}
+
+void hub_set_upper(struct hub *hub, const struct hub_upper *upper)
+{
+    hub->upper = *upper;
+}
+
+void hub_set_shards(struct hub *hub, struct sio *const *shards)
+{
+    memcpy(hub->shard, shards, hub->loops->n_shards * sizeof *shards);
+}
+
+void hub_shutdown(struct hub *hub)
+{
+    hub->is_stopping = true;
+    for (uint32_t i = 0; i < hub->sockets.n; i++) {
+        struct socket *socket = slots_at(&hub->sockets, i);
+
+        if (socket)
+            socket_close(socket, session_end_word(SESSION_SHUTDOWN));
+    }
+}
+
+/* ---- what the shards send */
+
+static void *send_to_session(struct hub *hub, handle session, lane_work *work,
+                             size_t size, size_t weight)
+{
+    unsigned shard = handle_shard(session);
+    struct down_head *head =
+        loop_send(hub->loop, hub->loops->loop[shard], work, size, weight);
+
+    head->sio = hub->shard[shard];
+    head->session = session;
+    head->nsp = NSP_MAIN;
+    head->epoch = EPOCH_ANY;
+    return head;
+}
+
+void *hub_send_down(struct hub *hub, const struct socket *socket, lane_work *work,
+                    size_t size, size_t weight)
+{
+    struct down_head *head =
+        send_to_session(hub, socket->client->session, work, size, weight);
+
+    head->nsp = socket->nsp->number;
+    head->epoch = socket->epoch;
+    return head;
+}
+
+static void refuse_connect(struct hub *hub, const struct up_connect *record)
+{
+    static const char reason[] = "{\"message\":\"Invalid namespace\"}";
+    struct sio_packet packet = {.type = SIO_CONNECT_ERROR,
+                                .nsp = record->text,
+                                .nsp_len = record->nsp_len,
+                                .payload = reason,
+                                .payload_len = sizeof reason - 1};
+    struct bytes *bytes = emit_encode(&packet);
+    struct down_send *down = send_to_session(hub, record->head.session, link_take_send,
+                                             sizeof *down, bytes->len);
+
+    hop_log(HOP_DEBUG,
+            "sio.connect_refused namespace=\"%s\" reason=\"invalid namespace\"",
+            record->text);
+    down->packet = bytes;
+    down->is_volatile = false;
+}
+
+static void send_connect_reply(struct socket *socket)
+{
+    char payload[sizeof "{\"sid\":\"\"}" + SOCKET_ID_LEN];
+    struct sio_packet packet = {.type = SIO_CONNECT,
+                                .nsp = socket->nsp->name,
+                                .nsp_len = socket->nsp->name_len,
+                                .payload = payload};
+
+    packet.payload_len =
+        (size_t)snprintf(payload, sizeof payload, "{\"sid\":\"%s\"}", socket->id);
+    emit_to_socket(socket, emit_encode(&packet), false);
+}
+
+/* The reply goes first, then the room of all: whatever is emitted later arrives later. */
+static void open_socket(struct hub *hub, struct namespace *nsp, struct client *client,
+                        uint32_t epoch)
+{
+    struct socket *socket = socket_new(nsp, client, epoch);
+    struct down_room *join;
+
+    if (!socket) {
+        hop_log(HOP_ERROR, "sio.full reason=\"2^24 sockets are connected\"");
+        return;
+    }
+    hub_send_down(hub, socket, link_take_joined, sizeof(struct down_head), 0);
+    send_connect_reply(socket);
+    join = hub_send_down(hub, socket, link_take_join, sizeof *join, 0);
+    join->room = nsp->all->number;
+    room_count_in(nsp->all, socket_shard(socket));
+    if (hub->upper.on_connect)
+        hub->upper.on_connect(socket->handle, hub->upper.arg);
+}
+
+static bool is_main(const struct up_connect *record)
+{
+    return record->nsp_len == 1 && record->text[0] == '/';
+}
+
+void hub_take_connect(struct loop *to, void *payload)
+{
+    const struct up_connect *record = payload;
+    struct hub *hub = record->head.hub;
+    struct client *client = client_find(&hub->clients, record->head.session);
+
+    (void)to;
+    if (hub->is_stopping || (client && client->is_gone))
+        return;
+    if (!is_main(record)) {
+        refuse_connect(hub, record);
+        return;
+    }
+    if (!client)
+        client = client_new(&hub->clients, record->head.session,
+                            record->text + record->nsp_len + 1);
+    open_socket(hub, hub->main, client, record->head.epoch);
+}
+
+/* The socket that a record speaks for, if it is still open and in the same stay. */
+static struct socket *speaker(const struct up_head *head)
+{
+    const struct client *client = client_find(&head->hub->clients, head->session);
+    struct socket *socket = client ? client->sockets : NULL;
+
+    while (socket && (socket->nsp->number != head->nsp || socket->epoch != head->epoch))
+        socket = socket->next_of_client;
+    return socket && socket->state == SOCKET_OPEN ? socket : NULL;
+}
+
+void hub_take_event(struct loop *to, void *payload)
+{
+    const struct up_event *record = payload;
+    const struct hub_upper *upper = &record->head.hub->upper;
+    const struct socket *socket = speaker(&record->head);
+    const char *name = (const char *)(record->spans + record->n_args);
+    struct sio_event event;
+
+    (void)to;
+    if (!socket || !upper->on_event)
+        return;
+    event = (struct sio_event){
+        .socket = socket->handle,
+        .name = name,
+        .name_len = record->name_len,
+        .has_ack = record->has_ack,
+        .ack_id = record->ack_id,
+        .n_args = record->n_args,
+        .args = record->spans,
+        .text = name + record->name_len + 1,
+        .text_len = record->text_len,
+    };
+    upper->on_event(&event, upper->arg);
+}
+
+void hub_take_ack(struct loop *to, void *payload)
+{
+    const struct up_ack *record = payload;
+    struct socket *socket = speaker(&record->head);
+
+    (void)to;
+    if (socket)
+        ack_answer(socket, sio_id_value(record->ack_id), record->text, record->text_len);
+}
+
+void hub_take_disconnect(struct loop *to, void *payload)
+{
+    struct socket *socket = speaker(payload);
+
+    (void)to;
+    if (socket)
+        socket_close(socket, "client namespace disconnect");
+}
+
+static struct socket *first_open(const struct client *client)
+{
+    struct socket *socket = client->sockets;
+
+    while (socket && socket->state != SOCKET_OPEN)
+        socket = socket->next_of_client;
+    return socket;
+}
+
+/* Each close may run hooks that close others of them: so the walk starts anew. */
+static void close_sockets(struct client *client, const char *reason)
+{
+    struct socket *socket;
+
+    client->is_gone = true;
+    while ((socket = first_open(client)))
+        socket_close(socket, reason);
+}
+
+void hub_take_closed(struct loop *to, void *payload)
+{
+    const struct up_closed *record = payload;
+    struct hub *hub = record->head.hub;
+    struct client *client = client_find(&hub->clients, record->head.session);
+
+    (void)to;
+    if (!client)
+        return;
+    close_sockets(client, session_end_word(record->end));
+    client_free(&hub->clients, client);
+}
+
+/* ---- sockets, by handle */
+
+bool hub_is_connected(const struct hub *hub, hop_socket which)
+{
+    return socket_find_open(hub, which) != NULL;
+}
+
+const char *hub_socket_id(const struct hub *hub, hop_socket which)
+{
+    const struct socket *socket = socket_find(hub, which);
+
+    return socket ? socket->id : NULL;
+}
+
+const char *hub_socket_address(const struct hub *hub, hop_socket which)
+{
+    const struct socket *socket = socket_find(hub, which);
+
+    return socket ? socket->client->address : NULL;
+}
+
+hop_socket hub_find(const struct hub *hub, const char *id)
+{
+    const struct socket *socket = namespace_find_id(hub->main, id, strlen(id));
+
+    return socket ? socket->handle : HOP_NO_SOCKET;
+}
+
+int hub_join(struct hub *hub, hop_socket which, const char *name)
+{
+    struct socket *socket = socket_find_open(hub, which);
+    size_t len = strlen(name);
+
+    if (!socket || !room_is_name(name, len))
+        return -1;
+    if (strcmp(name, socket->id) != 0) /* where it is anyway */
+        socket_join(socket, room_get(socket->nsp, name, len));
+    return 0;
+}
+
+int hub_leave(struct hub *hub, hop_socket which, const char *name)
+{
+    struct socket *socket = socket_find(hub, which);
+    struct room *room =
+        socket ? namespace_find_room(socket->nsp, name, strlen(name)) : NULL;
+
+    return room ? socket_leave(socket, room) : -1;
+}
+
+bool hub_in_room(const struct hub *hub, hop_socket which, const char *name)
+{
+    const struct socket *socket = socket_find(hub, which);
+    const struct room *room;
+
+    if (!socket)
+        return false;
+    if (strcmp(name, socket->id) == 0)
+        return true;
+    room = namespace_find_room(socket->nsp, name, strlen(name));
+    return room && socket_in_room(socket, room);
+}
+
+static void send_disconnect(struct socket *socket)
+{
+    struct sio_packet packet = {.type = SIO_DISCONNECT,
+                                .nsp = socket->nsp->name,
+                                .nsp_len = socket->nsp->name_len};
+
+    emit_to_socket(socket, emit_encode(&packet), false);
+}
+
+/* The session ends behind all that was sent to it; its sockets end now. */
+static void close_transport(struct hub *hub, struct client *client)
+{
+    struct down_close *record;
+
+    if (client->is_gone)
+        return;
+    record = send_to_session(hub, client->session, link_take_close, sizeof *record, 0);
+    record->end = SESSION_SERVER_FORCED;
+    close_sockets(client, session_end_word(SESSION_SERVER_FORCED));
+}
+
+int hub_disconnect(struct hub *hub, hop_socket which, hop_close_mode mode)
+{
+    struct socket *socket = socket_find(hub, which);
+
+    if (!socket)
+        return -1;
+    if (mode == HOP_CLOSE_TRANSPORT) {
+        close_transport(hub, socket->client);
+        return 0;
+    }
+    if (socket->state == SOCKET_OPEN) {
+        send_disconnect(socket);
+        socket_close(socket, "server namespace disconnect");
+    }
+    return 0;
+}
+
+int hub_slot_set(struct hub *hub, hop_socket which, hop_slot slot, void *value)
+{
+    struct socket *socket = socket_find(hub, which);
+
+    return socket ? socket_slot_set(socket, slot, value) : -1;
+}
+
+void *hub_slot_get(const struct hub *hub, hop_socket which, hop_slot slot)
+{
+    const struct socket *socket = socket_find(hub, which);
+
+    return socket ? socket_slot_get(socket, slot) : NULL;
+}
+
+/* ---- names */
+
+bool sio_is_reserved(const char *event)
+{
+    static const char *const reserved[] = {"connect",     "connect_error",
+                                           "disconnect",  "disconnecting",
+                                           "newListener", "removeListener"};
+
+    for (size_t i = 0; i < sizeof reserved / sizeof *reserved; i++)
+        if (strcmp(event, reserved[i]) == 0)
+            return true;
+    return false;
+}

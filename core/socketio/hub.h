@@ -1,0 +1,93 @@
+/*
+ * hub.h - the logic half of Socket.IO: sockets, rooms, acks, emit. The plugin layer works
+ * with this and with nothing below it. Thread: logic.
+ */
+#ifndef SOCKETIO_HUB_H
+#define SOCKETIO_HUB_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <sockhop/emit.h>
+#include <sockhop/socket.h>
+
+#include "core/base/settings.h"
+#include "core/loop/loop.h"
+#include "core/socketio/json.h"
+
+struct hub;
+struct sio;
+
+/* One event as it came from a shard: borrowed until the callback returns. */
+struct sio_event {
+    hop_socket socket;
+    const char *name; /* NUL-terminated, escapes resolved */
+    size_t name_len;
+    bool has_ack;
+    uint64_t ack_id;
+    size_t n_args;                /* without the name */
+    const struct json_span *args; /* offsets into text */
+    const char *text;             /* the whole JSON array, name first; NUL behind it */
+    size_t text_len;
+};
+
+/* What the plugin layer is told. */
+struct hub_upper {
+    void (*on_connect)(hop_socket socket, void *arg);
+    void (*on_event)(const struct sio_event *event, void *arg);
+    void (*on_disconnect)(hop_socket socket, const char *reason, void *arg);
+    void (*on_join)(hop_socket socket, const char *room, void *arg);
+    void (*on_leave)(hop_socket socket, const char *room, void *arg);
+    /* Destroys a value that a plugin's slot held. */
+    void (*free_slot)(hop_slot slot, void *value, void *arg);
+    void *arg;
+};
+
+struct hub *hub_new(struct loops *loops, const struct settings *settings);
+/* After all sessions have ended. Remaining acks fail, remaining sockets disconnect. */
+void hub_free(struct hub *hub);
+void hub_set_upper(struct hub *hub, const struct hub_upper *upper);
+/* shards' halves by shard number: borrowed, only handed to lane records. */
+void hub_set_shards(struct hub *hub, struct sio *const *shards);
+
+/* Stop: every socket is disconnected with "server shutting down". */
+void hub_shutdown(struct hub *hub);
+
+/* Sockets: see <sockhop/socket.h> for what each promises. */
+bool hub_is_connected(const struct hub *hub, hop_socket socket);
+const char *hub_socket_id(const struct hub *hub, hop_socket socket);
+const char *hub_socket_address(const struct hub *hub, hop_socket socket);
+hop_socket hub_find(const struct hub *hub, const char *id);
+int hub_join(struct hub *hub, hop_socket socket, const char *room);
+int hub_leave(struct hub *hub, hop_socket socket, const char *room);
+bool hub_in_room(const struct hub *hub, hop_socket socket, const char *room);
+int hub_disconnect(struct hub *hub, hop_socket socket, hop_close_mode mode);
+int hub_slot_set(struct hub *hub, hop_socket socket, hop_slot slot, void *value);
+void *hub_slot_get(const struct hub *hub, hop_socket socket, hop_slot slot);
+
+/* Targets and emits: see <sockhop/emit.h>. A target lives until the turn ends. */
+hop_target *hub_target_all(struct hub *hub);
+hop_target *hub_target_room(struct hub *hub, const char *room);
+hop_target *hub_target_socket(struct hub *hub, hop_socket socket);
+void hub_target_add_room(hop_target *target, const char *room);
+void hub_target_except(hop_target *target, hop_socket socket);
+void hub_target_except_room(hop_target *target, const char *room);
+void hub_target_set_volatile(hop_target *target);
+
+/* args: text of a JSON array of the arguments, "[1,2]"; borrowed. -1: reserved event. */
+int hub_emit(hop_target *target, const char *event, const char *args, size_t args_len);
+
+/* Answer an event's ack. args as in hub_emit(). -1 when the socket has gone. */
+int hub_ack(struct hub *hub, hop_socket socket, uint64_t ack_id, const char *args,
+            size_t args_len);
+
+int hub_emit_with_ack(struct hub *hub, hop_socket socket, const char *event,
+                      const char *args, size_t args_len, int timeout_ms,
+                      hop_ack_handler *on_ack, void *self);
+
+/* Whether a name is one of socket.io-parser's RESERVED_EVENTS. */
+bool sio_is_reserved(const char *event);
+
+#endif

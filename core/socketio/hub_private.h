@@ -1,0 +1,38 @@
+/*
+ * hub_private.h - struct hub, for the files of the logic half. Thread: logic.
+ */
+#ifndef SOCKETIO_HUB_PRIVATE_H
+#define SOCKETIO_HUB_PRIVATE_H
+
+#include "core/loop/slots.h"
+#include "core/socketio/client.h"
+#include "core/socketio/emit.h"
+#include "core/socketio/hub.h"
+#include "core/socketio/records.h"
+
+struct room_numbers {
+    uint32_t *free; /* owned: given back */
+    uint32_t n_free, cap;
+    uint32_t next; /* never used so far */
+};
+
+struct hub {
+    struct loops *loops; /* borrowed */
+    struct loop *loop;   /* borrowed: logic */
+    struct hub_upper upper;
+    struct sio *shard[LOOPS_MAX]; /* borrowed: named in records, never touched */
+    struct namespace *main;       /* owned: "/" */
+    struct clients clients;
+    struct slots sockets; /* of all namespaces, by hop_socket */
+    struct room_numbers room_numbers;
+    struct emitter emitter;
+    bool is_stopping;        /* no socket opens and nothing is sent any more */
+    unsigned n_nested;       /* closes on the stack */
+    struct socket *deferred; /* borrowed: to be closed by the outermost */
+};
+
+/* A record of `size` bytes to a client's shard, its head filled in. */
+void *hub_send_down(struct hub *hub, const struct socket *socket, lane_work *work,
+                    size_t size, size_t weight);
+
+#endif

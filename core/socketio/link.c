@@ -1,0 +1,529 @@
+/*
+ * link.c - the shard's half of Socket.IO: one link for each Engine.IO session.
+ *
+ * Called by: core/engine through sio_upper() (a session opens, speaks, ends), and through
+ * lanes by core/socketio's logic half (link_take_*). What a client sends is decoded and its
+ * JSON scanned here; logic gets only what is well-formed. Of the namespaces a link knows
+ * whether it has joined the main one; names of others go to logic, which refuses them.
+ * Thread: shard.
+ */
+#include "core/socketio/sio.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sockhop/log.h>
+
+#include "core/base/mem.h"
+#include "core/base/text.h"
+#include "core/loop/bytes.h"
+#include "core/socketio/hub.h"
+#include "core/socketio/json.h"
+#include "core/socketio/link.h"
+#include "core/socketio/packet.h"
+#include "core/socketio/records.h"
+
+enum { FIRST_SPANS = 64 };
+
+struct sio {
+    struct loop *loop;     /* borrowed */
+    struct hub *hub;       /* borrowed: named in records, never touched */
+    struct engine *engine; /* borrowed: NULL before sio_attach() and after its end */
+    struct json_limits limits;
+    struct members members;
+    struct timer_list connect_timers;
+    struct json_span *spans; /* owned: of the event at hand */
+    size_t spans_cap;
+    char *name; /* owned: of the event at hand, SIO_MAX_EVENT * 6 and its NUL */
+};
+
+static struct loop *logic_of(const struct sio *sio)
+{
+    return sio->loop->loops->logic;
+}
+
+static struct up_head up_head(const struct link *link)
+{
+    return (struct up_head){link->sio->hub, link->handle, NSP_MAIN, link->epoch};
+}
+
+static void *send_up(struct link *link, lane_work *work, size_t size)
+{
+    link->was_told_of = true;
+    return loop_send(link->sio->loop, logic_of(link->sio), work, size, 0);
+}
+
+/* ---- opening and ending */
+
+static void on_connect_timeout(struct timer_node *node)
+{
+    struct link *link =
+        (struct link *)(void *)((char *)node - offsetof(struct link, connect_timer));
+
+    session_close(link->session, SESSION_NEVER_JOINED);
+}
+
+static void *on_open(struct session *session, const struct http_request *request,
+                     const char *address, void *arg)
+{
+    struct sio *sio = arg;
+    struct link *link = mem_calloc(1, sizeof *link);
+
+    (void)request;
+    link->sio = sio;
+    link->session = session;
+    link->handle = session_handle(session);
+    link->address = mem_strdup(address);
+    timer_start(&sio->connect_timers, &link->connect_timer);
+    return link;
+}
+
+static void link_free(struct link *link)
+{
+    timer_stop(&link->connect_timer);
+    members_leave_all(&link->sio->members, link);
+    free(link->address);
+    free(link);
+}
+
+static void on_closed(struct session *session, enum session_end end)
+{
+    struct link *link = session_upper(session);
+
+    if (link->was_told_of) {
+        struct up_closed *record = send_up(link, hub_take_closed, sizeof *record);
+
+        record->head = up_head(link);
+        record->end = end;
+    }
+    link_free(link);
+}
+
+/* ---- what the client sends. Each of these may end the link: callers return at once. */
+
+static void refuse(struct link *link, const char *reason, enum session_end end)
+{
+    hop_log(HOP_DEBUG, "sio.refused session=%s reason=\"%s\"",
+            session_log_id(link->session), reason);
+    session_close(link->session, end);
+}
+
+static const char *json_word(enum json_result result)
+{
+    static const char *const words[] = {
+        [JSON_OK] = "ok",
+        [JSON_BAD] = "payload is not JSON",
+        [JSON_TOO_DEEP] = "JSON deeper than max_json_depth",
+        [JSON_TOO_MANY] = "JSON with more than max_json_values",
+        [JSON_NOT_ARRAY] = "payload is not an array",
+    };
+
+    return words[result];
+}
+
+/* Longer names are cut, at the start of a code point. */
+static size_t cut_name(const char *name, size_t len)
+{
+    if (len <= SIO_MAX_NSP)
+        return len;
+    len = SIO_MAX_NSP;
+    while (len > 0 && ((unsigned char)name[len] & 0xc0) == 0x80)
+        len--;
+    return len;
+}
+
+static bool is_main(const struct sio_packet *packet)
+{
+    return packet->nsp_len == 1 && packet->nsp[0] == '/';
+}
+
+static char *put_text(char *out, const char *text, size_t len)
+{
+    memcpy(out, text, len);
+    out[len] = '\0';
+    return out + len + 1;
+}
+
+static void send_connect(struct link *link, const struct sio_packet *packet)
+{
+    const char *address = link->address ? link->address : "";
+    size_t address_len = strlen(address),
+           nsp_len = cut_name(packet->nsp, packet->nsp_len);
+    struct up_connect *record =
+        send_up(link, hub_take_connect, sizeof *record + nsp_len + address_len + 2);
+
+    record->head = up_head(link);
+    record->nsp_len = (uint32_t)nsp_len;
+    record->address_len = (uint32_t)address_len;
+    put_text(put_text(record->text, packet->nsp, nsp_len), address, address_len);
+}
+
+static bool is_object(const struct sio_packet *packet)
+{
+    size_t blanks = 0;
+
+    while (blanks < packet->payload_len && strchr(" \t\r\n", packet->payload[blanks]) &&
+           packet->payload[blanks])
+        blanks++;
+    return blanks < packet->payload_len && packet->payload[blanks] == '{';
+}
+
+static void on_connect(struct link *link, const struct sio_packet *packet)
+{
+    if (packet->payload) {
+        enum json_result result =
+            json_scan(packet->payload, packet->payload_len, &link->sio->limits);
+
+        if (result != JSON_OK) {
+            refuse(link, json_word(result), SESSION_PARSE_ERROR);
+            return;
+        }
+        if (!is_object(packet)) {
+            refuse(link, "auth payload is not an object", SESSION_PARSE_ERROR);
+            return;
+        }
+    }
+    if (!is_main(packet)) {
+        send_connect(link, packet);
+        return;
+    }
+    if (link->is_joined) {
+        refuse(link, "second CONNECT", SESSION_SERVER_FORCED);
+        return;
+    }
+    link->is_joined = true;
+    if (++link->epoch == EPOCH_ANY)
+        link->epoch++;
+    send_connect(link, packet);
+}
+
+/* Spans of all elements: their array grows to the largest event so far. */
+static enum json_result scan_arguments(struct sio *sio, const struct sio_packet *packet,
+                                       size_t *n)
+{
+    enum json_result result =
+        json_scan_array(packet->payload, packet->payload_len, &sio->limits, sio->spans,
+                        sio->spans_cap, n);
+
+    if (result != JSON_OK || *n <= sio->spans_cap)
+        return result;
+    free(sio->spans);
+    sio->spans = mem_alloc(*n * sizeof *sio->spans);
+    sio->spans_cap = *n;
+    return json_scan_array(packet->payload, packet->payload_len, &sio->limits, sio->spans,
+                           sio->spans_cap, n);
+}
+
+/* The event's name into sio->name, or the reason why it is none. */
+static const char *read_name(struct sio *sio, const struct sio_packet *packet,
+                             size_t *len)
+{
+    struct json_span span = sio->spans[0];
+    const char *text = packet->payload + span.from;
+    long name_len = span.to - span.from;
+
+    if (name_len > 6 * SIO_MAX_EVENT)
+        return "event name longer than 1024 bytes";
+    if (*text == '"') {
+        name_len = json_unescape(packet->payload, span, sio->name);
+        if (name_len < 0)
+            return "event name with NUL or half a surrogate pair";
+        if (name_len > SIO_MAX_EVENT)
+            return "event name longer than 1024 bytes";
+    } else if (*text == '-' || (*text >= '0' && *text <= '9')) {
+        put_text(sio->name, text, (size_t)name_len);
+    } else {
+        return "event name is neither a string nor a number";
+    }
+    if (sio_is_reserved(sio->name))
+        return "reserved event name";
+    *len = (size_t)name_len;
+    return NULL;
+}
+
+static void send_event(struct link *link, const struct sio_packet *packet, size_t n_args,
+                       size_t name_len)
+{
+    const struct sio *sio = link->sio;
+    size_t spans_size = n_args * sizeof *sio->spans;
+    struct up_event *record =
+        send_up(link, hub_take_event,
+                sizeof *record + spans_size + name_len + packet->payload_len + 2);
+    char *text = (char *)record->spans + spans_size;
+
+    record->head = up_head(link);
+    record->ack_id = packet->id;
+    record->has_ack = packet->has_id;
+    record->name_len = (uint32_t)name_len;
+    record->text_len = (uint32_t)packet->payload_len;
+    record->n_args = (uint32_t)n_args;
+    memcpy(record->spans, sio->spans + 1, spans_size);
+    put_text(put_text(text, sio->name, name_len), packet->payload, packet->payload_len);
+}
+
+static void on_event(struct link *link, const struct sio_packet *packet)
+{
+    enum json_result result;
+    const char *reason;
+    size_t n, name_len;
+
+    if (!packet->payload) {
+        refuse(link, "event without payload", SESSION_PARSE_ERROR);
+        return;
+    }
+    result = scan_arguments(link->sio, packet, &n);
+    if (result != JSON_OK) {
+        refuse(link, json_word(result), SESSION_PARSE_ERROR);
+        return;
+    }
+    reason = n > 0 ? read_name(link->sio, packet, &name_len) : "event without a name";
+    if (reason) {
+        refuse(link, reason, SESSION_PARSE_ERROR);
+        return;
+    }
+    send_event(link, packet, n - 1, name_len);
+}
+
+static void on_ack(struct link *link, const struct sio_packet *packet)
+{
+    const char *text = packet->payload ? packet->payload : "[]";
+    size_t len = packet->payload ? packet->payload_len : 2, n;
+    enum json_result result =
+        json_scan_array(text, len, &link->sio->limits, link->sio->spans, 0, &n);
+    struct up_ack *record;
+
+    if (result != JSON_OK) {
+        refuse(link, json_word(result), SESSION_PARSE_ERROR);
+        return;
+    }
+    if (!packet->has_id)
+        return; /* as the reference does: an ack of nothing */
+    record = send_up(link, hub_take_ack, sizeof *record + len + 1);
+    record->head = up_head(link);
+    record->ack_id = packet->id;
+    record->text_len = (uint32_t)len;
+    put_text(record->text, text, len);
+}
+
+static void on_disconnect(struct link *link, const struct sio_packet *packet)
+{
+    struct up_head *record;
+
+    if (packet->payload) {
+        refuse(link, "DISCONNECT with a payload", SESSION_PARSE_ERROR);
+        return;
+    }
+    record = send_up(link, hub_take_disconnect, sizeof *record);
+    *record = up_head(link);
+    link->is_joined = false;
+    members_leave_namespace(&link->sio->members, link, NSP_MAIN);
+}
+
+static void on_packet(struct link *link, const struct sio_packet *packet)
+{
+    metric_add(&link->sio->loop->metrics, METRIC_PACKETS_IN, 1);
+    if (packet->type == SIO_CONNECT)
+        on_connect(link, packet);
+    else if (packet->type == SIO_CONNECT_ERROR)
+        refuse(link, "CONNECT_ERROR from a client", SESSION_SERVER_FORCED);
+    else if (packet->type == SIO_BINARY_EVENT || packet->type == SIO_BINARY_ACK)
+        refuse(link, "binary packets are not supported", SESSION_PARSE_ERROR);
+    else if (!link->is_joined || !is_main(packet))
+        refuse(link, "packet for a namespace that was not joined", SESSION_SERVER_FORCED);
+    else if (packet->type == SIO_EVENT)
+        on_event(link, packet);
+    else if (packet->type == SIO_ACK)
+        on_ack(link, packet);
+    else
+        on_disconnect(link, packet);
+}
+
+static void on_text(struct session *session, const char *text, size_t len)
+{
+    struct link *link = session_upper(session);
+    struct sio_packet packet;
+    enum sio_packet_result result = sio_packet_decode(text, len, &packet);
+
+    if (result != SIO_PACKET_OK)
+        refuse(link, sio_packet_word(result), SESSION_PARSE_ERROR);
+    else
+        on_packet(link, &packet);
+}
+
+static void on_binary(struct session *session, const void *data, size_t len)
+{
+    (void)data;
+    (void)len;
+    refuse(session_upper(session), "binary message, and no packet waits for one",
+           SESSION_PARSE_ERROR);
+}
+
+/* ---- what logic sends */
+
+static struct link *find_link(const struct sio *sio, handle session)
+{
+    struct session *found = sio->engine ? engine_find(sio->engine, session) : NULL;
+
+    return found && session_is_open(found) ? session_upper(found) : NULL;
+}
+
+/* The link that a record is for, unless it speaks of an earlier stay. */
+static struct link *addressee(const struct down_head *head)
+{
+    struct link *link = find_link(head->sio, head->session);
+
+    if (!link || head->epoch == EPOCH_ANY)
+        return link;
+    return link->is_joined && link->epoch == head->epoch ? link : NULL;
+}
+
+void link_take_joined(struct loop *to, void *payload)
+{
+    struct link *link = addressee(payload);
+
+    (void)to;
+    if (!link)
+        return;
+    timer_stop(&link->connect_timer);
+    free(link->address);
+    link->address = NULL;
+}
+
+void link_take_left(struct loop *to, void *payload)
+{
+    const struct down_head *head = payload;
+    struct link *link = addressee(head);
+
+    (void)to;
+    if (!link)
+        return;
+    link->is_joined = false;
+    members_leave_namespace(&head->sio->members, link, head->nsp);
+}
+
+void link_take_send(struct loop *to, void *payload)
+{
+    const struct down_send *record = payload;
+    struct link *link = addressee(&record->head);
+    struct outgoing out = {.packet = record->packet, .is_volatile = record->is_volatile};
+
+    if (link) {
+        metric_add(&to->metrics, METRIC_PACKETS_OUT, 1);
+        session_send(link->session, &out);
+    }
+    bytes_unref(record->packet);
+}
+
+void link_take_join(struct loop *to, void *payload)
+{
+    const struct down_room *record = payload;
+    struct link *link = addressee(&record->head);
+
+    (void)to;
+    if (link)
+        members_join(&record->head.sio->members, link, record->head.nsp, record->room);
+}
+
+void link_take_leave(struct loop *to, void *payload)
+{
+    const struct down_room *record = payload;
+    struct link *link = addressee(&record->head);
+
+    (void)to;
+    if (link)
+        members_leave(&record->head.sio->members, link, record->room);
+}
+
+void link_take_close(struct loop *to, void *payload)
+{
+    const struct down_close *record = payload;
+    struct link *link = addressee(&record->head);
+
+    (void)to;
+    if (link)
+        session_close(link->session, record->end);
+}
+
+static void mark_excepted(struct sio *sio, struct down_broadcast *record)
+{
+    const handle *except = down_broadcast_except(record);
+    const uint32_t *rooms = down_broadcast_rooms(record);
+
+    for (uint32_t i = 0; i < record->n_except; i++) {
+        struct link *link = find_link(sio, except[i]);
+
+        if (link)
+            members_mark(&sio->members, link);
+    }
+    for (uint32_t i = 0; i < record->n_except_rooms; i++)
+        members_mark_room(&sio->members, rooms[record->n_rooms + i]);
+}
+
+void link_take_broadcast(struct loop *to, void *payload)
+{
+    struct down_broadcast *record = payload;
+    struct sio *sio = record->sio;
+    const uint32_t *rooms = down_broadcast_rooms(record);
+    struct outgoing out = {.packet = record->packet, .is_volatile = record->is_volatile};
+
+    (void)to;
+    members_begin(&sio->members);
+    mark_excepted(sio, record);
+    if (record->n_rooms == 1 && record->n_stays == 0)
+        members_use_buffer(&sio->members, rooms[0], &out);
+    for (uint32_t i = 0; i < record->n_stays; i++) {
+        struct link *link = find_link(sio, record->stays[i].session);
+
+        if (link && link->is_joined && link->epoch == record->stays[i].epoch)
+            members_send_link(&sio->members, link, &out);
+    }
+    for (uint32_t i = 0; i < record->n_rooms; i++)
+        members_send_room(&sio->members, rooms[i], &out);
+    bytes_unref(record->packet);
+}
+
+/* ---- the header's functions */
+
+struct sio *sio_new(struct loop *loop, const struct settings *settings, struct hub *hub)
+{
+    struct sio *sio = mem_calloc(1, sizeof *sio);
+
+    sio->loop = loop;
+    sio->hub = hub;
+    sio->limits.max_depth = (size_t)settings->max_json_depth;
+    sio->limits.max_values = (size_t)settings->max_json_values;
+    sio->spans = mem_alloc(FIRST_SPANS * sizeof *sio->spans);
+    sio->spans_cap = FIRST_SPANS;
+    sio->name = mem_alloc(6 * SIO_MAX_EVENT + 3);
+    members_init(&sio->members, loop);
+    timer_list_init(&sio->connect_timers, loop, settings->connect_timeout_ms,
+                    on_connect_timeout);
+    return sio;
+}
+
+void sio_free(struct sio *sio)
+{
+    if (!sio)
+        return;
+    members_done(&sio->members);
+    free(sio->spans);
+    free(sio->name);
+    free(sio);
+}
+
+struct engine_upper sio_upper(struct sio *sio)
+{
+    return (struct engine_upper){
+        .on_open = on_open,
+        .on_text = on_text,
+        .on_binary = on_binary,
+        .on_closed = on_closed,
+        .arg = sio,
+    };
+}
+
+void sio_attach(struct sio *sio, struct engine *engine)
+{
+    sio->engine = engine;
+}

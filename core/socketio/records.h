@@ -1,0 +1,138 @@
+/*
+ * records.h - what the two halves of Socket.IO send each other through lanes.
+ *
+ * Up: shard -> logic, run by hub.c. Down: logic -> shard, run by link.c. All records of
+ * one session travel in one lane each way, so that their order holds. Each names a
+ * session, a namespace and the epoch of the session's stay in it: a client may leave and
+ * come back faster than the other half hears of it, and what belonged to the earlier stay
+ * must not touch the later one. Text stands behind the struct, NUL-terminated.
+ */
+#ifndef SOCKETIO_RECORDS_H
+#define SOCKETIO_RECORDS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/engine/session.h"
+#include "core/loop/loop.h"
+#include "core/loop/slots.h"
+#include "core/socketio/json.h"
+
+struct bytes;
+struct hub;
+struct sio;
+
+enum {
+    NSP_MAIN = 0,        /* the number of "/" */
+    EPOCH_ANY = 0,       /* goes to the session, whatever it has joined */
+    SIO_MAX_NSP = 128,   /* SECURITY.md T15 */
+    SIO_MAX_EVENT = 1024 /* bytes of an event's name */
+};
+
+/* ---- up */
+
+struct up_head {
+    struct hub *hub; /* borrowed */
+    handle session;
+    uint32_t nsp, epoch;
+};
+
+/* CONNECT. nsp is NSP_MAIN only when the name is "/". */
+struct up_connect {
+    struct up_head head;
+    uint32_t nsp_len, address_len; /* address: 0 when logic has it already */
+    char text[];                   /* the namespace's name, then the address */
+};
+lane_work hub_take_connect;
+
+/* EVENT, scanned: spans[n_args], then the name, then the array. */
+struct up_event {
+    struct up_head head;
+    uint64_t ack_id;
+    bool has_ack;
+    uint32_t name_len, text_len, n_args;
+    struct json_span spans[];
+};
+lane_work hub_take_event;
+
+/* ACK, scanned. */
+struct up_ack {
+    struct up_head head;
+    uint64_t ack_id;
+    uint32_t text_len;
+    char text[];
+};
+lane_work hub_take_ack;
+
+/* DISCONNECT: struct up_head alone. */
+lane_work hub_take_disconnect;
+
+/* The session has ended; the last record of it. */
+struct up_closed {
+    struct up_head head; /* nsp and epoch mean nothing */
+    enum session_end end;
+};
+lane_work hub_take_closed;
+
+/* ---- down */
+
+struct down_head {
+    struct sio *sio; /* borrowed */
+    handle session;
+    uint32_t nsp, epoch;
+};
+
+/* Logic knows the session, and has a socket for it: struct down_head alone. */
+lane_work link_take_joined;
+
+/* The socket has gone: leave its rooms, expect a CONNECT. struct down_head alone. */
+lane_work link_take_left;
+
+struct down_send {
+    struct down_head head;
+    struct bytes *packet; /* ref */
+    bool is_volatile;
+};
+lane_work link_take_send;
+
+struct down_room {
+    struct down_head head;
+    uint32_t room;
+};
+lane_work link_take_join;
+lane_work link_take_leave;
+
+struct down_close {
+    struct down_head head;
+    enum session_end end;
+};
+lane_work link_take_close;
+
+/* A session's stay in a namespace. */
+struct stay {
+    handle session;
+    uint32_t epoch;
+};
+
+/*
+ * To the members of rooms and to single sessions, once each, but not to the excepted.
+ * Behind the stays: n_except sessions, n_rooms rooms, n_except_rooms rooms.
+ */
+struct down_broadcast {
+    struct sio *sio;      /* borrowed */
+    struct bytes *packet; /* ref */
+    uint32_t n_stays, n_except, n_rooms, n_except_rooms;
+    bool is_volatile;
+    struct stay stays[];
+};
+static inline handle *down_broadcast_except(struct down_broadcast *record)
+{
+    return (handle *)(void *)(record->stays + record->n_stays);
+}
+static inline uint32_t *down_broadcast_rooms(struct down_broadcast *record)
+{
+    return (uint32_t *)(void *)(down_broadcast_except(record) + record->n_except);
+}
+lane_work link_take_broadcast;
+
+#endif

@@ -1,0 +1,256 @@
+/*
+ * socket.c - one client in one namespace: from its CONNECT to its last hook.
+ *
+ * Called by: core/socketio/hub.c. Hooks may do anything, closing this very socket and
+ * others included: nothing here touches a socket after its hooks but by its state, and a
+ * close that stands on the stack keeps its socket alive. Thread: logic.
+ */
+#include "core/socketio/socket.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/mem.h"
+#include "core/base/text.h"
+#include "core/socketio/ack.h"
+#include "core/socketio/hub_private.h"
+#include "core/socketio/namespace.h"
+#include "core/socketio/room.h"
+
+enum {
+    MAX_NESTED = 16, /* closes whose hooks close others: deeper ones wait */
+    ID_BYTES = 15
+};
+
+static void count_sockets(const struct hub *hub, int n)
+{
+    metric_add(&hub->loop->metrics, METRIC_SOCKETS, n);
+}
+
+static void send_room(struct socket *socket, lane_work *work, const struct room *room)
+{
+    struct down_room *record =
+        hub_send_down(socket->nsp->hub, socket, work, sizeof *record, 0);
+
+    record->room = room->number;
+}
+
+/* ---- opening */
+
+static void draw_id(struct socket *socket)
+{
+    unsigned char bytes[ID_BYTES];
+
+    do {
+        random_bytes(bytes, sizeof bytes);
+        base64url(bytes, sizeof bytes, socket->id);
+    } while (namespace_find_id(socket->nsp, socket->id, SOCKET_ID_LEN));
+}
+
+struct socket *socket_new(struct namespace *nsp, struct client *client, uint32_t epoch)
+{
+    struct socket *socket = mem_calloc(1, sizeof *socket);
+
+    socket->handle = slots_add(&nsp->hub->sockets, socket);
+    if (socket->handle == HOP_NO_SOCKET) {
+        free(socket);
+        return NULL;
+    }
+    socket->nsp = nsp;
+    socket->client = client;
+    socket->epoch = epoch;
+    socket->next_of_client = client->sockets;
+    client->sockets = socket;
+    draw_id(socket);
+    HASH_ADD(hh, nsp->sockets, id, SOCKET_ID_LEN, socket);
+    count_sockets(nsp->hub, 1);
+    return socket;
+}
+
+/* ---- closing */
+
+static void leave_all_rooms(struct socket *socket)
+{
+    while (socket->n_rooms > 0)
+        socket_leave(socket, socket->room[socket->n_rooms - 1]);
+    room_count_out(socket->nsp->all, socket_shard(socket));
+}
+
+static void free_slots(struct socket *socket)
+{
+    const struct hub_upper *upper = &socket->nsp->hub->upper;
+
+    for (uint32_t i = 0; i < socket->n_slots; i++) {
+        void *value = socket->slot[i];
+
+        socket->slot[i] = NULL;
+        if (value && upper->free_slot)
+            upper->free_slot((hop_slot)i, value, upper->arg);
+    }
+}
+
+static void unlink_from_client(struct socket *socket)
+{
+    struct socket **at = &socket->client->sockets;
+
+    while (*at != socket)
+        at = &(*at)->next_of_client;
+    *at = socket->next_of_client;
+}
+
+static void socket_free(struct socket *socket)
+{
+    struct hub *hub = socket->nsp->hub;
+
+    HASH_DEL(socket->nsp->sockets, socket);
+    slots_remove(&hub->sockets, socket->handle);
+    unlink_from_client(socket);
+    free(socket->slot);
+    free(socket->room);
+    free(socket);
+    count_sockets(hub, -1);
+}
+
+static void run_close(struct socket *socket)
+{
+    const struct hub_upper *upper = &socket->nsp->hub->upper;
+
+    if (upper->on_disconnect)
+        upper->on_disconnect(socket->handle, socket->close_reason, upper->arg);
+    leave_all_rooms(socket);
+    socket->state = SOCKET_EMPTIED;
+    free_slots(socket);
+    ack_fail_all(socket);
+    socket_free(socket);
+}
+
+static void run_deferred(struct hub *hub)
+{
+    while (hub->deferred) {
+        struct socket *socket = hub->deferred;
+
+        hub->deferred = socket->next_deferred;
+        run_close(socket);
+    }
+}
+
+void socket_close(struct socket *socket, const char *reason)
+{
+    struct hub *hub = socket->nsp->hub;
+
+    if (socket->state != SOCKET_OPEN)
+        return;
+    if (!socket->client->is_gone && !hub->is_stopping)
+        hub_send_down(hub, socket, link_take_left, sizeof(struct down_head), 0);
+    socket->state = SOCKET_CLOSING;
+    socket->close_reason = reason;
+    if (hub->n_nested == MAX_NESTED) {
+        socket->next_deferred = hub->deferred;
+        hub->deferred = socket;
+        return;
+    }
+    hub->n_nested++;
+    run_close(socket);
+    if (hub->n_nested == 1)
+        run_deferred(hub);
+    hub->n_nested--;
+}
+
+/* ---- looking up */
+
+struct socket *socket_find(const struct hub *hub, hop_socket which)
+{
+    return slots_get(&hub->sockets, which);
+}
+
+struct socket *socket_find_open(const struct hub *hub, hop_socket which)
+{
+    struct socket *socket = socket_find(hub, which);
+
+    return socket && socket->state == SOCKET_OPEN ? socket : NULL;
+}
+
+unsigned socket_shard(const struct socket *socket)
+{
+    return handle_shard(socket->client->session);
+}
+
+/* ---- rooms */
+
+/* From the end: the latest is the likeliest. n_rooms when it is not in. */
+static uint32_t find_place(const struct socket *socket, const struct room *room)
+{
+    for (uint32_t i = socket->n_rooms; i > 0; i--)
+        if (socket->room[i - 1] == room)
+            return i - 1;
+    return socket->n_rooms;
+}
+
+bool socket_in_room(const struct socket *socket, const struct room *room)
+{
+    return find_place(socket, room) < socket->n_rooms;
+}
+
+void socket_join(struct socket *socket, struct room *room)
+{
+    const struct hub_upper *upper = &socket->nsp->hub->upper;
+
+    if (socket->state != SOCKET_OPEN || socket_in_room(socket, room))
+        return;
+    if (socket->n_rooms == socket->rooms_cap) {
+        socket->rooms_cap = socket->rooms_cap ? socket->rooms_cap * 2 : 2;
+        socket->room =
+            mem_realloc(socket->room, socket->rooms_cap * sizeof(struct room *));
+    }
+    socket->room[socket->n_rooms++] = room;
+    room_count_in(room, socket_shard(socket));
+    send_room(socket, link_take_join, room);
+    room_pin(room);
+    if (upper->on_join)
+        upper->on_join(socket->handle, room->name, upper->arg);
+    room_unpin(room);
+}
+
+int socket_leave(struct socket *socket, struct room *room)
+{
+    const struct hub_upper *upper = &socket->nsp->hub->upper;
+    uint32_t place = find_place(socket, room);
+
+    if (place == socket->n_rooms)
+        return -1;
+    socket->room[place] = socket->room[--socket->n_rooms];
+    if (socket->state == SOCKET_OPEN) /* else its shard knows: link_take_left */
+        send_room(socket, link_take_leave, room);
+    room_pin(room);
+    room_count_out(room, socket_shard(socket));
+    if (upper->on_leave)
+        upper->on_leave(socket->handle, room->name, upper->arg);
+    room_unpin(room);
+    return 0;
+}
+
+/* ---- slots */
+
+int socket_slot_set(struct socket *socket, hop_slot slot, void *value)
+{
+    const struct hub_upper *upper = &socket->nsp->hub->upper;
+    void *old;
+
+    if (slot < 0 || slot >= SOCKET_MAX_SLOTS || socket->state == SOCKET_EMPTIED)
+        return -1;
+    if ((uint32_t)slot >= socket->n_slots) {
+        socket->slot = mem_realloc(socket->slot, ((size_t)slot + 1) * sizeof(void *));
+        while (socket->n_slots <= (uint32_t)slot)
+            socket->slot[socket->n_slots++] = NULL;
+    }
+    old = socket->slot[slot];
+    socket->slot[slot] = value;
+    if (old && old != value && upper->free_slot)
+        upper->free_slot(slot, old, upper->arg);
+    return 0;
+}
+
+void *socket_slot_get(const struct socket *socket, hop_slot slot)
+{
+    return slot >= 0 && (uint32_t)slot < socket->n_slots ? socket->slot[slot] : NULL;
+}
