@@ -1,0 +1,446 @@
+/*
+ * api.c - the public hop_* functions on server, sockets, targets: checked, then handed on.
+ *
+ * Every one checks its thread, so that a plugin's mistake is a log line and an error, not
+ * a race. Called by: plugins. Thread: any may call, logic alone gets through.
+ */
+#include <sockhop/sockhop.h>
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/mem.h"
+#include "core/base/text.h"
+#include "core/plugin/args.h"
+#include "core/plugin/routes.h"
+#include "core/plugin/state.h"
+
+/* ---- who may call */
+
+/* The running server's logic loop: one in a process, set before any plugin's code runs. */
+static const struct loop *logic;
+
+void on_logic_set(const struct loop *loop)
+{
+    logic = loop;
+}
+
+bool on_logic(const char *function)
+{
+    if (!logic || loop_is_mine(logic))
+        return true;
+    hop_log(HOP_ERROR, "api.wrong_thread function=%s", function);
+    return false;
+}
+
+bool in_init(hop_server *server, const char *function)
+{
+    if (!on_logic(function))
+        return false;
+    if (server->is_registering)
+        return true;
+    hop_log(HOP_ERROR, "api.not_in_init function=%s plugin=%s", function,
+            server->current ? server->current->name : "");
+    return false;
+}
+
+int refuse(hop_server *server, const char *format, ...)
+{
+    char text[sizeof server->refusal.text];
+    va_list values;
+
+    if (server->refusal.text[0] != '\0')
+        return -1; /* the first reason is the one to mend */
+    va_start(values, format);
+    vsnprintf(text, sizeof text, format, values);
+    va_end(values);
+    hop_error_set(&server->refusal, "%s", text);
+    return -1;
+}
+
+int hop_fail(hop_server *server, const char *format, ...)
+{
+    char text[sizeof server->refusal.text];
+    va_list values;
+
+    if (!in_init(server, __func__))
+        return -1;
+    va_start(values, format);
+    vsnprintf(text, sizeof text, format, values);
+    va_end(values);
+    if (server->refusal.text[0] == '\0')
+        hop_error_set(&server->refusal, "%s", text);
+    return -1;
+}
+
+/* ---- handlers */
+
+static int check_options(hop_server *server, const char *event,
+                         const hop_on_options *given, hop_on_options *options)
+{
+    if (!given || given->size < offsetof(hop_on_options, before))
+        return refuse(server, "hop_on_with(\"%s\"): set options.size", event);
+    memset(options, 0, sizeof *options);
+    memcpy(options, given, given->size < sizeof *options ? given->size : sizeof *options);
+    if ((unsigned)options->phase > HOP_OBSERVE)
+        return refuse(server, "hop_on_with(\"%s\"): no such phase", event);
+    if ((options->before && strcmp(options->before, server->current->name) == 0) ||
+        (options->after && strcmp(options->after, server->current->name) == 0))
+        return refuse(server, "hop_on_with(\"%s\"): before or after itself", event);
+    return 0;
+}
+
+int hop_on_with(hop_server *server, const char *event, hop_handler *handler, void *self,
+                const hop_on_options *given)
+{
+    hop_on_options options;
+
+    if (!in_init(server, __func__))
+        return -1;
+    if (!event || !handler || !utf8_is_valid(event, strlen(event)))
+        return refuse(server, "hop_on(): an event's name in UTF-8 and a handler, please");
+    if (sio_is_reserved(event))
+        return refuse(server,
+                      "hop_on(\"%s\"): a reserved event, which no client can emit: use "
+                      "hop_on_connect() or hop_on_disconnect()",
+                      event);
+    if (check_options(server, event, given, &options) < 0)
+        return -1;
+    dispatch_add(server->dispatch, server->current, event, handler, self, &options);
+    return 0;
+}
+
+int hop_on(hop_server *server, const char *event, hop_handler *handler, void *self)
+{
+    const hop_on_options options = {.size = sizeof options, .phase = HOP_HANDLE};
+
+    return hop_on_with(server, event, handler, self, &options);
+}
+
+/* ---- hooks */
+
+static int add_hook(hop_server *server, enum hook_kind kind, struct hook hook,
+                    bool is_given, const char *function)
+{
+    if (!in_init(server, function))
+        return -1;
+    if (!is_given)
+        return refuse(server, "%s(): NULL is no hook", function);
+    hook.plugin = server->current;
+    hooks_add(&server->hooks, kind, hook);
+    return 0;
+}
+
+int hop_on_connect(hop_server *server, hop_connect_hook *hook, void *self)
+{
+    return add_hook(server, HOOK_CONNECT,
+                    (struct hook){.call.connect = hook, .self = self}, hook != NULL,
+                    __func__);
+}
+
+int hop_on_disconnect(hop_server *server, hop_disconnect_hook *hook, void *self)
+{
+    return add_hook(server, HOOK_DISCONNECT,
+                    (struct hook){.call.disconnect = hook, .self = self}, hook != NULL,
+                    __func__);
+}
+
+int hop_on_join(hop_server *server, hop_room_hook *hook, void *self)
+{
+    return add_hook(server, HOOK_JOIN, (struct hook){.call.room = hook, .self = self},
+                    hook != NULL, __func__);
+}
+
+int hop_on_leave(hop_server *server, hop_room_hook *hook, void *self)
+{
+    return add_hook(server, HOOK_LEAVE, (struct hook){.call.room = hook, .self = self},
+                    hook != NULL, __func__);
+}
+
+/* ---- interfaces */
+
+static const struct provided *find_provided(const hop_server *server, const char *name)
+{
+    for (size_t i = 0; i < server->n_provided; i++)
+        if (strcmp(server->provided[i].name, name) == 0)
+            return &server->provided[i];
+    return NULL;
+}
+
+int hop_provide(hop_server *server, const char *name, const void *interface, size_t size)
+{
+    const struct provided *taken;
+
+    if (!in_init(server, __func__))
+        return -1;
+    if (!name || !interface || size < sizeof(size_t))
+        return refuse(server, "hop_provide(): a name, a struct and its size, please");
+    taken = find_provided(server, name);
+    if (taken)
+        return refuse(server, "hop_provide(\"%s\"): the plugin %s provides it already",
+                      name, taken->plugin->name);
+    server->provided = mem_realloc(server->provided,
+                                   (server->n_provided + 1) * sizeof *server->provided);
+    server->provided[server->n_provided++] = (struct provided){
+        .plugin = server->current,
+        .name = mem_strdup(name),
+        .interface = interface,
+        .size = size,
+    };
+    return 0;
+}
+
+const void *hop_require(hop_server *server, const char *name, size_t size)
+{
+    const struct provided *found;
+
+    if (!in_init(server, __func__) || !name)
+        return NULL;
+    found = find_provided(server, name);
+    return found && found->size >= size ? found->interface : NULL;
+}
+
+int hop_post(hop_server *server, void (*work)(void *self), void *self)
+{
+    return work ? loop_post(server->loops->logic, work, self) : -1;
+}
+
+/* ---- sockets */
+
+bool hop_socket_is_connected(hop_server *server, hop_socket socket)
+{
+    return on_logic(__func__) && hub_is_connected(server->hub, socket);
+}
+
+const char *hop_socket_id(hop_server *server, hop_socket socket)
+{
+    return on_logic(__func__) ? hub_socket_id(server->hub, socket) : NULL;
+}
+
+hop_socket hop_socket_find(hop_server *server, const char *id)
+{
+    return on_logic(__func__) && id ? hub_find(server->hub, id) : HOP_NO_SOCKET;
+}
+
+const char *hop_socket_address(hop_server *server, hop_socket socket)
+{
+    return on_logic(__func__) ? hub_socket_address(server->hub, socket) : NULL;
+}
+
+int hop_socket_join(hop_server *server, hop_socket socket, const char *room)
+{
+    return on_logic(__func__) && room ? hub_join(server->hub, socket, room) : -1;
+}
+
+int hop_socket_leave(hop_server *server, hop_socket socket, const char *room)
+{
+    return on_logic(__func__) && room ? hub_leave(server->hub, socket, room) : -1;
+}
+
+bool hop_socket_in_room(hop_server *server, hop_socket socket, const char *room)
+{
+    return on_logic(__func__) && room && hub_in_room(server->hub, socket, room);
+}
+
+int hop_socket_disconnect(hop_server *server, hop_socket socket, hop_close_mode mode)
+{
+    if (!on_logic(__func__) || (mode != HOP_CLOSE_SOCKET && mode != HOP_CLOSE_TRANSPORT))
+        return -1;
+    return hub_disconnect(server->hub, socket, mode);
+}
+
+/* ---- slots */
+
+hop_slot hop_slot_new(hop_server *server, void (*free_value)(void *value))
+{
+    if (!in_init(server, __func__))
+        return -1;
+    if (server->n_slots == SLOTS_MAX)
+        return refuse(server, "hop_slot_new(): all %d slots are taken", SLOTS_MAX);
+    server->slot[server->n_slots] = (struct slot_owner){server->current, free_value};
+    return server->n_slots++;
+}
+
+static bool is_slot(const hop_server *server, hop_slot slot)
+{
+    return slot >= 0 && slot < server->n_slots;
+}
+
+int hop_socket_set(hop_server *server, hop_socket socket, hop_slot slot, void *value)
+{
+    if (!on_logic(__func__) || !is_slot(server, slot))
+        return -1;
+    return hub_slot_set(server->hub, socket, slot, value);
+}
+
+void *hop_socket_get(hop_server *server, hop_socket socket, hop_slot slot)
+{
+    if (!on_logic(__func__) || !is_slot(server, slot))
+        return NULL;
+    return hub_slot_get(server->hub, socket, slot);
+}
+
+/* ---- targets */
+
+hop_target *hop_to_all(hop_server *server)
+{
+    return on_logic(__func__) ? hub_target_all(server->hub) : NULL;
+}
+
+hop_target *hop_to_room(hop_server *server, const char *room)
+{
+    return on_logic(__func__) && room ? hub_target_room(server->hub, room) : NULL;
+}
+
+hop_target *hop_to_socket(hop_server *server, hop_socket socket)
+{
+    return on_logic(__func__) ? hub_target_socket(server->hub, socket) : NULL;
+}
+
+hop_target *hop_and_room(hop_target *target, const char *room)
+{
+    if (on_logic(__func__) && target && room)
+        hub_target_add_room(target, room);
+    return target;
+}
+
+hop_target *hop_except(hop_target *target, hop_socket socket)
+{
+    if (on_logic(__func__) && target && socket != HOP_NO_SOCKET)
+        hub_target_except(target, socket);
+    return target;
+}
+
+hop_target *hop_except_room(hop_target *target, const char *room)
+{
+    if (on_logic(__func__) && target && room)
+        hub_target_except_room(target, room);
+    return target;
+}
+
+hop_target *hop_volatile(hop_target *target)
+{
+    if (on_logic(__func__) && target)
+        hub_target_set_volatile(target);
+    return target;
+}
+
+/* ---- emits */
+
+static bool is_emittable(const char *event)
+{
+    return event && !sio_is_reserved(event) && utf8_is_valid(event, strlen(event));
+}
+
+int hop_emit(hop_target *target, const char *event, json_t *args)
+{
+    char *text = NULL;
+    int result = -1;
+
+    if (on_logic(__func__) && target && is_emittable(event) &&
+        (!args || json_is_array(args)))
+        text = args_dump(args);
+    if (text)
+        result = hub_emit(target, event, text, strlen(text));
+    free(text);
+    json_decref(args);
+    return result;
+}
+
+int hop_emit_args(hop_target *target, const char *event, hop_args *args)
+{
+    const char *text = NULL;
+    size_t len;
+    int result = -1;
+
+    if (on_logic(__func__) && target && is_emittable(event))
+        text = args_text(args, &len);
+    if (text)
+        result = hub_emit(target, event, text, len);
+    hop_args_free(args);
+    return result;
+}
+
+/* An ack that is awaited: whose code its answer runs. */
+struct awaited {
+    hop_server *server;    /* borrowed */
+    struct plugin *plugin; /* borrowed */
+    hop_ack_handler *on_ack;
+    void *self; /* borrowed: the plugin's own */
+};
+
+/* Called by the hub, once. */
+static void on_ack(hop_socket socket, hop_ack_status status, json_t *args, void *self)
+{
+    struct awaited *awaited = self;
+    struct call call;
+
+    call_begin(awaited->server, awaited->plugin, &call);
+    awaited->on_ack(socket, status, args, awaited->self);
+    call_end(awaited->server, &call, "hook", "ack");
+    free(awaited);
+}
+
+int hop_emit_with_ack(hop_server *server, hop_socket socket, const char *event,
+                      json_t *args, int timeout_ms, hop_ack_handler *handler, void *self)
+{
+    struct awaited *awaited = NULL;
+    char *text = NULL;
+    int result = -1;
+
+    if (on_logic(__func__) && handler && is_emittable(event) && timeout_ms >= 1 &&
+        timeout_ms <= 3600000 && (!args || json_is_array(args)))
+        text = args_dump(args);
+    if (text) {
+        awaited = mem_alloc(sizeof *awaited);
+        *awaited = (struct awaited){server, server->current, handler, self};
+        result = hub_emit_with_ack(server->hub, socket, event, text, strlen(text),
+                                   timeout_ms, on_ack, awaited);
+        if (result < 0)
+            free(awaited);
+    }
+    free(text);
+    json_decref(args);
+    return result;
+}
+
+/* ---- routes */
+
+static bool is_path(const char *path)
+{
+    if (!path || *path != '/' || strpbrk(path, "?#"))
+        return false;
+    for (; *path; path++)
+        if ((unsigned char)*path <= ' ' || *path == 0x7f)
+            return false;
+    return true;
+}
+
+/* Whether path is the Socket.IO path or below it. */
+static bool is_below(const char *path, const char *prefix)
+{
+    size_t len = strlen(prefix);
+
+    while (len > 0 && prefix[len - 1] == '/')
+        len--;
+    return strncmp(path, prefix, len) == 0 && (path[len] == '\0' || path[len] == '/');
+}
+
+int hop_route(hop_server *server, const char *method, const char *path,
+              hop_route_handler *handler, void *self)
+{
+    if (!in_init(server, __func__))
+        return -1;
+    if (!is_path(path) || !utf8_is_valid(path, strlen(path)) || !handler)
+        return refuse(server, "hop_route(): a path that starts with '/' and a handler");
+    if (!method || (strcmp(method, "GET") != 0 && strcmp(method, "POST") != 0))
+        return refuse(server, "hop_route(\"%s\"): the method is GET or POST", path);
+    if (is_below(path, server->settings->path))
+        return refuse(server, "hop_route(\"%s\"): %s and all below it is Socket.IO's own",
+                      path, server->settings->path);
+    if (routes_add(server, method, path, handler, self) < 0)
+        return refuse(server, "hop_route(\"%s %s\"): taken already", method, path);
+    return 0;
+}

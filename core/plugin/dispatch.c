@@ -1,0 +1,310 @@
+/*
+ * dispatch.c - event name -> ordered handlers: the only caller of a plugin's handlers.
+ *
+ * A handler may disconnect the socket it was given: handlers of HOP_GUARD and HOP_HANDLE
+ * that come later are then not called, since there is nobody left to answer, while those
+ * of HOP_OBSERVE are, since they are promised to see every event.
+ *
+ * Called by: server.c (events from the hub), api.c (registration). Thread: logic.
+ */
+#include "core/plugin/dispatch.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sockhop/log.h>
+
+#include "core/base/hash.h"
+#include "core/base/log.h"
+#include "core/base/mem.h"
+#include "core/plugin/event.h"
+#include "core/plugin/state.h"
+
+struct handler {
+    struct plugin *plugin; /* borrowed */
+    hop_handler *call;
+    void *self; /* borrowed: the plugin's own */
+    hop_phase phase;
+    char *before, *after; /* owned: a plugin's name, or NULL */
+    unsigned serial;      /* of registration */
+};
+
+struct row {
+    char *event;              /* owned: the key */
+    struct handler *handlers; /* owned */
+    size_t n;
+    UT_hash_handle hh;
+};
+
+struct dispatch {
+    hop_server *server; /* borrowed */
+    struct row *rows;   /* owned: by event name */
+    unsigned n_added;
+};
+
+struct dispatch *dispatch_new(hop_server *server)
+{
+    struct dispatch *dispatch = mem_calloc(1, sizeof *dispatch);
+
+    dispatch->server = server;
+    return dispatch;
+}
+
+static void handler_done(struct handler *handler)
+{
+    free(handler->before);
+    free(handler->after);
+}
+
+static void row_free(struct dispatch *dispatch, struct row *row)
+{
+    HASH_DEL(dispatch->rows, row);
+    for (size_t i = 0; i < row->n; i++)
+        handler_done(&row->handlers[i]);
+    free(row->handlers);
+    free(row->event);
+    free(row);
+}
+
+void dispatch_free(struct dispatch *dispatch)
+{
+    struct row *row, *next;
+
+    if (!dispatch)
+        return;
+    HASH_ITER(hh, dispatch->rows, row, next)
+    row_free(dispatch, row);
+    free(dispatch);
+}
+
+/* ---- the table */
+
+static struct row *find_row(const struct dispatch *dispatch, const char *event,
+                            size_t len)
+{
+    struct row *row;
+
+    HASH_FIND(hh, dispatch->rows, event, len, row);
+    return row;
+}
+
+static struct row *need_row(struct dispatch *dispatch, const char *event)
+{
+    struct row *row = find_row(dispatch, event, strlen(event));
+
+    if (row)
+        return row;
+    row = mem_calloc(1, sizeof *row);
+    row->event = mem_strdup(event);
+    HASH_ADD_KEYPTR(hh, dispatch->rows, row->event, strlen(row->event), row);
+    return row;
+}
+
+void dispatch_add(struct dispatch *dispatch, struct plugin *plugin, const char *event,
+                  hop_handler *handler, void *self, const hop_on_options *options)
+{
+    struct row *row = need_row(dispatch, event);
+
+    row->handlers = mem_realloc(row->handlers, (row->n + 1) * sizeof *row->handlers);
+    row->handlers[row->n++] = (struct handler){
+        .plugin = plugin,
+        .call = handler,
+        .self = self,
+        .phase = options->phase,
+        .before = options->before ? mem_strdup(options->before) : NULL,
+        .after = options->after ? mem_strdup(options->after) : NULL,
+        .serial = dispatch->n_added++,
+    };
+}
+
+void dispatch_remove(struct dispatch *dispatch, const struct plugin *plugin)
+{
+    struct row *row, *next;
+
+    HASH_ITER(hh, dispatch->rows, row, next)
+    {
+        size_t n_kept = 0;
+
+        for (size_t i = 0; i < row->n; i++) {
+            if (row->handlers[i].plugin == plugin)
+                handler_done(&row->handlers[i]);
+            else
+                row->handlers[n_kept++] = row->handlers[i];
+        }
+        row->n = n_kept;
+        if (row->n == 0)
+            row_free(dispatch, row);
+    }
+}
+
+/* ---- order */
+
+/* By phase, place in the conf file, registration. */
+static int compare_handlers(const void *left, const void *right)
+{
+    const struct handler *a = left, *b = right;
+
+    if (a->phase != b->phase)
+        return a->phase < b->phase ? -1 : 1;
+    if (a->plugin->conf_index != b->plugin->conf_index)
+        return a->plugin->conf_index < b->plugin->conf_index ? -1 : 1;
+    return a->serial < b->serial ? -1 : a->serial > b->serial;
+}
+
+/* Whether first asks to run before second, or second after first. */
+static bool must_precede(const struct handler *first, const struct handler *second)
+{
+    if (first->phase != second->phase)
+        return false;
+    return (first->before && strcmp(first->before, second->plugin->name) == 0) ||
+           (second->after && strcmp(second->after, first->plugin->name) == 0);
+}
+
+/* A handler that has no place yet and must precede handler i; n when there is none. */
+static size_t find_blocker(const struct row *row, size_t i, const bool *is_placed)
+{
+    size_t j = 0;
+
+    while (j < row->n && (j == i || is_placed[j] ||
+                          !must_precede(&row->handlers[j], &row->handlers[i])))
+        j++;
+    return j;
+}
+
+/* Handler i is blocked, as is everybody left: follow the blockers into their circle. */
+static void refuse_circle(const struct row *row, size_t i, const bool *is_placed,
+                          hop_error *error)
+{
+    char circle[300] = "";
+    size_t size = 0, first;
+
+    for (size_t steps = 0; steps < row->n; steps++)
+        i = find_blocker(row, i, is_placed);
+    first = i;
+    do {
+        size += (size_t)snprintf(circle + size, sizeof circle - size, "%s after ",
+                                 row->handlers[i].plugin->name);
+        i = find_blocker(row, i, is_placed);
+    } while (i != first && size < sizeof circle);
+    hop_error_set(
+        error,
+        "event %s: the plugins' before= and after= make a circle: %s%s: turn one "
+        "of them off",
+        row->event, circle, row->handlers[first].plugin->name);
+}
+
+/* In the plain order, but each only once those that must precede it have their place. */
+static int sort_row(struct row *row, hop_error *error)
+{
+    struct handler *sorted = mem_calloc(row->n, sizeof *sorted);
+    bool *is_placed = mem_calloc(row->n, sizeof *is_placed);
+    int result = 0;
+
+    qsort(row->handlers, row->n, sizeof *row->handlers, compare_handlers);
+    for (size_t n = 0; n < row->n; n++) {
+        size_t i = 0, first_left = row->n;
+
+        for (; i < row->n; i++) {
+            if (is_placed[i])
+                continue;
+            if (first_left == row->n)
+                first_left = i;
+            if (find_blocker(row, i, is_placed) == row->n)
+                break;
+        }
+        if (i == row->n) {
+            refuse_circle(row, first_left, is_placed, error);
+            result = -1;
+            break;
+        }
+        is_placed[i] = true;
+        sorted[n] = row->handlers[i];
+    }
+    if (result == 0) {
+        free(row->handlers);
+        row->handlers = sorted;
+        sorted = NULL;
+    }
+    free(sorted);
+    free(is_placed);
+    return result;
+}
+
+int dispatch_sort(struct dispatch *dispatch, hop_error *error)
+{
+    struct row *row, *next;
+
+    HASH_ITER(hh, dispatch->rows, row, next)
+    if (sort_row(row, error) < 0)
+        return -1;
+    return 0;
+}
+
+/* ---- calling */
+
+static hop_verdict call_handler(hop_server *server, const struct handler *handler,
+                                hop_event *event)
+{
+    hop_verdict verdict;
+    struct call call;
+
+    call_begin(server, handler->plugin, &call);
+    verdict = handler->call(event->in->socket, event, handler->self);
+    call_end(server, &call, "event", event->in->name);
+    return verdict;
+}
+
+/* Whether the handlers of GUARD and HANDLE that follow are to be called. */
+static bool take_verdict(const struct handler *handler, hop_verdict verdict,
+                         hop_event *event)
+{
+    struct plugin *plugin = handler->plugin;
+
+    switch (verdict) {
+    case HOP_NEXT:
+        plugin->count[PLUGIN_NEXT]++;
+        return true;
+    case HOP_STOP:
+        plugin->count[PLUGIN_STOP]++;
+        return false;
+    case HOP_REJECTED:
+        plugin->count[PLUGIN_REJECT]++;
+        event_answer_rejection(event);
+        return false;
+    }
+    plugin->count[PLUGIN_NEXT]++;
+    hop_log(HOP_WARN, "plugin.bad_verdict plugin=%s event=%s verdict=%d", plugin->name,
+            event->in->name, (int)verdict);
+    return true;
+}
+
+void dispatch_event(struct dispatch *dispatch, const struct sio_event *in)
+{
+    hop_server *server = dispatch->server;
+    const struct row *row = find_row(dispatch, in->name, in->name_len);
+    hop_event event = {.server = server, .in = in};
+    bool goes_on = true;
+
+    if (!row) {
+        if (hop_log_enabled(HOP_DEBUG)) {
+            char name[200];
+
+            hop_log(HOP_DEBUG, "event.ignored event=\"%s\" reason=\"no handler\"",
+                    log_escape(name, sizeof name, in->name, in->name_len));
+        }
+        return;
+    }
+    for (size_t i = 0; i < row->n; i++) {
+        const struct handler *handler = &row->handlers[i];
+
+        if (handler->phase == HOP_OBSERVE) {
+            handler->plugin->count[PLUGIN_OBSERVE]++;
+            call_handler(server, handler, &event);
+        } else if (goes_on && hub_is_connected(server->hub, in->socket)) {
+            goes_on =
+                take_verdict(handler, call_handler(server, handler, &event), &event);
+        }
+    }
+    event_done(&event);
+}

@@ -1,0 +1,28 @@
+/*
+ * event.h - the inside of hop_event: one event while its handlers run. Thread: logic.
+ */
+#ifndef PLUGIN_EVENT_H
+#define PLUGIN_EVENT_H
+
+#include <stdbool.h>
+
+#include <sockhop/event.h>
+
+#include "core/socketio/hub.h"
+
+/* Starts as {.server, .in}; ends with event_done(). */
+struct hop_event {
+    hop_server *server;         /* borrowed */
+    const struct sio_event *in; /* borrowed */
+    json_t *args;               /* ref: NULL before was_parsed, or when jansson cannot */
+    bool was_parsed;
+    bool was_acked;
+    char *code, *message; /* owned: of the last hop_reject() */
+};
+
+void event_done(hop_event *event);
+
+/* Tell the client that the event was refused: see hop_reject(). */
+void event_answer_rejection(hop_event *event);
+
+#endif

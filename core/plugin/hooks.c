@@ -1,0 +1,61 @@
+/*
+ * hooks.c - the lifecycle hooks of plugins.
+ *
+ * Called by: server.c (the hub's news), api.c (registration). Thread: logic.
+ */
+#include "core/plugin/hooks.h"
+
+#include <stdlib.h>
+
+#include "core/base/mem.h"
+#include "core/plugin/state.h"
+
+void hooks_done(struct hooks *hooks)
+{
+    for (int kind = 0; kind < HOOK_KINDS; kind++)
+        free(hooks->list[kind]);
+}
+
+void hooks_add(struct hooks *hooks, enum hook_kind kind, struct hook hook)
+{
+    size_t n = hooks->n[kind]++;
+
+    hooks->list[kind] = mem_realloc(hooks->list[kind], (n + 1) * sizeof hook);
+    hooks->list[kind][n] = hook;
+}
+
+void hooks_remove(struct hooks *hooks, const struct plugin *plugin)
+{
+    for (int kind = 0; kind < HOOK_KINDS; kind++) {
+        size_t n_kept = 0;
+
+        for (size_t i = 0; i < hooks->n[kind]; i++)
+            if (hooks->list[kind][i].plugin != plugin)
+                hooks->list[kind][n_kept++] = hooks->list[kind][i];
+        hooks->n[kind] = n_kept;
+    }
+}
+
+/* No hook can register another while this runs: that is possible in init() alone. */
+void hooks_call(hop_server *server, enum hook_kind kind, hop_socket socket,
+                const char *text)
+{
+    static const char *const words[] = {"connect", "disconnect", "join", "leave"};
+    const struct hooks *hooks = &server->hooks;
+
+    for (size_t i = 0; i < hooks->n[kind]; i++) {
+        const struct hook *hook = &hooks->list[kind][i];
+        struct call call;
+
+        if (kind == HOOK_CONNECT && !hub_is_connected(server->hub, socket))
+            return; /* an earlier hook turned it away */
+        call_begin(server, hook->plugin, &call);
+        if (kind == HOOK_CONNECT)
+            hook->call.connect(socket, hook->self);
+        else if (kind == HOOK_DISCONNECT)
+            hook->call.disconnect(socket, text, hook->self);
+        else
+            hook->call.room(socket, text, hook->self);
+        call_end(server, &call, "hook", words[kind]);
+    }
+}

@@ -1,0 +1,38 @@
+/*
+ * hooks.h - the lifecycle hooks of plugins, called in the order of init. Thread: logic.
+ */
+#ifndef PLUGIN_HOOKS_H
+#define PLUGIN_HOOKS_H
+
+#include <stddef.h>
+
+#include <sockhop/server.h>
+
+struct plugin;
+
+enum hook_kind { HOOK_CONNECT, HOOK_DISCONNECT, HOOK_JOIN, HOOK_LEAVE, HOOK_KINDS };
+
+struct hook {
+    struct plugin *plugin; /* borrowed */
+    union {
+        hop_connect_hook *connect;
+        hop_disconnect_hook *disconnect;
+        hop_room_hook *room;
+    } call;
+    void *self; /* borrowed: the plugin's own */
+};
+
+struct hooks {
+    struct hook *list[HOOK_KINDS]; /* owned */
+    size_t n[HOOK_KINDS];
+};
+
+void hooks_done(struct hooks *hooks);
+void hooks_add(struct hooks *hooks, enum hook_kind kind, struct hook hook);
+void hooks_remove(struct hooks *hooks, const struct plugin *plugin);
+
+/* text: the reason of a disconnect, the room of a join or leave, NULL for a connect. */
+void hooks_call(hop_server *server, enum hook_kind kind, hop_socket socket,
+                const char *text);
+
+#endif

@@ -1,0 +1,261 @@
+/*
+ * loader.c - all plugins of a conf file: opened, ordered, started, stopped.
+ *
+ * Called by: server.c. Calls init() and free() of plugins. Thread: start and stop.
+ */
+#include "core/plugin/loader.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sockhop/log.h>
+
+#include "core/base/mem.h"
+#include "core/base/text.h"
+#include "core/plugin/state.h"
+
+/* ---- opening */
+
+static int open_all(struct loader *loader, const struct settings *settings,
+                    hop_error *error)
+{
+    const char *section;
+
+    for (size_t i = 0; (section = config_section(loader->config, i)); i++) {
+        struct plugin *plugin;
+
+        if (!plugin_section_name(section) || plugin_is_disabled(loader->config, section))
+            continue;
+        plugin = plugin_open(settings, loader->config, section, error);
+        if (!plugin)
+            return -1;
+        plugin->conf_index = (unsigned)loader->n;
+        loader->plugins =
+            mem_realloc(loader->plugins, (loader->n + 1) * sizeof *loader->plugins);
+        loader->plugins[loader->n++] = plugin;
+    }
+    return 0;
+}
+
+/* ---- what needs what */
+
+static struct plugin *find_plugin(const struct loader *loader, const char *name,
+                                  size_t len)
+{
+    for (size_t i = 0; i < loader->n; i++) {
+        struct plugin *plugin = loader->plugins[i];
+
+        if (strlen(plugin->name) == len && memcmp(plugin->name, name, len) == 0)
+            return plugin;
+    }
+    return NULL;
+}
+
+static void refuse_missing(const struct loader *loader, const struct plugin *plugin,
+                           const char *name, size_t len, hop_error *error)
+{
+    char section[64];
+    const char *place;
+
+    snprintf(section, sizeof section, "plugin:%.*s", (int)len, name);
+    place = config_section_place(loader->config, section);
+    if (place)
+        config_error(loader->config, plugin->section, NULL, error,
+                     "needs the plugin %.*s, which is turned off at %s: remove its "
+                     "enabled = no, or turn %s off too",
+                     (int)len, name, place, plugin->name);
+    else
+        config_error(loader->config, plugin->section, NULL, error,
+                     "needs the plugin %.*s: add a section [%s], or turn %s off with "
+                     "enabled = no",
+                     (int)len, name, section, plugin->name);
+}
+
+static int check_requires(const struct loader *loader, hop_error *error)
+{
+    for (size_t i = 0; i < loader->n; i++) {
+        const struct plugin *plugin = loader->plugins[i];
+        const char *list = plugin->entry.requires ? plugin->entry.requires : "";
+        const char *name;
+        size_t len;
+
+        while ((name = list_next(&list, &len))) {
+            if (find_plugin(loader, name, len))
+                continue;
+            refuse_missing(loader, plugin, name, len, error);
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* ---- the order of init */
+
+/* The first plugin of a list that is enabled and has no place yet. */
+static struct plugin *first_waiting(const struct loader *loader, const char *list,
+                                    const bool *is_placed)
+{
+    const char *name;
+    size_t len;
+
+    while (list && (name = list_next(&list, &len))) {
+        struct plugin *found = find_plugin(loader, name, len);
+
+        if (found && !is_placed[found->conf_index])
+            return found;
+    }
+    return NULL;
+}
+
+/* A plugin that has to come before this one and has not yet, or NULL. */
+static struct plugin *awaited_by(const struct loader *loader, const struct plugin *plugin,
+                                 const bool *is_placed)
+{
+    struct plugin *found = first_waiting(loader, plugin->entry.requires, is_placed);
+
+    return found ? found : first_waiting(loader, plugin->entry.wants, is_placed);
+}
+
+/* Nobody can be next: follow who waits for whom until somebody comes again. */
+static void refuse_circle(const struct loader *loader, const struct plugin *first,
+                          const bool *is_placed, hop_error *error)
+{
+    const struct plugin *plugin = first;
+    char circle[300] = "";
+    size_t size = 0;
+
+    for (size_t i = 0; i < loader->n; i++) /* now plugin surely is in the circle */
+        plugin = awaited_by(loader, plugin, is_placed);
+    first = plugin;
+    do {
+        size +=
+            (size_t)snprintf(circle + size, sizeof circle - size, "%s -> ", plugin->name);
+        plugin = awaited_by(loader, plugin, is_placed);
+    } while (plugin != first && size < sizeof circle);
+    config_error(loader->config, first->section, NULL, error,
+                 "plugins wait for each other (requires, wants): %s%s", circle,
+                 first->name);
+}
+
+/* Again and again the first in the conf file that waits for nobody. */
+static int sort_plugins(struct loader *loader, hop_error *error)
+{
+    struct plugin **sorted = mem_calloc(loader->n, sizeof *sorted);
+    bool *is_placed = mem_calloc(loader->n, sizeof *is_placed);
+    size_t n = 0;
+    int result = 0;
+
+    while (n < loader->n) {
+        struct plugin *next = NULL, *first_left = NULL;
+
+        for (size_t i = 0; i < loader->n && !next; i++) {
+            struct plugin *plugin = loader->plugins[i];
+
+            if (is_placed[plugin->conf_index])
+                continue;
+            if (!first_left)
+                first_left = plugin;
+            if (!awaited_by(loader, plugin, is_placed))
+                next = plugin;
+        }
+        if (!next) {
+            refuse_circle(loader, first_left, is_placed, error);
+            result = -1;
+            break;
+        }
+        is_placed[next->conf_index] = true;
+        sorted[n++] = next;
+    }
+    if (result == 0)
+        memcpy(loader->plugins, sorted, loader->n * sizeof *sorted);
+    free(is_placed);
+    free(sorted);
+    return result;
+}
+
+struct loader *loader_open(const struct settings *settings, const struct config *config,
+                           hop_error *error)
+{
+    struct loader *loader = mem_calloc(1, sizeof *loader);
+
+    loader->config = config;
+    loader->plugins = mem_calloc(1, sizeof *loader->plugins);
+    if (open_all(loader, settings, error) < 0 || check_requires(loader, error) < 0 ||
+        sort_plugins(loader, error) < 0) {
+        loader_free(loader);
+        return NULL;
+    }
+    return loader;
+}
+
+void loader_free(struct loader *loader)
+{
+    if (!loader)
+        return;
+    for (size_t i = loader->n; i-- > 0;)
+        plugin_free(loader->plugins[i]);
+    free(loader->plugins);
+    free(loader);
+}
+
+/* ---- start and stop */
+
+/* Registrations are refused silently in a plugin's eyes; here they count. */
+static int start_plugin(struct plugin *plugin, hop_server *server, hop_error *reason)
+{
+    struct call call;
+    int result;
+
+    server->refusal.text[0] = '\0';
+    server->is_registering = true;
+    plugin->has_run = true;
+    call_begin(server, plugin, &call);
+    result = plugin->entry.init(server, plugin->state);
+    call_end(server, &call, "hook", "init");
+    server->is_registering = false;
+    if (result == 0 && server->refusal.text[0] == '\0') {
+        plugin->is_running = true;
+        return 0;
+    }
+    hop_error_set(reason, "%s",
+                  server->refusal.text[0] ? server->refusal.text
+                                          : "init() failed and gave no reason");
+    return -1;
+}
+
+int loader_start(struct loader *loader, hop_server *server, hop_error *error)
+{
+    for (size_t i = 0; i < loader->n; i++) {
+        struct plugin *plugin = loader->plugins[i];
+        hop_error reason;
+
+        if (start_plugin(plugin, server, &reason) < 0) {
+            config_error(loader->config, plugin->section, NULL, error, "%s", reason.text);
+            server_forget(server, plugin);
+            loader_stop(loader, server);
+            return -1;
+        }
+        hop_log(HOP_INFO, "plugin.started plugin=%s version=%s", plugin->name,
+                plugin->entry.version);
+    }
+    return 0;
+}
+
+void loader_stop(struct loader *loader, hop_server *server)
+{
+    for (size_t i = loader->n; i-- > 0;) {
+        struct plugin *plugin = loader->plugins[i];
+        struct call call;
+
+        if (!plugin->is_running)
+            continue;
+        plugin->is_running = false;
+        if (plugin->entry.free) {
+            call_begin(server, plugin, &call);
+            plugin->entry.free(plugin->state);
+            call_end(server, &call, "hook", "free");
+        }
+        server_forget(server, plugin);
+    }
+}

@@ -1,0 +1,44 @@
+/*
+ * loader.h - all plugins of a conf file: opened, ordered, started, stopped.
+ *
+ * Plugins are the sections [plugin:NAME]. init() runs in their order in the conf file,
+ * but after what each one names in `requires` and `wants`; free() in reverse.
+ * Thread: start and stop, which is logic's.
+ */
+#ifndef PLUGIN_LOADER_H
+#define PLUGIN_LOADER_H
+
+#include <stddef.h>
+
+#include <sockhop/types.h>
+
+#include "core/base/config.h"
+#include "core/base/settings.h"
+#include "core/plugin/plugin.h"
+
+struct loader {
+    const struct config *config; /* borrowed */
+    struct plugin **plugins;     /* owned, in the order of init */
+    size_t n;
+};
+
+/*
+ * Open, check, configure and order every enabled plugin; nothing of them runs yet.
+ * Returns NULL with the reason.
+ */
+struct loader *loader_open(const struct settings *settings, const struct config *config,
+                           hop_error *error);
+
+/* After loader_stop(). Takes NULL. */
+void loader_free(struct loader *loader);
+
+/*
+ * Call every init(). Returns 0, or -1 with the reason: those that had started are then
+ * stopped again, and no registration is left.
+ */
+int loader_start(struct loader *loader, hop_server *server, hop_error *error);
+
+/* Call free() of those that run, in reverse; their registrations go. */
+void loader_stop(struct loader *loader, hop_server *server);
+
+#endif

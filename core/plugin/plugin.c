@@ -1,0 +1,340 @@
+/*
+ * plugin.c - one plugin's file: found, opened, its descriptor checked, its state filled.
+ *
+ * Called by: loader.c. Thread: start.
+ */
+#include "core/plugin/plugin.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "core/base/mem.h"
+
+/* Keys that every plugin's section has; they lie behind the plugin's own state. */
+struct common {
+    bool enabled;
+    const char *file; /* borrowed from the config */
+};
+
+enum { N_COMMON = 2 };
+
+static const char section_prefix[] = "plugin:";
+
+/* ---- names */
+
+bool plugin_name_is_valid(const char *name)
+{
+    size_t len = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_-");
+
+    return name[len] == '\0' && len >= 1 && len <= PLUGIN_NAME_MAX && *name >= 'a' &&
+           *name <= 'z';
+}
+
+const char *plugin_section_name(const char *section)
+{
+    size_t len = strlen(section_prefix);
+
+    return strncmp(section, section_prefix, len) == 0 ? section + len : NULL;
+}
+
+bool plugin_is_disabled(const struct config *config, const char *section)
+{
+    static const char *const words[] = {"no", "false", "off", "0"};
+    const char *value = config_get(config, section, "enabled");
+
+    for (size_t i = 0; value && i < sizeof words / sizeof *words; i++)
+        if (strcmp(value, words[i]) == 0)
+            return true;
+    return false;
+}
+
+/* ---- the file */
+
+/* plugin_dir/NAME.so, or `file`, which counts from plugin_dir too. Owned by the caller. */
+static char *find_path(const struct settings *settings, const char *name,
+                       const char *file)
+{
+    const char *dir = *settings->plugin_dir ? settings->plugin_dir : ".";
+    char *path;
+
+    if (file && *file == '/')
+        return mem_strdup(file);
+    if (asprintf(&path, "%s/%s%s", dir, file ? file : name, file ? "" : ".so") < 0)
+        abort(); /* out of memory: nothing has been started yet */
+    return path;
+}
+
+/* What dlopen() could not find, told as what it means. */
+static void explain_dlerror(const char *path, const char *text, hop_error *error)
+{
+    static const char mark[] = "undefined symbol: ";
+    const char *symbol = text ? strstr(text, mark) : NULL;
+
+    if (symbol && strncmp(symbol + strlen(mark), "hop_", 4) == 0) {
+        symbol += strlen(mark);
+        hop_error_set(error,
+                      "%s: %.*s is missing: built for a newer sockhop, this one has "
+                      "interface %d.%d: update sockhop or rebuild the plugin",
+                      path, (int)strcspn(symbol, " ,"), symbol, HOP_ABI, HOP_MINOR);
+        return;
+    }
+    hop_error_set(error, "cannot open %s: %s", path, text ? text : "unknown reason");
+}
+
+static int check_file(const char *path, hop_error *error)
+{
+    struct stat status;
+
+    if (stat(path, &status) < 0) {
+        if (errno == ENOENT)
+            hop_error_set(error,
+                          "no such file %s: install it, fix plugin_dir, or set "
+                          "enabled = no",
+                          path);
+        else
+            hop_error_set(error, "cannot open %s: %s", path, strerror(errno));
+        return -1;
+    }
+    if (!S_ISREG(status.st_mode)) {
+        hop_error_set(error, "%s is not a regular file", path);
+        return -1;
+    }
+    if (status.st_mode & S_IWOTH) {
+        hop_error_set(error, "%s may be written by everybody: chmod o-w it", path);
+        return -1;
+    }
+    return 0;
+}
+
+/* ---- the descriptor */
+
+/* Checks in the order in which members may be trusted: size and ABI come first. */
+static int check_entry(const struct plugin *plugin, const hop_plugin *entry,
+                       hop_error *error)
+{
+    const char *path = plugin->path;
+    const size_t least = offsetof(hop_plugin, free) + sizeof entry->free;
+
+    if (entry->size < offsetof(hop_plugin, minor) || entry->abi != HOP_ABI) {
+        hop_error_set(
+            error, "%s: built for plugin ABI %d, this sockhop has %d: rebuild it", path,
+            entry->size < offsetof(hop_plugin, minor) ? -1 : entry->abi, HOP_ABI);
+        return -1;
+    }
+    if (entry->size < least) {
+        hop_error_set(error,
+                      "%s: its descriptor has %zu bytes of at least %zu: start it "
+                      "with HOP_PLUGIN()",
+                      path, entry->size, least);
+        return -1;
+    }
+    if (entry->minor > HOP_MINOR) {
+        hop_error_set(error,
+                      "%s: built for interface %d.%d, this sockhop has %d.%d: update "
+                      "sockhop or rebuild the plugin",
+                      path, entry->abi, entry->minor, HOP_ABI, HOP_MINOR);
+        return -1;
+    }
+    if (entry->key_size < offsetof(hop_config_key, help) ||
+        entry->key_size > sizeof(hop_config_key)) {
+        hop_error_set(error, "%s: its keys have %zu bytes of %zu: rebuild it", path,
+                      entry->key_size, sizeof(hop_config_key));
+        return -1;
+    }
+    if (!entry->name || strcmp(entry->name, plugin->name) != 0) {
+        hop_error_set(error, "%s holds the plugin \"%s\": name its section [plugin:%s]",
+                      path, entry->name ? entry->name : "",
+                      entry->name ? entry->name : "");
+        return -1;
+    }
+    if (!entry->version || !*entry->version || strpbrk(entry->version, " \t\r\n\"\\")) {
+        hop_error_set(error, "%s: its version is empty or holds blanks or quotes", path);
+        return -1;
+    }
+    if (!entry->init) {
+        hop_error_set(error, "%s: its descriptor has no init()", path);
+        return -1;
+    }
+    return 0;
+}
+
+static int open_code(struct plugin *plugin, hop_error *error)
+{
+    const hop_plugin *entry;
+
+    if (check_file(plugin->path, error) < 0)
+        return -1;
+    plugin->code = dlopen(plugin->path, RTLD_NOW | RTLD_LOCAL);
+    if (!plugin->code) {
+        explain_dlerror(plugin->path, dlerror(), error);
+        return -1;
+    }
+    entry = dlsym(plugin->code, "hop_plugin_entry");
+    if (!entry) {
+        hop_error_set(error, "%s exports no hop_plugin_entry: it is no plugin of sockhop",
+                      plugin->path);
+        return -1;
+    }
+    if (check_entry(plugin, entry, error) < 0)
+        return -1;
+    memcpy(&plugin->entry, entry,
+           entry->size < sizeof plugin->entry ? entry->size : sizeof plugin->entry);
+    return 0;
+}
+
+/* ---- the state */
+
+/* Where struct common lies: behind the plugin's own state, aligned for anything. */
+static size_t common_offset(const struct plugin *plugin)
+{
+    const size_t unit = _Alignof(max_align_t);
+
+    return (plugin->entry.state_size + unit - 1) / unit * unit;
+}
+
+static int refuse_key(hop_error *error, const char *name, const char *what)
+{
+    hop_error_set(error, "its key table is wrong: %s: %s", name, what);
+    return -1;
+}
+
+static size_t member_size(hop_key_type type)
+{
+    switch (type) {
+    case HOP_KEY_STRING:
+    case HOP_KEY_PATH:
+        return sizeof(const char *);
+    case HOP_KEY_BOOL:
+        return sizeof(bool);
+    case HOP_KEY_INT:
+    case HOP_KEY_MS:
+        return sizeof(int64_t);
+    case HOP_KEY_SIZE:
+        return sizeof(size_t);
+    case HOP_KEY_CHOICE:
+        return sizeof(int);
+    default:
+        return SIZE_MAX;
+    }
+}
+
+/* A mistake in a table would write outside of the state: found here instead. */
+static int check_key(const struct plugin *plugin, const hop_config_key *key,
+                     hop_error *error)
+{
+    size_t size = member_size(key->type);
+
+    if (!key->name || !*key->name ||
+        strspn(key->name, "abcdefghijklmnopqrstuvwxyz0123456789_") != strlen(key->name))
+        return refuse_key(error, key->name ? key->name : "?", "not [a-z0-9_]+");
+    if (strcmp(key->name, "enabled") == 0 || strcmp(key->name, "file") == 0)
+        return refuse_key(error, key->name, "every plugin has this key already");
+    if (size == SIZE_MAX)
+        return refuse_key(error, key->name, "no such type");
+    if (size > plugin->entry.state_size || key->offset > plugin->entry.state_size - size)
+        return refuse_key(error, key->name, "it lies outside of the state");
+    return 0;
+}
+
+/* One table of the common keys and the plugin's own, in rows of the plugin's size. */
+static int join_keys(struct plugin *plugin, hop_error *error)
+{
+    const size_t size = plugin->entry.key_size, offset = common_offset(plugin);
+    const hop_config_key common[N_COMMON] = {
+        {.type = HOP_KEY_BOOL,
+         .name = "enabled",
+         .offset = offset + offsetof(struct common, enabled),
+         .number = true,
+         .help = "no turns the plugin off, whatever else the section says"},
+        {.type = HOP_KEY_STRING,
+         .name = "file",
+         .offset = offset + offsetof(struct common, file),
+         .text = "",
+         .help = "its file, from plugin_dir; empty: NAME.so"},
+    };
+    const char *own = (const char *)plugin->entry.keys;
+    hop_config_key key;
+    size_t n_own = 0;
+    char *rows;
+
+    while (own && config_key_at(plugin->entry.keys, size, n_own, &key)) {
+        if (check_key(plugin, &key, error) < 0)
+            return -1;
+        n_own++;
+    }
+    rows = mem_calloc(N_COMMON + n_own + 1, size); /* zeros at the end: HOP_KEY_END */
+    for (size_t i = 0; i < N_COMMON; i++)
+        memcpy(rows + i * size, &common[i], size);
+    if (n_own)
+        memcpy(rows + N_COMMON * size, own, n_own * size);
+    plugin->keys = (hop_config_key *)(void *)rows;
+    plugin->key_size = size;
+    return 0;
+}
+
+static int fill_state(struct plugin *plugin, const struct config *config,
+                      hop_error *error)
+{
+    hop_error reason;
+
+    if (join_keys(plugin, &reason) < 0) {
+        config_error(config, plugin->section, NULL, error, "%s: %s", plugin->path,
+                     reason.text);
+        return -1;
+    }
+    plugin->state = mem_calloc(1, common_offset(plugin) + sizeof(struct common));
+    return config_fill(config, plugin->section, plugin->keys, plugin->key_size, NULL,
+                       plugin->state, error);
+}
+
+/* ---- */
+
+struct plugin *plugin_open(const struct settings *settings, const struct config *config,
+                           const char *section, hop_error *error)
+{
+    const char *name = plugin_section_name(section);
+    const char *file = config_get(config, section, "file");
+    struct plugin *plugin;
+    hop_error reason;
+
+    if (!plugin_name_is_valid(name)) {
+        config_error(config, section, NULL, error,
+                     "\"%s\" is no plugin's name: use a-z, 0-9, '_' and '-', a letter "
+                     "first, at most %d",
+                     name, PLUGIN_NAME_MAX);
+        return NULL;
+    }
+    plugin = mem_calloc(1, sizeof *plugin);
+    plugin->name = mem_strdup(name);
+    plugin->section = mem_strdup(section);
+    plugin->path = find_path(settings, name, file && *file ? file : NULL);
+    if (open_code(plugin, &reason) < 0) {
+        config_error(config, section, NULL, error, "%s", reason.text);
+        goto fail;
+    }
+    if (fill_state(plugin, config, error) < 0)
+        goto fail;
+    return plugin;
+
+fail:
+    plugin_free(plugin);
+    return NULL;
+}
+
+void plugin_free(struct plugin *plugin)
+{
+    if (!plugin)
+        return;
+    if (plugin->code && !plugin->has_run)
+        dlclose(plugin->code);
+    free(plugin->state);
+    free(plugin->keys);
+    free(plugin->path);
+    free(plugin->section);
+    free(plugin->name);
+    free(plugin);
+}

@@ -1,0 +1,298 @@
+/*
+ * routes.c - HTTP paths that are answered in the logic thread.
+ *
+ * Called by: the router (on_request, shard), lanes (serve in logic, answer in the shard
+ * again), plugins (hop_request_*, hop_respond(): logic).
+ */
+#include "core/plugin/routes.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <sockhop/log.h>
+
+#include "core/base/mem.h"
+#include "core/base/text.h"
+#include "core/loop/bytes.h"
+#include "core/net/router.h"
+#include "core/plugin/state.h"
+
+enum { CONTENT_TYPE_BYTES = 128 }; /* longer than any that is registered */
+
+struct logic_route {
+    struct http_route http;
+    hop_server *server;         /* borrowed */
+    struct plugin *plugin;      /* borrowed: NULL for the core's own */
+    char *path;                 /* owned */
+    hop_route_handler *handler; /* NULL once its plugin has gone; logic */
+    void *self;                 /* borrowed: the handler's own */
+    struct logic_route *next;   /* of the server's list */
+};
+
+/*
+ * The record from shard to logic. Its texts stand in one block: query NUL, then for each
+ * header name NUL value NUL, then body NUL.
+ */
+struct hop_request {
+    const struct logic_route *route; /* borrowed: outlives the loops */
+    struct net *net;                 /* borrowed: the shard's, handed back to it unread */
+    struct loop *shard;              /* borrowed: as net */
+    handle conn;
+    struct bytes *texts; /* ref: owned by the record */
+    size_t n_headers, headers_at, body_at, body_len;
+    bool was_answered; /* logic */
+};
+
+/* The record back. */
+struct answer {
+    struct net *net; /* borrowed: of the shard that it arrives in */
+    handle conn;
+    int status;
+    char content_type[CONTENT_TYPE_BYTES]; /* "" for none */
+    struct bytes *body;                    /* ref: owned by the record */
+};
+
+/* ---- the answer */
+
+static void send_response(struct loop *shard, void *payload)
+{
+    const struct answer *answer = payload;
+    struct httpconn *http = httpconn_find(answer->net, answer->conn);
+    struct http_response response = {
+        .status = answer->status,
+        .content_type = *answer->content_type ? answer->content_type : NULL,
+        .bytes = answer->body,
+    };
+
+    (void)shard;
+    if (http)
+        http_respond(http, &response); /* takes the reference */
+    else
+        bytes_unref(answer->body); /* the peer has gone */
+}
+
+static bool is_header_value(const char *text)
+{
+    if (strlen(text) >= CONTENT_TYPE_BYTES)
+        return false;
+    for (; *text; text++)
+        if ((unsigned char)*text < ' ' || *text == 0x7f)
+            return false;
+    return true;
+}
+
+static void respond(hop_request *request, int status, const char *content_type,
+                    const void *body, size_t len)
+{
+    struct loop *logic = request->route->server->loops->logic;
+    struct answer *answer;
+
+    request->was_answered = true;
+    answer = loop_send(logic, request->shard, send_response, sizeof *answer, len);
+    *answer = (struct answer){
+        .net = request->net,
+        .conn = request->conn,
+        .status = status,
+        .body = bytes_copy(body, len),
+    };
+    strcpy(answer->content_type, content_type);
+}
+
+int hop_respond(hop_request *request, int status, const char *content_type,
+                const void *body, size_t len)
+{
+    if (!on_logic(__func__) || request->was_answered || status < 200 || status > 599 ||
+        (len > 0 && !body) || (content_type && !is_header_value(content_type)))
+        return -1;
+    respond(request, status, content_type ? content_type : "", len ? body : "", len);
+    return 0;
+}
+
+/* ---- the request, in logic */
+
+const char *hop_request_path(const hop_request *request)
+{
+    return request->route->path;
+}
+
+const char *hop_request_query(const hop_request *request)
+{
+    return request->texts->data;
+}
+
+const char *hop_request_header(const hop_request *request, const char *name)
+{
+    const char *text = request->texts->data + request->headers_at;
+
+    for (size_t i = 0; i < request->n_headers; i++) {
+        size_t len = strlen(text);
+        const char *value = text + len + 1;
+
+        if (ascii_equal_nocase(text, len, name))
+            return value;
+        text = value + strlen(value) + 1;
+    }
+    return NULL;
+}
+
+const char *hop_request_body(const hop_request *request, size_t *len)
+{
+    *len = request->body_len;
+    return request->texts->data + request->body_at;
+}
+
+static void serve(struct loop *logic, void *payload)
+{
+    static const char gone[] = "Service Unavailable\n",
+                      none[] = "Internal Server Error\n";
+    hop_request *request = payload;
+    const struct logic_route *route = request->route;
+    struct call call;
+
+    (void)logic;
+    if (route->handler) {
+        call_begin(route->server, route->plugin, &call);
+        route->handler(request, route->self);
+        call_end(route->server, &call, "route", route->path);
+        if (!request->was_answered) {
+            hop_log(HOP_WARN, "route.unanswered plugin=%s path=%s",
+                    route->plugin ? route->plugin->name : "", route->path);
+            respond(request, 500, "text/plain; charset=utf-8", none, strlen(none));
+        }
+    } else {
+        respond(request, 503, "text/plain; charset=utf-8", gone, strlen(gone));
+    }
+    bytes_unref(request->texts);
+}
+
+/* ---- the request, in the shard */
+
+static char *put(char *to, const char *text, size_t len)
+{
+    memcpy(to, text, len);
+    to[len] = '\0';
+    return to + len + 1;
+}
+
+/* All texts of a request in one block; NULL when there is no memory for that. */
+static struct bytes *copy_texts(const struct http_request *in, const char *body,
+                                size_t body_len, hop_request *request)
+{
+    size_t total = in->query.len + 1 + body_len + 1;
+    struct bytes *texts;
+    char *to;
+
+    for (size_t i = 0; i < in->n_headers; i++)
+        total += in->headers[i].name.len + in->headers[i].value.len + 2;
+    texts = bytes_try_new(total);
+    if (!texts)
+        return NULL;
+    to = put(texts->data, in->query.len ? in->query.text : "", in->query.len);
+    request->headers_at = (size_t)(to - texts->data);
+    request->n_headers = in->n_headers;
+    for (size_t i = 0; i < in->n_headers; i++) {
+        to = put(to, in->headers[i].name.text, in->headers[i].name.len);
+        to = put(to, in->headers[i].value.text, in->headers[i].value.len);
+    }
+    request->body_at = (size_t)(to - texts->data);
+    request->body_len = body_len;
+    put(to, body_len ? body : "", body_len);
+    return texts;
+}
+
+/* The answer finds no connection then: nothing is to be released. */
+static void on_aborted(struct httpconn *http, void *arg)
+{
+    (void)http;
+    (void)arg;
+}
+
+static void on_request(struct httpconn *http, const struct http_request *in,
+                       const char *body, size_t body_len, void *arg)
+{
+    const struct logic_route *route = arg;
+    const struct conn *conn = http_conn(http);
+    hop_request request = {
+        .route = route,
+        .net = conn->net,
+        .shard = conn->net->loop,
+        .conn = conn->self,
+    };
+    hop_request *record;
+
+    request.texts = copy_texts(in, body, body_len, &request);
+    if (!request.texts) {
+        http_respond_error(http, 503, "no memory for the request");
+        return;
+    }
+    http_hold(http, on_aborted, NULL);
+    record = loop_send(request.shard, route->server->loops->logic, serve, sizeof *record,
+                       request.texts->len);
+    *record = request;
+}
+
+/* ---- routes */
+
+struct logic_route *logic_route_new(hop_server *server, const char *path,
+                                    size_t max_body_bytes, hop_route_handler *handler,
+                                    void *self)
+{
+    struct logic_route *route = mem_calloc(1, sizeof *route);
+
+    route->server = server;
+    route->plugin = server->current;
+    route->path = mem_strdup(path);
+    route->handler = handler;
+    route->self = self;
+    route->http = (struct http_route){
+        .max_body_bytes = max_body_bytes,
+        .on_request = on_request,
+        .arg = route,
+    };
+    return route;
+}
+
+void logic_route_free(struct logic_route *route)
+{
+    if (!route)
+        return;
+    free(route->path);
+    free(route);
+}
+
+const struct http_route *logic_route_http(const struct logic_route *route)
+{
+    return &route->http;
+}
+
+int routes_add(hop_server *server, const char *method, const char *path,
+               hop_route_handler *handler, void *self)
+{
+    struct logic_route *route =
+        logic_route_new(server, path, server->settings->max_body_bytes, handler, self);
+
+    if (router_add(server->router, method, path, &route->http) < 0) {
+        logic_route_free(route);
+        return -1;
+    }
+    route->next = server->routes;
+    server->routes = route;
+    return 0;
+}
+
+void routes_remove(hop_server *server, const struct plugin *plugin)
+{
+    for (struct logic_route *route = server->routes; route; route = route->next)
+        if (route->plugin == plugin)
+            route->handler = NULL;
+}
+
+void routes_free(hop_server *server)
+{
+    while (server->routes) {
+        struct logic_route *route = server->routes;
+
+        server->routes = route->next;
+        logic_route_free(route);
+    }
+}

@@ -1,0 +1,42 @@
+/*
+ * routes.h - HTTP paths that are answered in the logic thread.
+ *
+ * The shard copies a complete request into a lane record, logic calls the handler, and
+ * the answer goes back as a record to the connection's handle: a connection that has gone
+ * meanwhile is simply not found.
+ */
+#ifndef PLUGIN_ROUTES_H
+#define PLUGIN_ROUTES_H
+
+#include <stddef.h>
+
+#include <sockhop/route.h>
+
+#include "core/net/httpconn.h"
+
+struct logic_route;
+struct plugin;
+
+/*
+ * A route for a router of the caller's own (the status listener), made before the loops
+ * start. max_body_bytes: more is answered 413. Freed with logic_route_free() after the
+ * loops have ended. Thread: start.
+ */
+struct logic_route *logic_route_new(hop_server *server, const char *path,
+                                    size_t max_body_bytes, hop_route_handler *handler,
+                                    void *self);
+void logic_route_free(struct logic_route *route); /* takes NULL */
+
+/* What router_add() wants. Borrowed: lives as long as the route. */
+const struct http_route *logic_route_http(const struct logic_route *route);
+
+/* A plugin's route on the public router; owned by the server. -1: the path is taken. */
+int routes_add(hop_server *server, const char *method, const char *path,
+               hop_route_handler *handler, void *self);
+
+/* A plugin's routes answer 503 from now on: a router forgets nothing. */
+void routes_remove(hop_server *server, const struct plugin *plugin);
+
+void routes_free(hop_server *server);
+
+#endif

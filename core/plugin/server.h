@@ -1,0 +1,51 @@
+/*
+ * server.h - the plugin layer as main.c sees it: load, serve, tell, stop.
+ *
+ * Order: hub_new(), router_new(), server_new(), server_load_plugins(), then the loops run;
+ * at the end hub_shutdown(), loops_join(), loops_drain(), server_free(), hub_free(),
+ * router_free(). Thread: start and stop, but for server_print_metrics(): logic.
+ */
+#ifndef PLUGIN_SERVER_H
+#define PLUGIN_SERVER_H
+
+#include <stdio.h>
+
+#include <sockhop/types.h>
+
+#include "core/base/config.h"
+#include "core/base/settings.h"
+#include "core/loop/loop.h"
+
+struct hub;
+struct router;
+
+/*
+ * All arguments are borrowed and outlive the server. Sets jansson's allocator and seed,
+ * and becomes the hub's upper layer. public_router: where plugins' routes go.
+ */
+hop_server *server_new(struct loops *loops, const struct settings *settings,
+                       const struct config *config, struct hub *hub,
+                       struct router *public_router);
+
+/* Load and start the plugins of the conf file. Returns 0, or -1 with the reason; nothing
+ * of any plugin is left then. Before the loops run, in the thread that will be logic. */
+int server_load_plugins(hop_server *server, hop_error *error);
+
+/*
+ * Stop the plugins in reverse order and free everything. After the last socket has gone
+ * and no loop runs any more, before hub_free(). Takes NULL.
+ */
+void server_free(hop_server *server);
+
+/* Plugins and what became of events, as Prometheus text. */
+void server_print_metrics(const hop_server *server, FILE *out);
+
+/* Everything about plugins that can be checked without running them (-t). */
+int server_check(const struct settings *settings, const struct config *config,
+                 hop_error *error);
+
+/* The same, then each plugin's section with all its keys (-T). */
+int server_print_config(const struct settings *settings, const struct config *config,
+                        FILE *out, hop_error *error);
+
+#endif

@@ -1,0 +1,94 @@
+/*
+ * state.h - the inside of hop_server: for the files of core/plugin alone.
+ *
+ * Thread: logic; `loops`, `settings` and `routes` of a running server are read-only.
+ */
+#ifndef PLUGIN_STATE_H
+#define PLUGIN_STATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <sockhop/server.h>
+#include <sockhop/socket.h>
+
+#include "core/base/config.h"
+#include "core/base/settings.h"
+#include "core/loop/loop.h"
+#include "core/plugin/dispatch.h"
+#include "core/plugin/hooks.h"
+#include "core/plugin/loader.h"
+#include "core/socketio/hub.h"
+
+struct logic_route;
+struct router;
+
+enum {
+    SLOTS_MAX = 64, /* promised in <sockhop/socket.h> */
+    SLOW_MS = 50    /* a plugin that holds logic for longer is named in the log */
+};
+
+/* Whose values a slot holds. */
+struct slot_owner {
+    struct plugin *plugin;           /* borrowed */
+    void (*free_value)(void *value); /* may be NULL */
+};
+
+/* An interface that a plugin published. */
+struct provided {
+    struct plugin *plugin; /* borrowed */
+    char *name;            /* owned */
+    const void *interface; /* borrowed from the provider */
+    size_t size;
+};
+
+struct hop_server {
+    struct loops *loops;             /* borrowed */
+    const struct settings *settings; /* borrowed */
+    const struct config *config;     /* borrowed */
+    struct hub *hub;                 /* borrowed */
+    struct router *router;           /* borrowed: of the public listener */
+    struct loader *loader;           /* owned: NULL before server_load_plugins() */
+    struct dispatch *dispatch;       /* owned */
+    struct hooks hooks;
+    struct logic_route *routes; /* owned: a list */
+    struct provided *provided;  /* owned */
+    size_t n_provided;
+    struct slot_owner slot[SLOTS_MAX];
+    int n_slots;
+
+    struct plugin *current; /* borrowed: whose code runs now; NULL: the core's */
+    bool is_registering;    /* inside init() */
+    hop_error refusal;      /* why the plugin in init() is refused; empty: it is not */
+};
+
+/* Around every call of a plugin's code: who runs, and for how long. */
+struct call {
+    struct plugin *outer;  /* borrowed */
+    struct plugin *plugin; /* borrowed: NULL for the core's own handlers */
+    uint64_t from_ns;
+};
+void call_begin(hop_server *server, struct plugin *plugin, struct call *call);
+/* kind and what name the call in the log, if it was slow: event=chat, hook=connect. */
+void call_end(hop_server *server, const struct call *call, const char *kind,
+              const char *what);
+
+/* Remove all that a plugin has registered. */
+void server_forget(hop_server *server, const struct plugin *plugin);
+
+/*
+ * Whether the calling thread may use the API; else this is logged with the function's
+ * name. The loop is that of the process's one running server: targets and argument lists
+ * know no server.
+ */
+bool on_logic(const char *function);
+void on_logic_set(const struct loop *logic); /* NULL: every thread may */
+
+/* on_logic(), and a plugin's init() is running; else logged. */
+bool in_init(hop_server *server, const char *function);
+
+/* Remember the first reason why the plugin in init() is refused. Returns -1. */
+int refuse(hop_server *server, const char *format, ...) HOP_PRINTF(2, 3);
+
+#endif

@@ -1,0 +1,287 @@
+/*
+ * auth.c - names: a socket logs in under one that nobody else has, until it leaves.
+ *
+ * Events, keys and the interface for other plugins: auth.md, <sockhop/auth.h>.
+ * A name is claimed in one step of the logic thread, so of a thousand clients that ask for
+ * it in the same turn the first one gets it (T20).
+ *
+ * Called by: core/plugin/loader.c (init, free), dispatch.c and hooks.c (handlers).
+ * Thread: logic.
+ */
+#include <search.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sockhop/auth.h>
+#include <sockhop/sockhop.h>
+
+#include "name.h"
+
+enum {
+    HOOKS_MAX = 16,   /* plugins that want to know, for each of the two moments */
+    ECHO_BYTES = 1024 /* a refused argument of more is not sent back */
+};
+
+struct hook {
+    hop_auth_hook *call;
+    void *self; /* borrowed: of the plugin that registered */
+};
+
+struct hook_list {
+    struct hook hook[HOOKS_MAX];
+    size_t n;
+};
+
+/* A socket that has logged in; held by its slot. */
+struct user {
+    struct auth *auth;            /* borrowed: NULL once the name is free again */
+    char *name;                   /* owned: as the client wrote it */
+    char *key;                    /* owned: see name_key() */
+    struct user *previous, *next; /* in the order of login */
+};
+
+struct auth {
+    hop_server *server;             /* borrowed: outlives every plugin */
+    hop_slot slot;                  /* of struct user */
+    int64_t min_length, max_length; /* characters */
+    size_t max_bytes;
+
+    /* A tree and no hash table: clients choose the keys, and a tree needs no secret. */
+    void *by_key; /* owned: tsearch() of struct user */
+    struct user *first, *last;
+    struct hook_list on_login, on_leave;
+    hop_auth interface;
+};
+
+static const hop_config_key auth_keys[] = {
+    HOP_INT(struct auth, min_length, "min_length", 3, 1, 1000,
+            "shortest name, characters (code points)"),
+    HOP_INT(struct auth, max_length, "max_length", 10, 1, 1000,
+            "longest name, characters (code points)"),
+    HOP_SIZE_RANGE(struct auth, max_bytes, "max_bytes", 40, 1, 4096,
+                   "longest name, bytes of UTF-8"),
+    HOP_KEYS_END,
+};
+
+/* ---- users */
+
+static int compare_keys(const void *left, const void *right)
+{
+    const struct user *a = left, *b = right;
+
+    return strcmp(a->key, b->key);
+}
+
+/* Makes the name free; the struct stays until its slot is freed. */
+static void release_name(struct user *user)
+{
+    struct auth *auth = user->auth;
+
+    if (!auth)
+        return;
+    tdelete(user, &auth->by_key, compare_keys);
+    *(user->previous ? &user->previous->next : &auth->first) = user->next;
+    *(user->next ? &user->next->previous : &auth->last) = user->previous;
+    user->auth = NULL;
+}
+
+static void user_free(void *value)
+{
+    struct user *user = value;
+
+    if (!user)
+        return;
+    release_name(user);
+    free(user->name);
+    free(user->key);
+    free(user);
+}
+
+/* Not claimed yet: NULL without memory, or when ICU cannot make a key of the name. */
+static struct user *user_new(const char *name)
+{
+    struct user *user = calloc(1, sizeof *user);
+
+    if (!user)
+        return NULL;
+    user->name = strdup(name);
+    user->key = name_key(name);
+    if (user->name && user->key && *user->key)
+        return user;
+    user_free(user);
+    return NULL;
+}
+
+/* Returns false when the name is taken (or memory is). */
+static bool claim_name(struct auth *auth, struct user *user)
+{
+    struct user *const *found = tsearch(user, &auth->by_key, compare_keys);
+
+    if (!found || *found != user)
+        return false;
+    user->auth = auth;
+    user->previous = auth->last;
+    *(auth->last ? &auth->last->next : &auth->first) = user;
+    auth->last = user;
+    return true;
+}
+
+/* ---- login */
+
+/* Both answers of the contract: the article's event, and an ack where one was asked. */
+static hop_verdict refuse(struct auth *auth, hop_socket socket, hop_event *event,
+                          const char *answer, const char *code, const char *message)
+{
+    hop_args *args = hop_args_new();
+    size_t len;
+
+    hop_event_raw(event, 0, &len);
+    if (len <= ECHO_BYTES)
+        hop_args_raw(args, event, 0); /* as its sender wrote it, whatever it is */
+    else
+        hop_args_json(args, json_null());
+    hop_emit_args(hop_to_socket(auth->server, socket), answer, args);
+    if (hop_event_has_ack(event))
+        hop_event_ack(event, json_pack("[{s:b, s:{s:s, s:s}}]", "ok", false, "error",
+                                       "code", code, "message", message));
+    return HOP_STOP;
+}
+
+static void call_hooks(const struct hook_list *list, hop_socket socket, const char *name)
+{
+    for (size_t i = 0; i < list->n; i++)
+        list->hook[i].call(socket, name, list->hook[i].self);
+}
+
+static hop_verdict on_login(hop_socket socket, hop_event *event, void *self)
+{
+    struct auth *auth = self;
+    const struct name_limits limits = {
+        .min_length = (size_t)auth->min_length,
+        .max_length = (size_t)auth->max_length,
+        .max_bytes = auth->max_bytes,
+    };
+    enum name_verdict verdict;
+    struct user *user;
+    const char *name; /* borrowed from the event */
+
+    if (hop_socket_get(auth->server, socket, auth->slot))
+        return refuse(auth, socket, event, "loginNameExists", "logged_in",
+                      "this socket has a name already");
+    if (hop_event_unpack(event, "[s]", &name) < 0)
+        return refuse(auth, socket, event, "loginNameBad", "name_bad",
+                      "a name as text, please");
+    verdict = name_check(name, &limits);
+    if (verdict != NAME_OK)
+        return refuse(auth, socket, event, "loginNameBad", "name_bad",
+                      name_complaint(verdict));
+    user = user_new(name);
+    if (!user)
+        return refuse(auth, socket, event, "loginNameBad", "name_bad",
+                      name_complaint(NAME_BAD_CHARACTER));
+    if (!claim_name(auth, user)) {
+        user_free(user);
+        return refuse(auth, socket, event, "loginNameExists", "name_exists",
+                      "somebody has this name");
+    }
+    if (hop_socket_set(auth->server, socket, auth->slot, user) < 0) {
+        user_free(user); /* the socket has gone */
+        return HOP_STOP;
+    }
+    hop_emit(hop_to_socket(auth->server, socket), "welcome", NULL);
+    if (hop_event_has_ack(event))
+        hop_event_ack(event, json_pack("[{s:b}]", "ok", true));
+    call_hooks(&auth->on_login, socket, user->name);
+    return HOP_STOP;
+}
+
+/* Those who are told still find the name in use; then it is free. */
+static void on_disconnect(hop_socket socket, const char *reason, void *self)
+{
+    struct auth *auth = self;
+    struct user *user = hop_socket_get(auth->server, socket, auth->slot);
+
+    (void)reason;
+    if (!user || !user->auth)
+        return;
+    call_hooks(&auth->on_leave, socket, user->name);
+    release_name(user);
+}
+
+/* ---- for other plugins: <sockhop/auth.h> */
+
+static const char *name_of(void *self, hop_socket socket)
+{
+    struct auth *auth = self;
+    const struct user *user = hop_socket_get(auth->server, socket, auth->slot);
+
+    return user ? user->name : NULL;
+}
+
+static void each_name(void *self, void (*each)(const char *name, void *arg), void *arg)
+{
+    const struct auth *auth = self;
+
+    for (const struct user *user = auth->first; user;) {
+        const struct user *next = user->next;
+
+        each(user->name, arg);
+        user = next;
+    }
+}
+
+static int add_hook(struct hook_list *list, hop_auth_hook *hook, void *hook_self)
+{
+    if (!hook || list->n == HOOKS_MAX)
+        return -1;
+    list->hook[list->n++] = (struct hook){hook, hook_self};
+    return 0;
+}
+
+static int add_login_hook(void *self, hop_auth_hook *hook, void *hook_self)
+{
+    struct auth *auth = self;
+
+    return add_hook(&auth->on_login, hook, hook_self);
+}
+
+static int add_leave_hook(void *self, hop_auth_hook *hook, void *hook_self)
+{
+    struct auth *auth = self;
+
+    return add_hook(&auth->on_leave, hook, hook_self);
+}
+
+/* ---- start */
+
+static int auth_init(hop_server *server, void *self)
+{
+    struct auth *auth = self;
+    char *key = name_key("Ada"); /* ICU's data may be missing: better known now */
+
+    free(key);
+    if (!key)
+        return hop_fail(server, "ICU has no data for NFKC: install its library anew");
+    if (auth->min_length > auth->max_length)
+        return hop_fail(server, "min_length is above max_length: nobody could log in");
+    auth->server = server;
+    auth->slot = hop_slot_new(server, user_free);
+    auth->interface = (hop_auth){
+        .size = sizeof auth->interface,
+        .self = auth,
+        .name_of = name_of,
+        .each_name = each_name,
+        .on_login = add_login_hook,
+        .on_leave = add_leave_hook,
+    };
+    hop_on(server, "login", on_login, auth);
+    hop_on_disconnect(server, on_disconnect, auth);
+    return hop_provide(server, "auth", &auth->interface, sizeof auth->interface);
+}
+
+HOP_API const hop_plugin hop_plugin_entry = {
+    HOP_PLUGIN("auth", "1.0", "names: one for each socket, unique"),
+    .state_size = sizeof(struct auth),
+    .keys = auth_keys,
+    .init = auth_init,
+};
