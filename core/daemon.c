@@ -1,0 +1,372 @@
+/*
+ * daemon.c - the running server: made bottom up, ended top down.
+ *
+ * Start: loops, nets, Socket.IO, engines, routes, plugins, listeners, threads.
+ * Stop (a signal, in logic): listeners close, sockets disconnect, sessions end, queues are
+ * flushed; each shard ends when its last connection has, or after shutdown_timeout.
+ * Called by: main.c. Thread: main (logic); what runs in a shard says so.
+ */
+#include "core/daemon.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <sockhop/log.h>
+
+#include "core/base/config.h"
+#include "core/base/mem.h"
+#include "core/base/settings.h"
+#include "core/base/text.h"
+#include "core/engine/engine.h"
+#include "core/loop/loop.h"
+#include "core/net/listener.h"
+#include "core/net/net.h"
+#include "core/net/router.h"
+#include "core/net/static.h"
+#include "core/plugin/server.h"
+#include "core/socketio/hub.h"
+#include "core/socketio/sio.h"
+#include "core/status.h"
+
+enum { LISTENERS_MAX = 16, SIGNALS = 2 };
+
+/* One shard's part. */
+struct part {
+    struct daemon *daemon; /* borrowed */
+    struct sio *sio;       /* owned */
+    struct timer_list deadline; /* shutdown_timeout */
+    struct timer_node deadline_node;
+    bool is_stopping, has_stopped;
+};
+
+struct daemon {
+    const struct settings *settings; /* borrowed */
+    const struct config *config;     /* borrowed */
+    struct loops *loops;             /* owned, as all that follows */
+    struct net *nets[LOOPS_MAX];     /* by shard, as the next two */
+    struct engine *engines[LOOPS_MAX];
+    struct part parts[LOOPS_MAX];
+    struct hub *hub;
+    hop_server *server;
+    struct status *status;
+    struct static_files *files;
+    struct router *router;
+    struct http_route engine_route;
+    struct listener *listeners[LISTENERS_MAX];
+    unsigned n_listeners;
+    struct event *signals[SIGNALS];
+    unsigned n_stopped; /* shards */
+    bool is_stopping;
+};
+
+/* ---- stopping ---- */
+
+static void on_shard_stopped(void *arg)
+{
+    struct daemon *daemon = arg;
+
+    if (++daemon->n_stopped == daemon->loops->n_shards)
+        loop_stop(daemon->loops->logic);
+}
+
+/* End of each turn of a shard that is stopping. Thread: shard. */
+static void check_stopped(void *arg)
+{
+    struct part *part = arg;
+    unsigned shard = (unsigned)(part - part->daemon->parts);
+    struct loop *loop = part->daemon->loops->loop[shard];
+
+    if (!part->is_stopping || part->has_stopped ||
+        !net_is_empty(part->daemon->nets[shard]))
+        return;
+    part->has_stopped = true;
+    timer_stop(&part->deadline_node);
+    if (loop != part->daemon->loops->logic)
+        loop_stop(loop);
+    loop_post(part->daemon->loops->logic, on_shard_stopped, part->daemon);
+}
+
+static void on_shutdown_timeout(struct timer_node *node)
+{
+    struct part *part =
+        (struct part *)(void *)((char *)node - offsetof(struct part, deadline_node));
+    unsigned shard = (unsigned)(part - part->daemon->parts);
+
+    hop_log(HOP_WARN, "server.cut shard=%u hint=\"clients did not take what was queued "
+                      "within server.shutdown_timeout\"", shard);
+    net_close_all(part->daemon->nets[shard]);
+}
+
+/* Thread: shard. Behind all that logic has emitted so far. */
+static void stop_shard(struct loop *loop, void *payload)
+{
+    struct daemon *daemon = *(struct daemon **)payload;
+    struct part *part = &daemon->parts[loop->index];
+
+    if (loop->index == 0) {
+        for (unsigned i = 0; i < daemon->n_listeners; i++)
+            listener_close(daemon->listeners[i]);
+        daemon->n_listeners = 0;
+    }
+    part->is_stopping = true;
+    timer_start(&part->deadline, &part->deadline_node);
+    engine_shutdown(daemon->engines[loop->index]);
+    net_shutdown(daemon->nets[loop->index]);
+}
+
+static void on_signal(evutil_socket_t number, short what, void *arg)
+{
+    struct daemon *daemon = arg;
+
+    (void)what;
+    if (daemon->is_stopping) {
+        hop_log(HOP_WARN, "server.killed signal=%d", (int)number);
+        _exit(1);
+    }
+    daemon->is_stopping = true;
+    hop_log(HOP_INFO, "server.stopping signal=%d", (int)number);
+    status_set_ready(daemon->status, false);
+    hub_shutdown(daemon->hub);
+    for (unsigned i = 0; i < daemon->loops->n_shards; i++) {
+        struct daemon **payload = loop_send(daemon->loops->logic, daemon->loops->loop[i],
+                                            stop_shard, sizeof *payload, 0);
+
+        *payload = daemon;
+    }
+}
+
+static int watch_signals(struct daemon *daemon, hop_error *error)
+{
+    static const int number[SIGNALS] = {SIGTERM, SIGINT};
+
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
+    for (int i = 0; i < SIGNALS; i++) {
+        daemon->signals[i] =
+            evsignal_new(daemon->loops->logic->base, number[i], on_signal, daemon);
+        if (!daemon->signals[i] || event_add(daemon->signals[i], NULL) < 0) {
+            hop_error_set(error, "cannot watch signal %d", number[i]);
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* ---- starting ---- */
+
+/* Descriptors are connections: take as many as we may have without asking. */
+static void raise_fd_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == limit.rlim_max)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static void make_shard(struct daemon *daemon, unsigned shard)
+{
+    struct loop *loop = daemon->loops->loop[shard];
+    struct part *part = &daemon->parts[shard];
+    struct engine_upper upper;
+
+    part->daemon = daemon;
+    part->sio = sio_new(loop, daemon->settings, daemon->hub);
+    upper = sio_upper(part->sio);
+    daemon->nets[shard] = net_new(loop, daemon->settings, daemon->nets);
+    daemon->engines[shard] = engine_new(daemon->nets[shard], daemon->settings, &upper);
+    sio_attach(part->sio, daemon->engines[shard]);
+    timer_list_init(&part->deadline, loop, daemon->settings->shutdown_timeout_ms,
+                    on_shutdown_timeout);
+    loop_on_stage(loop, LOOP_FREE, check_stopped, part);
+}
+
+static void make_shards(struct daemon *daemon)
+{
+    struct sio *halves[LOOPS_MAX];
+
+    for (unsigned i = 0; i < daemon->loops->n_shards; i++) {
+        make_shard(daemon, i);
+        halves[i] = daemon->parts[i].sio;
+    }
+    hub_set_shards(daemon->hub, halves);
+}
+
+static int make_routes(struct daemon *daemon, hop_error *error)
+{
+    const char *public_dir = daemon->settings->public_dir;
+
+    daemon->router = router_new();
+    if (public_dir[0]) {
+        struct http_route route;
+
+        daemon->files = static_new(public_dir, error);
+        if (!daemon->files)
+            return -1;
+        route = static_route(daemon->files);
+        router_set_fallback(daemon->router, &route);
+    }
+    daemon->engine_route = engine_route(daemon->engines, daemon->loops->n_shards,
+                                        daemon->settings, daemon->files);
+    return router_add_prefix(daemon->router, daemon->settings->path,
+                             &daemon->engine_route);
+}
+
+static int open_listener(struct daemon *daemon, const char *address, int *port,
+                         const char *what, const struct router *router, hop_error *error)
+{
+    struct listener *listener;
+
+    if (daemon->n_listeners == LISTENERS_MAX) {
+        hop_error_set(error, "server.listen: more than %d addresses", LISTENERS_MAX - 1);
+        return -1;
+    }
+    listener = listener_open(daemon->nets[0], address, port, what, router, httpconn_deal,
+                             error);
+    if (!listener)
+        return -1;
+    daemon->listeners[daemon->n_listeners++] = listener;
+    return 0;
+}
+
+/* The addresses of server.listen; the first one decides what port 0 means. Only where no
+ * other address is left is one that this machine lacks (::1 without IPv6) an error. */
+static int open_public(struct daemon *daemon, hop_error *error)
+{
+    const char *list = daemon->settings->listen, *item;
+    int port = (int)daemon->settings->port;
+    unsigned n_before = daemon->n_listeners;
+    size_t len;
+
+    while ((item = list_next(&list, &len))) {
+        char *address = mem_strndup(item, len);
+        bool is_optional = strcmp(address, "::1") == 0 && daemon->n_listeners > n_before;
+        int result =
+            open_listener(daemon, address, &port, "listener", daemon->router, error);
+
+        free(address);
+        if (result < 0 && (!is_optional || errno == EADDRINUSE))
+            return -1;
+        if (result < 0)
+            hop_log(HOP_INFO, "listener.skipped reason=\"%s\"", error->text);
+    }
+    return 0;
+}
+
+static int open_status(struct daemon *daemon, hop_error *error)
+{
+    struct settings_address where;
+
+    if (settings_address_parse(daemon->settings->status, &where) < 0)
+        return 0; /* empty: a malformed one has stopped the start already */
+    return open_listener(daemon, where.address, &where.port, "status",
+                         status_router(daemon->status), error);
+}
+
+static int start(struct daemon *daemon, hop_error *error)
+{
+    const struct settings *settings = daemon->settings;
+
+    raise_fd_limit();
+    daemon->loops = loops_new(settings->n_threads, settings->max_lane_bytes);
+    daemon->hub = hub_new(daemon->loops, settings);
+    make_shards(daemon);
+    if (make_routes(daemon, error) < 0)
+        return -1;
+    daemon->server = server_new(daemon->loops, settings, daemon->config, daemon->hub,
+                                daemon->router);
+    daemon->status = status_new(daemon->loops, daemon->server);
+    if (server_load_plugins(daemon->server, error) < 0 ||
+        open_public(daemon, error) < 0 || open_status(daemon, error) < 0)
+        return -1;
+    return watch_signals(daemon, error);
+}
+
+/* ---- the end ---- */
+
+/* All threads have ended: what is left is delivered and released by this one. */
+static void finish(struct daemon *daemon)
+{
+    unsigned n_shards = daemon->loops->n_shards;
+
+    for (unsigned i = 0; i < daemon->n_listeners; i++)
+        listener_close(daemon->listeners[i]);
+    for (unsigned i = 0; i < n_shards; i++) {
+        engine_shutdown(daemon->engines[i]);
+        net_shutdown(daemon->nets[i]);
+        net_close_all(daemon->nets[i]);
+    }
+    loops_drain(daemon->loops);
+    server_free(daemon->server); /* plugins: the last socket has gone */
+    loops_drain(daemon->loops);
+    status_free(daemon->status);
+    hub_free(daemon->hub);
+    for (unsigned i = 0; i < n_shards; i++) {
+        engine_free(daemon->engines[i]);
+        sio_free(daemon->parts[i].sio);
+        net_free(daemon->nets[i]);
+        timer_list_done(&daemon->parts[i].deadline);
+    }
+    if (daemon->router)
+        engine_route_free(&daemon->engine_route);
+    router_free(daemon->router);
+    static_free(daemon->files);
+    for (int i = 0; i < SIGNALS; i++)
+        if (daemon->signals[i])
+            event_free(daemon->signals[i]);
+    loops_free(daemon->loops);
+    libevent_global_shutdown();
+}
+
+int daemon_run(const struct settings *settings, const struct config *config,
+               hop_error *error)
+{
+    struct daemon *daemon = mem_calloc(1, sizeof *daemon);
+    int result;
+
+    daemon->settings = settings;
+    daemon->config = config;
+    result = start(daemon, error);
+    if (result == 0) {
+        hop_log(HOP_INFO, "server.ready version=%s threads=%d pid=%ld", HOP_VERSION,
+                settings->n_threads, (long)getpid());
+        status_set_ready(daemon->status, true);
+        loops_start(daemon->loops);
+        loop_run(daemon->loops->logic);
+        loops_join(daemon->loops);
+    }
+    finish(daemon);
+    free(daemon);
+    if (result == 0)
+        hop_log(HOP_INFO, "server.stopped");
+    return result;
+}
+
+/* ---- checking ---- */
+
+int daemon_check(const struct settings *settings, const struct config *config,
+                 hop_error *error)
+{
+    if (settings->public_dir[0]) {
+        struct static_files *files = static_new(settings->public_dir, error);
+
+        if (!files)
+            return -1;
+        static_free(files);
+    }
+    return server_check(settings, config, error);
+}
+
+int daemon_print_config(const struct settings *settings, const struct config *config,
+                        FILE *out, hop_error *error)
+{
+    settings_print(config, out);
+    fputc('\n', out);
+    return server_print_config(settings, config, out, error);
+}

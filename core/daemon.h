@@ -1,0 +1,27 @@
+/*
+ * daemon.h - the running server: what is made in which order, and how it ends.
+ * Called by main.c. Thread: main.
+ */
+#ifndef CORE_DAEMON_H
+#define CORE_DAEMON_H
+
+#include <stdio.h>
+
+#include <sockhop/types.h>
+
+struct config;
+struct settings;
+
+/* Start, serve until SIGTERM or SIGINT, stop. 0, or -1 with the reason. */
+int daemon_run(const struct settings *settings, const struct config *config,
+               hop_error *error);
+
+/* What daemon_run() would refuse before it opens a port. 0, or -1 with the reason. */
+int daemon_check(const struct settings *settings, const struct config *config,
+                 hop_error *error);
+
+/* The merged configuration, as -T shows it. 0, or -1 with the reason. */
+int daemon_print_config(const struct settings *settings, const struct config *config,
+                        FILE *out, hop_error *error);
+
+#endif
