@@ -1,0 +1,320 @@
+/*
+ * page.test.js - what the page makes of what the server says, without a server and without a browser.
+ */
+import assert from 'node:assert/strict';
+import { readFileSync, readdirSync } from 'node:fs';
+import { afterEach, beforeEach, describe, mock, test } from 'node:test';
+import { load, openPage } from '../lib/pagedom.js';
+
+const PUBLIC = new URL('../../public/', import.meta.url);
+
+let page;
+let socket;
+
+beforeEach(async () => {
+  mock.timers.enable();
+  page = await openPage();
+  ({ socket } = page);
+});
+
+afterEach(() => {
+  page.controller.containerModel.set('viewState', null);
+  mock.timers.reset();
+});
+
+const isShowing = (view) => page.find(`.${view}-view`) !== null;
+
+describe('the wire', () => {
+  test('a login goes out once, and after it the question who is online', () => {
+    socket.opens();
+    page.submit('.login-view', '  ann  ');
+    page.submit('.login-view', 'ann');
+    assert.deepEqual(socket.take(), [['login', 'ann']]);
+    socket.says('welcome');
+    assert.deepEqual(socket.take(), [['onlineUsers']]);
+    assert.ok(isShowing('home'));
+  });
+
+  test('a login before the connection waits for it', () => {
+    page.submit('.login-view', 'ann');
+    assert.deepEqual(socket.take(), []);
+    socket.opens();
+    assert.deepEqual(socket.take(), [['login', 'ann']]);
+  });
+
+  test('a message goes out as text and shows when it comes back', () => {
+    page.login();
+    page.submit('.composer-view', 'hello');
+    assert.deepEqual(socket.take(), [['chat', 'hello']]);
+    assert.deepEqual(page.texts('.outbox .text'), ['hello']);
+    socket.says('chat', { sender: 'ann', message: 'hello' });
+    assert.deepEqual(page.texts('.outbox .text'), []);
+    assert.deepEqual(page.texts('.lines .text'), ['hello']);
+  });
+
+  test('a blank message does not go out, nor one that is too long', async () => {
+    const { MAX_TEXT_CHARS } = await load('text.js');
+
+    page.login();
+    for (const text of ['', '  \n ', 'x'.repeat(MAX_TEXT_CHARS + 1)]) page.submit('.composer-view', text);
+    assert.deepEqual(socket.take(), []);
+    assert.match(page.find('.composer-hint').textContent, /Too long/);
+    assert.equal(page.find('textarea').value.length, MAX_TEXT_CHARS + 1);
+  });
+
+  test('arguments of the wrong type change nothing', () => {
+    page.login();
+    const before = page.el.innerHTML;
+    const wrong = [undefined, null, 1, {}, [], [1], { sender: 1, message: 'x' }, { message: 'x' }];
+
+    for (const value of wrong) {
+      for (const event of ['userJoined', 'userLeft', 'chat', 'error']) socket.says(event, value);
+      if (!Array.isArray(value) || value.length) socket.says('onlineUsers', value);
+    }
+    assert.equal(page.el.innerHTML, before);
+  });
+
+  test('a message that is no text shows as JSON', () => {
+    page.login();
+    for (const message of [42, null, { a: ['<b>'] }, undefined]) socket.says('chat', { sender: 'bob', message });
+    assert.deepEqual(page.texts('.lines .text'), ['42', 'null', '{"a":["<b>"]}', '']);
+  });
+
+  test('a refused message stays, with the reason, and can be sent again or discarded', () => {
+    page.login();
+    page.submit('.composer-view', 'one');
+    page.submit('.composer-view', 'two');
+    socket.take();
+    socket.says('error', { event: 'chat', code: 'slow', message: 'Not so fast.' });
+    assert.deepEqual(page.texts('.is-lost .state'), ['Not so fast.']);
+    page.click('.resend');
+    assert.deepEqual(socket.take(), [['chat', 'one']]);
+    assert.deepEqual(page.texts('.is-sending .text'), ['two', 'one']);
+    socket.says('error', { event: 'chat' });
+    page.click('.discard');
+    assert.deepEqual(page.texts('.outbox .text'), ['one']);
+  });
+});
+
+describe('after a lost connection', () => {
+  beforeEach(() => {
+    page.login();
+    socket.breaks();
+  });
+
+  test('the banner shows until the name is ours again', () => {
+    assert.match(page.find('.banner').textContent, /No connection/);
+    socket.opens();
+    assert.deepEqual(socket.take(), [['login', 'ann']]);
+    assert.ok(page.find('.banner'));
+    socket.says('welcome');
+    assert.equal(page.find('.banner'), null);
+    assert.deepEqual(socket.take(), [['onlineUsers']]);
+  });
+
+  test('what is sent meanwhile stays in the box', () => {
+    page.submit('.composer-view', 'hello');
+    assert.deepEqual(socket.take(), []);
+    assert.equal(page.find('textarea').value, 'hello');
+    assert.match(page.find('.composer-hint').textContent, /stays here/);
+  });
+
+  test('a name that the old connection still holds is asked for again, ever later', () => {
+    socket.opens();
+    for (const wait of [250, 500, 1000, 2000, 4000, 4000]) {
+      assert.deepEqual(socket.take(), [['login', 'ann']]);
+      socket.says('loginNameExists', 'ann');
+      assert.ok(isShowing('home'));
+      assert.match(page.find('.banner').textContent, /your name/);
+      mock.timers.tick(wait - 1);
+      assert.deepEqual(socket.take(), []);
+      mock.timers.tick(1);
+    }
+    socket.says('welcome');
+    assert.equal(page.find('.banner'), null);
+  });
+
+  test('a name that is not given back ends in the login, and what was said is kept', () => {
+    socket.says('chat', { sender: 'bob', message: 'hi' });
+    socket.opens();
+    for (let n = 0; n < 100 && isShowing('home'); n += 1) {
+      socket.says('loginNameExists', 'ann');
+      mock.timers.tick(4000);
+    }
+    assert.ok(isShowing('login'));
+    assert.equal(page.find('.login-error').textContent, 'Name already exists');
+    assert.equal(page.find('#name').value, 'ann');
+    assert.equal(page.find('.banner'), null);
+    socket.take();
+    mock.timers.tick(60000);
+    assert.deepEqual(socket.take(), []);
+    page.submit('.login-view', 'ann2');
+    socket.says('welcome');
+    assert.deepEqual(page.texts('.lines .text'), ['hi']);
+  });
+
+  test('a second break stops asking until there is a connection', () => {
+    socket.opens();
+    socket.says('loginNameExists', 'ann');
+    socket.breaks();
+    socket.take();
+    mock.timers.tick(60000);
+    assert.deepEqual(socket.take(), []);
+  });
+
+  test('leaving means not coming back', () => {
+    page.click('.leave');
+    socket.opens();
+    assert.deepEqual(socket.take(), []);
+    assert.ok(isShowing('login'));
+  });
+
+  test('a server that sent us away is tried again by ourselves', () => {
+    socket.opens();
+    socket.says('welcome');
+    socket.breaks('io server disconnect');
+    assert.equal(socket.active, false);
+    mock.timers.tick(500);
+    assert.equal(socket.active, true);
+  });
+});
+
+test('a message on its way when the connection breaks is shown as unsure, and is not sent twice by itself', () => {
+  page.login();
+  page.submit('.composer-view', 'did this arrive?');
+  socket.breaks();
+  assert.match(page.texts('.is-lost .state')[0], /may not have arrived/);
+  socket.take();
+  page.click('.resend');
+  assert.deepEqual(page.texts('.is-lost .text'), ['did this arrive?']);
+  socket.opens();
+  socket.says('welcome');
+  assert.deepEqual(socket.take(), [['login', 'ann'], ['onlineUsers']]);
+  page.click('.resend');
+  assert.deepEqual(socket.take(), [['chat', 'did this arrive?']]);
+});
+
+describe('names', () => {
+  const names = ['__proto__', 'constructor', 'toString', 'hasOwnProperty', 'c1', 'user:ann', 'length'];
+
+  test('that JavaScript knows are names like others', () => {
+    page.login();
+    const users = page.controller.homeModel.onlineUsers;
+
+    socket.says('onlineUsers', ['ann', ...names, ...names]);
+    assert.deepEqual(new Set(users.pluck('name')), new Set(['ann', ...names]));
+    for (const name of names) socket.says('userJoined', name);
+    assert.equal(users.length, names.length + 1);
+    for (const name of names) socket.says('userLeft', name);
+    for (const name of names) socket.says('userLeft', name);
+    assert.deepEqual(users.pluck('name'), ['ann']);
+    for (const name of names) socket.says('userJoined', name);
+    assert.equal(users.length, names.length + 1);
+    assert.equal({}.name, undefined);
+  });
+
+  test('called You are not ourselves', () => {
+    page.login();
+    socket.says('userJoined', 'You');
+    assert.ok(page.find('.notice:last-child bdi'));
+    assert.equal(page.find('.notice:first-child bdi'), null);
+  });
+
+  test('are shown as their first letter, whole', async () => {
+    const { initial } = await load('text.js');
+
+    assert.deepEqual(['ann', 'ß', '👩‍👩‍👧x', 'é', ''].map(initial), ['A', 'SS', '👩‍👩‍👧', 'É', '?']);
+  });
+});
+
+describe('hostile text', () => {
+  const payloads = [
+    ...['img src=x onerror', 'svg onload', 'body onpageshow', 'video src=x onerror', 'details open ontoggle',
+      'input autofocus onfocus', 'iframe srcdoc=x onload', 'marquee onstart'].flatMap((tag) =>
+      ['', '">', "'>", '-->', '</textarea>', '</title>', '</time>', '</bdi></li>', '\u0000'].map(
+        (start) => `${start}<${tag}="window.hacked=1">`)),
+    '<script>window.hacked=1</script>', '</script><script>window.hacked=1</script>',
+    '<a href="javascript:window.hacked=1">x</a>', '" onmouseover="window.hacked=1', "' onfocus='window.hacked=1",
+    '` onclick=`window.hacked=1', '<%= window.hacked=1 %>', '<% window.hacked=1 %>', '${window.hacked=1}',
+    '{{constructor.constructor("window.hacked=1")()}}', '&lt;script&gt;', '&#60;img src=x&#62;', '<!--', ']]>',
+    '<style>*{display:none}</style>', '<base href="//x">', '<form action="//x"><button>', '<template><b>',
+    '<math><mtext></form><form><mglyph><style></math><img src onerror=window.hacked=1>',
+    '<svg><style><img src=x onerror=window.hacked=1></style>', '\u2028<b>', '<b\u0000>',
+  ];
+  const FORBIDDEN = 'script, iframe, b, style, base, marquee, details, video, template, math, a:not(.skip-link), img:not([src="/favicon.svg"]), form:not(.composer)';
+
+  test(`stays text in message, sender, joined, left, user list and error (${payloads.length} payloads)`, async () => {
+    page.login();
+    for (const text of payloads) {
+      socket.says('userJoined', text);
+      socket.says('chat', { sender: text, message: text });
+      socket.says('userLeft', text);
+      page.submit('.composer-view', text);
+      socket.says('error', { event: 'chat', message: text });
+    }
+    socket.says('onlineUsers', payloads);
+    page.controller.containerModel.get('viewState').users.render();
+    const shown = payloads.map((text) => text.replaceAll('\0', '')); /* HTML has no NUL */
+    assert.deepEqual(page.texts('.lines .text'), shown);
+    assert.deepEqual(page.texts('.outbox .text'), shown.map((text) => text.trim()));
+    assert.deepEqual(page.texts('.is-lost .state'), shown);
+    assert.deepEqual(new Set(page.texts('#people li bdi')), new Set(shown));
+    assert.deepEqual(page.texts(FORBIDDEN), []);
+    for (const element of page.el.querySelectorAll('*')) {
+      for (const { name } of element.attributes) assert.doesNotMatch(name, /^on|^style$|^srcdoc$/);
+    }
+    assert.equal(window.hacked, undefined);
+  });
+
+  test('cannot be printed unescaped by a template', async () => {
+    const { compileTemplate } = await import(new URL('templates.mjs', PUBLIC));
+
+    for (const name of readdirSync(new URL('templates/', PUBLIC))) {
+      assert.ok(!readFileSync(new URL(`templates/${name}`, PUBLIC), 'utf8').includes('<%='), name);
+    }
+    assert.throws(() => compileTemplate('<b><%= data.x %></b>', 'x.html'), /x\.html: "<%="/);
+  });
+});
+
+describe('the conversation', () => {
+  test('is bounded, and its first line always names its sender', async () => {
+    const { MAX_LINES } = await load('models/userchats.js');
+
+    page.login();
+    for (let n = 0; n < MAX_LINES + 20; n += 1) socket.says('chat', { sender: 'bob', message: `${n}` });
+    const lines = [...page.el.querySelectorAll('.lines li')];
+    assert.equal(lines.length, MAX_LINES);
+    assert.equal(lines[0].querySelector('.text').textContent, '20');
+    assert.equal(lines[0].classList.contains('is-continued'), false);
+    assert.equal(lines[1].classList.contains('is-continued'), true);
+  });
+
+  test('names a sender again after somebody else, a notice or a pause', () => {
+    page.login();
+    const say = (sender) => socket.says('chat', { sender, message: 'x' });
+    const continued = () => page.find('.lines li:last-child').classList.contains('is-continued');
+
+    say('bob');
+    assert.equal(continued(), false);
+    say('bob');
+    assert.equal(continued(), true);
+    say('eve');
+    assert.equal(continued(), false);
+    socket.says('userJoined', 'dan');
+    say('eve');
+    assert.equal(continued(), false);
+    mock.timers.tick(5 * 60 * 1000);
+    say('eve');
+    assert.equal(continued(), false);
+  });
+
+  test('shows the time the server gives, and no time that is none', () => {
+    page.login();
+    for (const at of [86400000, NaN, Infinity, '1', 9e15, undefined]) {
+      socket.says('chat', { sender: 'bob', message: 'x', at });
+    }
+    const times = [...page.el.querySelectorAll('.lines .chat time')].map((each) => each.dateTime ?? each.getAttribute('datetime'));
+    assert.equal(times[0], '1970-01-02T00:00:00.000Z');
+    for (const time of times.slice(1)) assert.equal(time, new Date(Date.now()).toISOString());
+  });
+});

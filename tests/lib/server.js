@@ -1,0 +1,194 @@
+/*
+ * server.js - starts the real sockhop for a test, and reads its log and its metrics.
+ *
+ * Called by: the scenario and browser tests. The environment says what to run: SOCKHOP_BUILD, the
+ * build folder (default: build/ of the source tree), and SOCKHOP_THREADS, server.threads (default 2).
+ * Every wait has a deadline and, when that passes, fails with the server's log.
+ */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { EventEmitter, once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import http from 'node:http';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { createInterface } from 'node:readline';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+
+const REPO = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
+
+export const BUILD = resolve(process.env.SOCKHOP_BUILD ?? join(REPO, 'build'));
+export const THREADS = process.env.SOCKHOP_THREADS ?? '2';
+
+const START_MS = 30000; /* under valgrind, on a busy machine */
+const STOP_MS = 30000;
+const POLL_MS = 20; /* between two looks at the metrics */
+
+const DEFAULT_PLUGINS = '[plugin:auth]\n[plugin:lobby]\n[plugin:echo]\n';
+const SERVER_KEYS = ['port = 0', 'status = 127.0.0.1:0'];
+const SANITIZER_REPORT = /(Address|Leak|Memory|Thread|UndefinedBehavior)Sanitizer|runtime error:/;
+
+const running = new Set(); /* so that no server outlives a test that failed */
+process.on('exit', () => {
+  for (const proc of running) proc.kill('SIGKILL');
+});
+
+/* The text of a conf file with port and status chosen by the system, unless config names them. */
+function confText(config = DEFAULT_PLUGINS) {
+  const section = /^\[server\][^[]*/m.exec(config)?.[0];
+
+  if (!section) return ['[server]', ...SERVER_KEYS, '', config, ''].join('\n');
+  const missing = SERVER_KEYS.filter((line) => !new RegExp(`^${line.split(' ')[0]}\\s*=`, 'm').test(section));
+  return `${config.replace(/^\[server\].*$/m, () => ['[server]', ...missing].join('\n'))}\n`;
+}
+
+/*
+ * Starts a server and waits until it listens.
+ *
+ *   config   text of its conf file; default: plugins auth, lobby and echo
+ *   args     further arguments; they come last, so that -o server.port=N wins
+ *   env      further environment
+ *   threads  server.threads; default SOCKHOP_THREADS
+ */
+export async function startServer({ config, args = [], env = {}, threads = THREADS } = {}) {
+  const folder = mkdtempSync(join(tmpdir(), 'sockhop-test-'));
+  const conf = join(folder, 'sockhop.ini');
+  const options = [
+    `server.plugin_dir=${join(BUILD, 'plugins/.libs')}`,
+    `server.public=${join(BUILD, 'public')}`,
+    `server.threads=${threads}`,
+  ].flatMap((option) => ['-o', option]);
+  const { PORT, ...inherited } = process.env; /* PORT would win over the conf file */
+
+  writeFileSync(conf, confText(config));
+  const proc = spawn(join(BUILD, 'sockhop'), ['-c', conf, ...options, ...args], {
+    env: { ...inherited, ...env },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  running.add(proc);
+
+  const server = new Server(proc);
+  server.gone.then(() => rmSync(folder, { recursive: true, force: true }));
+  try {
+    const [listener, status] = await Promise.all([
+      server.waitLog(/\blistener\.open address=127\.0\.0\.1 port=(\d+)/, START_MS),
+      server.waitLog(/\bstatus\.open address=127\.0\.0\.1 port=(\d+)/, START_MS),
+    ]);
+    server.port = Number(listener[1]);
+    server.url = `http://127.0.0.1:${server.port}`;
+    server.statusUrl = `http://127.0.0.1:${status[1]}`;
+  } catch (error) {
+    proc.kill('SIGKILL');
+    throw error;
+  }
+  return server;
+}
+
+class Server {
+  constructor(proc) {
+    this.proc = proc;
+    this.log = []; /* the lines of its stderr so far */
+    this.lines = new EventEmitter().setMaxListeners(0);
+    createInterface({ input: proc.stderr }).on('line', (line) => {
+      this.log.push(line);
+      this.lines.emit('line', line);
+    });
+    /* 'close' comes after the last line has been read */
+    this.gone = new Promise((done) => {
+      proc.once('error', (error) => done({ error }));
+      proc.once('close', (status, signal) => done({ status, signal }));
+    }).then((end) => {
+      running.delete(proc);
+      this.end = end;
+      this.lines.emit('end');
+      return end;
+    });
+  }
+
+  logText() {
+    return this.log.slice(-200).join('\n');
+  }
+
+  /* Resolves with the match in the first line, past or coming, that regexp fits. */
+  async waitLog(regexp, ms = 5000) {
+    const find = () => this.log.map((line) => regexp.exec(line)).find(Boolean);
+    const stop = AbortSignal.timeout(ms);
+
+    for (let match; ; ) {
+      if ((match = find())) return match;
+      if (this.end) assert.fail(`sockhop has ended without a line ${regexp}: ${this.endText()}`);
+      await Promise.race([
+        once(this.lines, 'line', { signal: stop }),
+        once(this.lines, 'end', { signal: stop }),
+      ]).catch(() => assert.fail(`no line ${regexp} within ${ms} ms:\n${this.logText()}`));
+    }
+  }
+
+  endText() {
+    const { error, status, signal } = this.end;
+
+    return `${error?.message ?? signal ?? `status ${status}`}\n${this.logText()}`;
+  }
+
+  /* Ends it as an operator would, and asserts that it ended well. Does nothing the second time. */
+  async stop() {
+    if (!this.end) {
+      this.proc.kill('SIGTERM');
+      const timer = setTimeout(() => this.proc.kill('SIGKILL'), STOP_MS);
+      await this.gone;
+      clearTimeout(timer);
+    }
+    if (this.is_killed) return;
+    if (this.end.status !== 0) assert.fail(`sockhop did not stop cleanly: ${this.endText()}`);
+    assert.doesNotMatch(this.log.join('\n'), SANITIZER_REPORT);
+  }
+
+  /* Ends it the hard way; stop() then asserts nothing. */
+  async kill(signal = 'SIGKILL') {
+    this.is_killed = true;
+    this.proc.kill(signal);
+    await this.gone;
+  }
+
+  /* Resolves with Map: name{labels} -> number. */
+  async metrics() {
+    const text = await get(`${this.statusUrl}/metrics`);
+    const rows = text.split('\n').filter((line) => line && !line.startsWith('#'));
+
+    return new Map(
+      rows.map((line) => {
+        const [, name, value] = /^([^\s{]+(?:\{.*\})?)\s+(\S+)/.exec(line);
+        return [name, Number(value)];
+      }),
+    );
+  }
+
+  /* Resolves with the metrics as soon as pred(metrics) is true. */
+  async waitMetrics(pred, ms = 5000) {
+    const deadline = Date.now() + ms;
+
+    for (;;) {
+      const metrics = await this.metrics();
+      if (pred(metrics)) return metrics;
+      const lines = () => [...metrics].map(([name, value]) => `${name} ${value}`).join('\n');
+      assert.ok(Date.now() < deadline, `metrics not as awaited within ${ms} ms: ${pred}\n${lines()}`);
+      await delay(POLL_MS);
+    }
+  }
+}
+
+function get(url) {
+  return new Promise((done, fail) => {
+    const request = http.get(url, { agent: false, timeout: 5000 }, (response) => {
+      let text = '';
+
+      response.setEncoding('utf8');
+      response.on('data', (part) => (text += part));
+      response.on('end', () => done(text));
+      response.on('error', fail);
+    });
+    request.on('timeout', () => request.destroy(new Error(`${url}: no answer`)));
+    request.on('error', fail);
+  });
+}
