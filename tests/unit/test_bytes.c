@@ -1,0 +1,160 @@
+/*
+ * test_bytes.c - core/loop/bytes.c: counted blocks. Thread: one, but where it says.
+ */
+#include "core/loop/bytes.h"
+
+#include <pthread.h>
+#include <string.h>
+
+#include "tests/unit/turns.h"
+
+static int refs_of(struct bytes *bytes)
+{
+    return atomic_load(&bytes->refs);
+}
+
+static void a_copy_holds_its_own_bytes(void **state)
+{
+    char text[] = "hello";
+    struct bytes *bytes = bytes_copy(text, 5);
+
+    (void)state;
+    text[0] = 'j';
+    assert_int_equal(bytes->len, 5);
+    assert_memory_equal(bytes->data, "hello", 5);
+    assert_int_equal(refs_of(bytes), 1);
+    bytes_unref(bytes);
+}
+
+static void an_empty_block_can_be_made_and_released(void **state)
+{
+    struct bytes *copy = bytes_copy(NULL, 0);
+    struct bytes *fixed = bytes_new(0);
+    struct bytes *tried = bytes_try_new(0);
+
+    (void)state;
+    assert_int_equal(copy->len, 0);
+    assert_int_equal(fixed->len, 0);
+    assert_non_null(tried);
+    bytes_unref(copy);
+    bytes_unref(fixed);
+    bytes_unref(tried);
+    bytes_unref(NULL);
+}
+
+static void references_are_taken_many_at_once_and_given_back_one_by_one(void **state)
+{
+    struct bytes *bytes = bytes_copy("x", 1);
+
+    (void)state;
+    bytes_ref(bytes, 3);
+    assert_int_equal(refs_of(bytes), 4);
+    for (int i = 0; i < 3; i++)
+        bytes_unref(bytes);
+    assert_int_equal(refs_of(bytes), 1);
+    assert_int_equal(bytes->data[0], 'x');
+    bytes_unref(bytes);
+}
+
+static void a_growable_block_keeps_its_content_while_it_grows(void **state)
+{
+    struct bytes *bytes = bytes_growable(0);
+
+    (void)state;
+    for (int i = 0; i < 5000; i++) {
+        char piece[3] = {(char)i, (char)(i >> 8), 'x'};
+
+        bytes_append(bytes, piece, (size_t)(1 + i % 3));
+    }
+    for (size_t i = 0, at = 0; i < 5000; i++) {
+        assert_int_equal(bytes->data[at], (char)i);
+        at += 1 + i % 3;
+    }
+    bytes_append(bytes, NULL, 0);
+    assert_true(bytes->len <= bytes->cap);
+    bytes_unref(bytes);
+}
+
+static void reserving_gives_room_and_leaves_the_length(void **state)
+{
+    struct bytes *bytes = bytes_growable(4);
+    char *space;
+
+    (void)state;
+    bytes_append(bytes, "abc", 3);
+    space = bytes_reserve(bytes, 10000);
+    assert_ptr_equal(space, bytes->data + 3);
+    assert_int_equal(bytes->len, 3);
+    assert_true(bytes->cap >= 10003);
+    memset(space, 'z', 10000);
+    bytes->len += 10000;
+    assert_memory_equal(bytes->data, "abcz", 4);
+    bytes_unref(bytes);
+}
+
+static void trimming_gives_back_what_is_unused(void **state)
+{
+    struct bytes *bytes = bytes_growable(16384);
+    struct bytes *empty = bytes_growable(16384);
+    struct bytes *fixed = bytes_copy("fixed", 5);
+
+    (void)state;
+    bytes_append(bytes, "kept", 4);
+    bytes_trim(bytes);
+    assert_true(bytes->cap < 256);
+    assert_memory_equal(bytes->data, "kept", 4);
+    bytes_append(bytes, " and grown again", 16);
+    assert_memory_equal(bytes->data, "kept and grown again", 20);
+    bytes_trim(empty);
+    bytes_trim(fixed);
+    assert_memory_equal(fixed->data, "fixed", 5);
+    bytes_unref(bytes);
+    bytes_unref(empty);
+    bytes_unref(fixed);
+}
+
+enum { THREADS = 4, ROUNDS = 2000 };
+
+static void *ref_and_unref(void *arg)
+{
+    struct bytes *bytes = arg;
+
+    for (int i = 0; i < ROUNDS; i++) {
+        bytes_ref(bytes, 2);
+        bytes_unref(bytes);
+        bytes_unref(bytes);
+    }
+    bytes_unref(bytes); /* the one it was started with */
+    return NULL;
+}
+
+static void threads_may_count_at_the_same_time(void **state)
+{
+    struct bytes *bytes = bytes_copy("shared", 6);
+    pthread_t thread[THREADS];
+
+    (void)state;
+    bytes_ref(bytes, THREADS);
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&thread[i], NULL, ref_and_unref, bytes), 0);
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(thread[i], NULL);
+    assert_int_equal(refs_of(bytes), 1);
+    assert_memory_equal(bytes->data, "shared", 6);
+    bytes_unref(bytes);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_copy_holds_its_own_bytes),
+        cmocka_unit_test(an_empty_block_can_be_made_and_released),
+        cmocka_unit_test(references_are_taken_many_at_once_and_given_back_one_by_one),
+        cmocka_unit_test(a_growable_block_keeps_its_content_while_it_grows),
+        cmocka_unit_test(reserving_gives_room_and_leaves_the_length),
+        cmocka_unit_test(trimming_gives_back_what_is_unused),
+        cmocka_unit_test(threads_may_count_at_the_same_time),
+    };
+
+    return cmocka_run_group_tests_name("bytes", tests, NULL, NULL);
+}
