@@ -208,10 +208,10 @@ static void open_polling(struct engine *engine, struct httpconn *http,
     }
     session->polling = polling_new(session);
     open = session_open_packet(session);
+    polling_get(session, http, headers);
     polling_push(session, open);
     bytes_unref(open);
     session_announce(session, request, http_conn(http));
-    polling_get(session, http, headers);
 }
 
 static void open_websocket(struct engine *engine, struct httpconn *http,
@@ -342,6 +342,37 @@ static void on_request(struct httpconn *http, const struct http_request *request
                           request, body, body_len);
 }
 
+/* The polling session that a request with a body is for, or NULL. */
+static struct session *posted_to(const struct httpconn *http,
+                                 const struct http_request *request,
+                                 const struct engine_route *route)
+{
+    unsigned shard = http_conn(http)->net->loop->index;
+    struct handshake handshake;
+
+    if (request->method != HTTP_M_POST ||
+        handshake_verify(route->engines[shard], request, &handshake) != HANDSHAKE_OK)
+        return NULL; /* on_request will say why */
+    return handshake.session && handshake.session->polling ? handshake.session : NULL;
+}
+
+static void on_body(struct httpconn *http, const struct http_request *request, void *arg)
+{
+    struct session *session = posted_to(http, request, arg);
+
+    if (session)
+        polling_post_begins(session, http);
+}
+
+static void on_too_large(struct httpconn *http, const struct http_request *request,
+                         void *arg)
+{
+    struct session *session = posted_to(http, request, arg);
+
+    if (session)
+        polling_post_refused(session, http);
+}
+
 static int shard_for(const struct http_request *request, void *arg)
 {
     const struct engine_route *route = arg;
@@ -365,6 +396,8 @@ struct http_route engine_route(struct engine *const *engines, unsigned n_engines
     /* A body over the limit is answered 413 by core/net, and the session survives. */
     return (struct http_route){
         .shard_for = shard_for,
+        .on_body = on_body,
+        .on_too_large = on_too_large,
         .max_body_bytes = settings->max_http_buffer_bytes,
         .on_request = on_request,
         .arg = route,

@@ -235,6 +235,8 @@ static enum frame_event read_head(struct frame_reader *reader,
 /* Sizes that a client chooses: may fail, and costs that client its connection. */
 static bool append(struct frame_reader *reader, const void *data, size_t n)
 {
+    if (n == 0)
+        return true;
     if (reader->message_cap - reader->message_len < n) {
         size_t cap = reader->message_cap ? reader->message_cap * 2 : FIRST_MESSAGE;
         char *grown;

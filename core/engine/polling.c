@@ -123,6 +123,8 @@ void polling_free(struct session *session)
     if (!polling)
         return;
     polling_drop_queue(session);
+    if (polling->post)
+        http_hold(polling->post, NULL, NULL); /* its arg would be no more */
     timer_stop(&polling->upgrade);
     free(polling->queue);
     free(polling->get_headers);
@@ -231,6 +233,32 @@ void polling_get(struct session *session, struct httpconn *http, const char *hea
         polling_answer(session, session->engine->noop_packet);
 }
 
+static void on_post_aborted(struct httpconn *http, void *arg)
+{
+    struct session *session = arg;
+
+    (void)http;
+    session->polling->post = NULL;
+    session_end(session, SESSION_TRANSPORT_ERROR, "post aborted");
+}
+
+void polling_post_begins(struct session *session, struct httpconn *http)
+{
+    if (session->polling->post) { /* T26 */
+        session_end(session, SESSION_TRANSPORT_ERROR, "two posts at once");
+        respond_empty(http, 400);
+        return;
+    }
+    session->polling->post = http;
+    http_hold(http, on_post_aborted, session);
+}
+
+void polling_post_refused(struct session *session, const struct httpconn *http)
+{
+    if (session->polling->post == http)
+        session->polling->post = NULL;
+}
+
 static bool is_octet_stream(const struct http_request *request)
 {
     const char *type = http_header(request, "content-type", NULL);
@@ -264,7 +292,7 @@ void polling_post(struct session *session, struct httpconn *http,
                   const struct http_request *request, const char *body, size_t body_len,
                   const char *headers)
 {
-    int status = take_packets(session, request, body, body_len);
+    int status;
     char lines[sizeof NO_STORE + ORIGIN_HEADERS_MAX] = NO_STORE;
     struct http_response response = {
         .status = 200,
@@ -274,6 +302,9 @@ void polling_post(struct session *session, struct httpconn *http,
         .len = 2,
     };
 
+    if (session->polling->post == http)
+        session->polling->post = NULL;
+    status = take_packets(session, request, body, body_len);
     if (status != 200) {
         respond_empty(http, status);
         return;

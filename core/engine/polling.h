@@ -32,6 +32,12 @@ void polling_send(struct session *session, const struct outgoing *out);
  */
 void polling_get(struct session *session, struct httpconn *http, const char *headers);
 
+/* A POST's head: its body comes next. Ends the session when another is on its way. */
+void polling_post_begins(struct session *session, struct httpconn *http);
+
+/* Its body was too large: the session survives. */
+void polling_post_refused(struct session *session, const struct httpconn *http);
+
 /* A POST, complete: decodes its packets and answers. */
 void polling_post(struct session *session, struct httpconn *http,
                   const struct http_request *request, const char *body, size_t body_len,

@@ -193,8 +193,8 @@ static void end_common(struct session *session, enum session_end end, const char
     session->is_open = false;
     session_count(session, -1);
     metric_add(engine_metrics(engine), ends[end].counter, 1);
-    hop_log(HOP_DEBUG, "session.closed id=%s transport=%s reason=\"%s\" detail=\"%s\"",
-            session->log_id, session->ws ? "websocket" : "polling", session_end_word(end),
+    hop_log(HOP_DEBUG, "session.closed id=%s reason=\"%s\" transport=%s detail=\"%s\"",
+            session->log_id, session_end_word(end), session->ws ? "websocket" : "polling",
             reason ? reason : "");
     timer_stop(&session->beat);
     slots_remove(&engine->sessions, session->self);

@@ -47,6 +47,7 @@ struct session {
 struct polling {
     struct session *session; /* borrowed: owns us */
     struct httpconn *get;    /* borrowed: the held GET, or NULL */
+    struct httpconn *post;   /* borrowed: the POST whose body is arriving, or NULL */
     char *get_headers;       /* owned: CORS lines of its response, or NULL */
     struct bytes **queue;    /* refs: packets for the next response */
     uint32_t n_queued, queue_cap;

@@ -222,14 +222,20 @@ static bool drain_all(struct loop *loop)
     return had_work;
 }
 
-static void publish_all(struct loop *loop)
+/* Returns whether any lane had something to publish. */
+static bool publish_all(struct loop *loop)
 {
+    bool had_work = false;
+
     for (unsigned i = 0; i < loop->loops->n_loops; i++) {
         struct loop *to = loop->loops->loop[i];
 
-        if (to != loop && lane_publish(to->in[loop->index]))
+        if (to != loop && lane_publish(to->in[loop->index])) {
             wake(to);
+            had_work = true;
+        }
     }
+    return had_work;
 }
 
 bool loop_is_congested(struct loop *from, struct loop *to)
@@ -374,25 +380,32 @@ void loops_join(struct loops *loops)
         pthread_join(loops->loop[i]->started, NULL);
 }
 
+/* One loop's turn without events. Returns whether it found or made work. */
+static bool drain_turn(struct loop *loop)
+{
+    bool had_work = publish_all(loop);
+
+    loop->now_is_fresh = false;
+    if (drain_all(loop))
+        had_work = true;
+    run_stage(loop, LOOP_PACK);
+    run_stage(loop, LOOP_FLUSH);
+    if (publish_all(loop))
+        had_work = true;
+    run_stage(loop, LOOP_FREE);
+    turnbufs_end_turn(loop);
+    release_kept(loop);
+    return had_work || lane_pending(loop->in[loop->index]) > 0;
+}
+
 void loops_drain(struct loops *loops)
 {
     bool had_work = true;
 
     while (had_work) {
         had_work = false;
-        for (unsigned i = 0; i < loops->n_loops; i++) {
-            struct loop *loop = loops->loop[i];
-
-            loop->now_is_fresh = false;
-            publish_all(loop);
-            if (drain_all(loop))
+        for (unsigned i = 0; i < loops->n_loops; i++)
+            if (drain_turn(loops->loop[i]))
                 had_work = true;
-            run_stage(loop, LOOP_PACK);
-            run_stage(loop, LOOP_FLUSH);
-            publish_all(loop);
-            run_stage(loop, LOOP_FREE);
-            turnbufs_end_turn(loop);
-            release_kept(loop);
-        }
     }
 }

@@ -258,11 +258,24 @@ static void wait_writable(struct conn *conn)
         doom(conn, CONN_FAILED);
 }
 
+static void watch_soft_limit(struct conn *conn)
+{
+    bool is_over = conn->is_capped &&
+                   conn->queued_bytes > conn->net->settings->soft_queue_bytes;
+
+    if (!is_over)
+        timer_stop(&conn->slow);
+    else if (!timer_is_running(&conn->slow))
+        timer_start(&conn->net->deadline[NET_SLOW], &conn->slow);
+}
+
 /* Something was queued: send it at the end of this turn, or when the kernel has room. */
 static void wants_flush(struct conn *conn)
 {
-    if (conn->is_blocked)
+    if (conn->is_blocked) {
+        watch_soft_limit(conn); /* there may be no flush for as long as it is blocked */
         return;
+    }
     if (conn->net->is_flushing)
         wait_writable(conn);
     else
@@ -437,17 +450,6 @@ bool conn_is_writable(const struct conn *conn)
 }
 
 /* ---- flush ---- */
-
-static void watch_soft_limit(struct conn *conn)
-{
-    bool is_over = conn->is_capped &&
-                   conn->queued_bytes > conn->net->settings->soft_queue_bytes;
-
-    if (!is_over)
-        timer_stop(&conn->slow);
-    else if (!timer_is_running(&conn->slow))
-        timer_start(&conn->net->deadline[NET_SLOW], &conn->slow);
-}
 
 /* All is written and the connection is to end: our FIN, then the peer's. */
 static void finish_ending(struct conn *conn)

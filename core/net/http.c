@@ -2,10 +2,10 @@
  * http.c - HTTP/1.1 codec: see http.h.
  *
  * Called by: httpconn.c. Thread: any; no state outside the parser.
- * A head is collected byte by byte under its limits (scan_byte), each line checked when it
- * ends (end_line), the whole given to llhttp in one piece (parse_head), and what llhttp
- * understood checked for what HTTP leaves ambiguous (check_fields). A body goes through
- * llhttp piece by piece; the bytes around chunks are bounded and checked by us
+ * A head is collected byte by byte under its limits (scan_byte), each line checked when
+ * it ends (end_line), the whole given to llhttp in one piece (parse_head), and what
+ * llhttp understood checked for what HTTP leaves ambiguous (check_fields). A body goes
+ * through llhttp piece by piece; the bytes around chunks are bounded and checked by us
  * (check_framing).
  */
 #include "core/net/http.h"
@@ -37,12 +37,12 @@ struct http_parser {
     /* the head as it comes */
     char *head; /* owned: NULL between requests */
     size_t head_len, head_cap;
-    size_t line_from;   /* in head: where the line at hand begins */
-    size_t target_len;  /* bytes behind the first blank of the request line */
-    size_t n_lines;     /* complete ones: the request line, then headers */
-    uint8_t n_empty;    /* empty lines met before the request line */
-    uint8_t n_blanks;   /* met in the request line */
-    bool is_after_cr;   /* the last byte of the head, or of chunk framing, was CR */
+    size_t line_from;  /* in head: where the line at hand begins */
+    size_t target_len; /* bytes behind the first blank of the request line */
+    size_t n_lines;    /* complete ones: the request line, then headers */
+    uint8_t n_empty;   /* empty lines met before the request line */
+    uint8_t n_blanks;  /* met in the request line */
+    bool is_after_cr;  /* the last byte of the head, or of chunk framing, was CR */
 
     /* the head as llhttp sees it */
     llhttp_t llhttp;
@@ -340,8 +340,7 @@ static enum http_status split_target(struct http_parser *parser)
         split_path(parser, target->text, target->len);
         return HTTP_MORE;
     }
-    if (target->len == 1 && target->text[0] == '*' &&
-        request->method == HTTP_M_OPTIONS) {
+    if (target->len == 1 && target->text[0] == '*' && request->method == HTTP_M_OPTIONS) {
         split_path(parser, target->text, target->len);
         return HTTP_MORE;
     }
@@ -525,8 +524,8 @@ static enum http_status parse_head(struct http_parser *parser)
         return refuse_by_llhttp(parser, code);
     if (!parser->is_head_done || request->n_headers != n_headers ||
         request->target.len == 0 ||
-        (is_pause(code) && llhttp_get_error_pos(&parser->llhttp) !=
-                               parser->head + parser->head_len))
+        (is_pause(code) &&
+         llhttp_get_error_pos(&parser->llhttp) != parser->head + parser->head_len))
         return refuse(parser, 400, "ambiguous head");
 
     end_spans(parser);

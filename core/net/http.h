@@ -33,7 +33,7 @@ struct http_request {
     struct http_span query;  /* behind '?', without it; len 0 when none */
     struct http_header *headers;
     size_t n_headers;
-    int minor;               /* HTTP/1.minor */
+    int minor; /* HTTP/1.minor */
     bool keep_alive;
     bool has_body;           /* Content-Length > 0 or chunked */
     uint64_t content_length; /* 0 when chunked */
@@ -46,11 +46,11 @@ struct http_limits {
 };
 
 enum http_status {
-    HTTP_MORE,  /* wants more input */
+    HTTP_MORE,      /* wants more input */
     HTTP_HEAD_DONE, /* the head is complete: see http_parser_request() */
-    HTTP_BODY,  /* a piece of the body: *body, *body_len, borrowed from the input */
-    HTTP_DONE,  /* the request is complete: http_parser_next() before going on */
-    HTTP_ERROR  /* refused: http_parser_error() */
+    HTTP_BODY,      /* a piece of the body: *body, *body_len, borrowed from the input */
+    HTTP_DONE,      /* the request is complete: http_parser_next() before going on */
+    HTTP_ERROR      /* refused: http_parser_error() */
 };
 
 struct http_parser;
@@ -60,8 +60,9 @@ void http_parser_free(struct http_parser *parser);                     /* takes 
 
 /*
  * Take input; *used says how much of it was taken (the rest is to be given again). Call
- * until it returns HTTP_MORE (all is used then), HTTP_DONE or HTTP_ERROR; behind HTTP_HEAD_DONE
- * and HTTP_BODY the end may be known already: call again even with nothing left to give.
+ * until it returns HTTP_MORE (all is used then), HTTP_DONE or HTTP_ERROR. Behind
+ * HTTP_HEAD_DONE and HTTP_BODY the end may be known already: call again even with nothing
+ * left to give.
  */
 enum http_status http_parse(struct http_parser *parser, const char *data, size_t len,
                             size_t *used, const char **body, size_t *body_len);
@@ -85,8 +86,8 @@ bool http_parser_has_begun(const struct http_parser *parser);
 const char *http_header(const struct http_request *request, const char *name,
                         size_t *n_found);
 
-/* Whether a header that is a list ("Connection: keep-alive, Upgrade") holds the token; case
- * does not count, and several lines of that name are one list. name: lower case. */
+/* Whether a header that is a list ("Connection: keep-alive, Upgrade") holds the token;
+ * case does not count, several lines of that name are one list. name: lower case. */
 bool http_has_token(const struct http_request *request, const char *name,
                     const char *token);
 

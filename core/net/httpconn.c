@@ -65,16 +65,16 @@ struct httpconn {
     size_t kept_len;
     void (*on_aborted)(struct httpconn *http, void *arg);
     void *aborted_arg;
-    struct file_send *file; /* owned: while SENDING */
-    int16_t move_to;        /* while MOVING: the shard */
-    uint8_t state;          /* enum state */
-    uint8_t minor;          /* HTTP/1.minor of the request at hand */
-    uint8_t n_inside;       /* calls that still use this: freed by the last */
-    bool is_gone;           /* the connection has ended or was upgraded */
-    bool is_head, keeps_alive;  /* of the request at hand */
-    bool is_in_head;            /* the head deadline runs for a request that has begun */
-    bool is_resuming;           /* resume_later() is on its way */
-    bool waits_for_drain;       /* QUEUE_HIGH was met */
+    struct file_send *file;    /* owned: while SENDING */
+    int16_t move_to;           /* while MOVING: the shard */
+    uint8_t state;             /* enum state */
+    uint8_t minor;             /* HTTP/1.minor of the request at hand */
+    uint8_t n_inside;          /* calls that still use this: freed by the last */
+    bool is_gone;              /* the connection has ended or was upgraded */
+    bool is_head, keeps_alive; /* of the request at hand */
+    bool is_in_head;           /* the head deadline runs for a request that has begun */
+    bool is_resuming;          /* resume_later() is on its way */
+    bool waits_for_drain;      /* QUEUE_HIGH was met */
 };
 
 static const struct conn_ops http_ops;
@@ -398,8 +398,19 @@ static void respond_status(struct httpconn *http, int status, const char *allow)
 
 /* ---- reading requests; each of these returns whether to go on */
 
+/* The request at hand will not be answered by whoever holds it. */
+static void tell_aborted(struct httpconn *http)
+{
+    void (*on_aborted)(struct httpconn *, void *) = http->on_aborted;
+
+    http->on_aborted = NULL;
+    if (on_aborted)
+        on_aborted(http, http->aborted_arg);
+}
+
 static bool refuse(struct httpconn *http, int status, const char *reason)
 {
+    tell_aborted(http);
     http_respond_error(http, status, reason);
     return false;
 }
@@ -410,6 +421,7 @@ static bool refuse_body(struct httpconn *http)
 
     if (http->route->on_too_large)
         http->route->on_too_large(http, request, http->route->arg);
+    http->on_aborted = NULL; /* it knows */
     return refuse(http, 413, "body too large");
 }
 
@@ -425,6 +437,23 @@ static bool answer_unrouted(struct httpconn *http, int status, const char *allow
     return http->state == READING;
 }
 
+/* Let the route see the head before the body. Returns false when it has answered. */
+static bool announce_body(struct httpconn *http, const struct http_request *request)
+{
+    bool keeps_alive = http->keeps_alive;
+
+    if (!http->route->on_body)
+        return true;
+    http->keeps_alive = false; /* nobody would read the body */
+    http->state = DUE;
+    http->route->on_body(http, request, http->route->arg);
+    if (http->is_gone || http->state != DUE)
+        return false;
+    http->state = READING;
+    http->keeps_alive = keeps_alive;
+    return true;
+}
+
 /* Here the request is served: its body comes next. */
 static bool await_body(struct httpconn *http)
 {
@@ -435,6 +464,8 @@ static bool await_body(struct httpconn *http)
         return refuse_body(http);
     if (!request->has_body)
         return true;
+    if (!announce_body(http, request))
+        return false;
     conn_set_deadline(http->conn, NET_BODY);
     if (request->expects_continue && http->in->len == 0)
         conn_send_copy(http->conn, go_on, strlen(go_on));
@@ -510,6 +541,7 @@ static bool dispatch(struct httpconn *http)
     http->body = NULL;
     http->body_len = http->body_cap = 0;
     http->state = DUE;
+    http->on_aborted = NULL; /* on_body's */
     conn_clear_deadline(http->conn);
     if (body)
         body[len] = '\0';
@@ -678,14 +710,11 @@ static void on_deadline(struct conn *conn, enum net_deadline which)
 static void on_closed(struct conn *conn, enum conn_end end)
 {
     struct httpconn *http = conn->user;
-    void (*on_aborted)(struct httpconn *, void *) = http->on_aborted;
 
     (void)end;
     enter(http);
     http->is_gone = true;
-    http->on_aborted = NULL;
-    if (on_aborted && http->state == DUE)
-        on_aborted(http, http->aborted_arg);
+    tell_aborted(http);
     leave(http);
 }
 
@@ -728,7 +757,7 @@ void http_hold(struct httpconn *http, void (*on_aborted)(struct httpconn *, void
     http->aborted_arg = arg;
 }
 
-struct conn *http_conn(struct httpconn *http)
+struct conn *http_conn(const struct httpconn *http)
 {
     return http->conn;
 }
@@ -773,9 +802,8 @@ static void pass_leftover(struct httpconn *http)
         return;
     conn_read(conn, false);
     left = loop_send(net->loop, net->loop, on_leftover, sizeof *left, 0);
-    *left = (struct leftover){.net = net,
-                              .conn = conn->self,
-                              .bytes = bytes_new(http->kept_len + in_len)};
+    *left = (struct leftover){
+        .net = net, .conn = conn->self, .bytes = bytes_new(http->kept_len + in_len)};
     if (in_len > 0) /* what feed() walks is older than what was kept since */
         memcpy(left->bytes->data, http->in->data, in_len);
     if (http->kept_len > 0)

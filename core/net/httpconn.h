@@ -24,6 +24,13 @@ struct httpconn;
 struct http_route {
     /* Shard that must serve it, or -1 for this one. May be NULL. */
     int (*shard_for)(const struct http_request *request, void *arg);
+    /*
+     * The head of a request with a body is here, in the shard that serves it; the body
+     * comes next. It may take note and http_hold(): it is then told if the request ends
+     * before on_request. Or it answers: the body is not read and the connection closes.
+     * May be NULL.
+     */
+    void (*on_body)(struct httpconn *http, const struct http_request *request, void *arg);
     /* The longest body it takes; more is answered 413 and closed. */
     size_t max_body_bytes;
     /*
@@ -44,15 +51,15 @@ struct http_route {
 /* Content of a response. Either bytes, or data, or a file. */
 struct http_response {
     int status;
-    const char *content_type;  /* NULL: none */
-    const char *headers;       /* further lines, each ended by CRLF; "" or NULL: none */
-    const void *data;          /* copied */
+    const char *content_type; /* NULL: none */
+    const char *headers;      /* further lines, each ended by CRLF; "" or NULL: none */
+    const void *data;         /* copied */
     size_t len;
-    struct bytes *bytes;       /* ref taken over: instead of data */
-    int file;                  /* fd taken over when has_file: instead of data */
+    struct bytes *bytes; /* ref taken over: instead of data */
+    int file;            /* fd taken over when has_file: instead of data */
     bool has_file;
     uint64_t file_len;
-    bool close;                /* Connection: close, and close behind it */
+    bool close; /* Connection: close, and close behind it */
 };
 
 /* listener_deal: what a new connection of the public and of the status listener gets. */
@@ -67,8 +74,8 @@ void httpconn_deal(struct net *net, int fd, const struct sockaddr_storage *peer,
  */
 int http_respond(struct httpconn *http, const struct http_response *response);
 
-/* Plain text error, closing: for refusals before or outside any route. The client sees the
- * status and its standard phrase; reason, a constant, goes to the log. */
+/* Plain text error, closing: for refusals before or outside any route. The client sees
+ * the status and its standard phrase; reason, a constant, goes to the log. */
 void http_respond_error(struct httpconn *http, int status, const char *reason);
 
 /* While a response is due: whom to tell when the peer goes. Cleared by http_respond().
@@ -83,7 +90,7 @@ void http_hold(struct httpconn *http, void (*on_aborted)(struct httpconn *, void
  */
 struct conn *http_upgrade(struct httpconn *http, const struct conn_ops *ops, void *user);
 
-struct conn *http_conn(struct httpconn *http);
+struct conn *http_conn(const struct httpconn *http);
 
 /* The connection's current httpconn by handle, or NULL: to answer from a lane record. */
 struct httpconn *httpconn_find(struct net *net, handle conn);

@@ -26,8 +26,8 @@ static const char *const method_names[N_METHODS] = {
 
 /* One path and who answers which method there. */
 struct exact {
-    struct exact *next; /* owned */
-    char *path;         /* owned */
+    struct exact *next;                      /* owned */
+    char *path;                              /* owned */
     struct http_route *route[N_METHODS + 1]; /* owned; [HTTP_M_OTHER]: all the others */
     char allow[40];
 };

@@ -390,7 +390,8 @@ static bool name_of_path(const struct http_span *path, char *name, size_t size)
         n_decoded += decoded[i] == '/';
     if (n_sent != n_decoded)
         return false;
-    if (len > 1 && decoded[len - 1] == '/') /* a folder is the page's business, if a path at all */
+    if (len > 1 &&
+        decoded[len - 1] == '/') /* a folder is the page's business, if a path at all */
         decoded[len - 1] = '\0';
     if (len > 1 && !is_safe_name(decoded + 1))
         return false;

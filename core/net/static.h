@@ -1,9 +1,9 @@
 /*
  * static.h - the files of one folder over GET and HEAD.
  *
- * Paths are decoded once, NUL and control bytes refused, then opened below the folder with
- * openat2(RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS); regular files
- * only, no component starting with a dot, no "%2f". A path that is no file gets
+ * Paths are decoded once, NUL and control bytes refused, then opened below the folder
+ * with openat2(RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS); regular
+ * files only, no component starting with a dot, no "%2f". A path that is no file gets
  * /index.html (the page routes itself), unless its extension is one that a browser loads
  * (the table of types in static.c: .js, .css, .map, .png ...): that is 404, as is every
  * path above. ETag and 304, `NAME.gz` for clients that take gzip, names with a hash
