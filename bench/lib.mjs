@@ -111,7 +111,7 @@ export async function connect(port, clients, n, onChat) {
 
   while (clients.length < goal) {
     const batch = Array.from({ length: Math.min(64, goal - clients.length) }, (_, i) =>
-      new Client(port, `u${clients.length + i}`, onChat));
+      new Client(port, `user${clients.length + i}`, onChat));
     clients.push(...(await Promise.all(batch.map((client) => client.ready))));
   }
 }

@@ -92,13 +92,11 @@ static int check_options(hop_server *server, const char *event,
     return 0;
 }
 
-int hop_on_with(hop_server *server, const char *event, hop_handler *handler, void *self,
-                const hop_on_options *given)
+static int add_handler(hop_server *server, const char *event, hop_handler *handler,
+                       void *self, const hop_on_options *given)
 {
     hop_on_options options;
 
-    if (!in_init(server, __func__))
-        return -1;
     if (!event || !handler || !utf8_is_valid(event, strlen(event)))
         return refuse(server, "hop_on(): an event's name in UTF-8 and a handler, please");
     if (sio_is_reserved(event))
@@ -116,7 +114,15 @@ int hop_on(hop_server *server, const char *event, hop_handler *handler, void *se
 {
     const hop_on_options options = {.size = sizeof options, .phase = HOP_HANDLE};
 
-    return hop_on_with(server, event, handler, self, &options);
+    return in_init(server, __func__) ? add_handler(server, event, handler, self, &options)
+                                     : -1;
+}
+
+int hop_on_with(hop_server *server, const char *event, hop_handler *handler, void *self,
+                const hop_on_options *options)
+{
+    return in_init(server, __func__) ? add_handler(server, event, handler, self, options)
+                                     : -1;
 }
 
 /* ---- hooks */

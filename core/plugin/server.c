@@ -169,10 +169,13 @@ int server_load_plugins(hop_server *server, hop_error *error)
 
 void server_free(hop_server *server)
 {
+    const struct hub_upper nobody = {0};
+
     if (!server)
         return;
     if (server->loader)
         loader_stop(server->loader, server);
+    hub_set_upper(server->hub, &nobody);
     dispatch_free(server->dispatch);
     hooks_done(&server->hooks);
     routes_free(server);

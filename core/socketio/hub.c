@@ -3,18 +3,19 @@
  * layer calls.
  *
  * Called by: core/plugin (hub_*), core/main.c (start, stop), and through lanes by the
- * shards' half (hub_take_*). Targets and emits: emit.c. Thread: logic.
+ * shards' half (hub_take_*). Targets: target.c; emits and acks: emit.c. Thread: logic.
  */
 #include "core/socketio/hub.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <sockhop/log.h>
-
+#include "core/base/log.h"
 #include "core/base/mem.h"
 #include "core/loop/bytes.h"
 #include "core/socketio/ack.h"
+#include "core/socketio/emit.h"
 #include "core/socketio/hub_private.h"
 #include "core/socketio/namespace.h"
 #include "core/socketio/packet.h"
@@ -104,6 +105,17 @@ void *hub_send_down(struct hub *hub, const struct socket *socket, lane_work *wor
     return head;
 }
 
+static void log_refusal(const struct up_connect *record)
+{
+    char name[4 * SIO_MAX_NSP + 1];
+
+    if (!hop_log_enabled(HOP_DEBUG))
+        return;
+    log_escape(name, sizeof name, record->text, record->nsp_len);
+    hop_log(HOP_DEBUG,
+            "sio.connect_refused namespace=\"%s\" reason=\"invalid namespace\"", name);
+}
+
 static void refuse_connect(struct hub *hub, const struct up_connect *record)
 {
     static const char reason[] = "{\"message\":\"Invalid namespace\"}";
@@ -116,11 +128,9 @@ static void refuse_connect(struct hub *hub, const struct up_connect *record)
     struct down_send *down = send_to_session(hub, record->head.session, link_take_send,
                                              sizeof *down, bytes->len);
 
-    hop_log(HOP_DEBUG,
-            "sio.connect_refused namespace=\"%s\" reason=\"invalid namespace\"",
-            record->text);
     down->packet = bytes;
     down->is_volatile = false;
+    log_refusal(record);
 }
 
 static void send_connect_reply(struct socket *socket)

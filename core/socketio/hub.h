@@ -26,8 +26,8 @@ struct sio_event {
     const char *name; /* NUL-terminated, escapes resolved */
     size_t name_len;
     bool has_ack;
-    uint64_t ack_id;
-    size_t n_args;                /* without the name */
+    uint64_t ack_id; /* opaque: for hub_ack() (leading zeros stand in its top byte) */
+    size_t n_args;   /* without the name */
     const struct json_span *args; /* offsets into text */
     const char *text;             /* the whole JSON array, name first; NUL behind it */
     size_t text_len;
@@ -52,10 +52,15 @@ void hub_set_upper(struct hub *hub, const struct hub_upper *upper);
 /* shards' halves by shard number: borrowed, only handed to lane records. */
 void hub_set_shards(struct hub *hub, struct sio *const *shards);
 
-/* Stop: every socket is disconnected with "server shutting down". */
+/* Stop: every socket is disconnected with "server shutting down". From then on no socket
+ * connects, and nothing is sent any more: what the hooks emit goes nowhere. */
 void hub_shutdown(struct hub *hub);
 
-/* Sockets: see <sockhop/socket.h> for what each promises. */
+/*
+ * Sockets: see <sockhop/socket.h> for what each promises. A socket whose disconnect hooks
+ * run (or wait: more than 16 nested closes do) is not connected any more; its id, address,
+ * rooms and slots can be asked for, but it joins no room.
+ */
 bool hub_is_connected(const struct hub *hub, hop_socket socket);
 const char *hub_socket_id(const struct hub *hub, hop_socket socket);
 const char *hub_socket_address(const struct hub *hub, hop_socket socket);

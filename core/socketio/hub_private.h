@@ -6,9 +6,9 @@
 
 #include "core/loop/slots.h"
 #include "core/socketio/client.h"
-#include "core/socketio/emit.h"
 #include "core/socketio/hub.h"
 #include "core/socketio/records.h"
+#include "core/socketio/target.h"
 
 struct room_numbers {
     uint32_t *free; /* owned: given back */

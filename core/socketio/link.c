@@ -104,8 +104,8 @@ static void on_closed(struct session *session, enum session_end end)
 
 static void refuse(struct link *link, const char *reason, enum session_end end)
 {
-    hop_log(HOP_DEBUG, "sio.refused session=%s reason=\"%s\"",
-            session_log_id(link->session), reason);
+    hop_log(HOP_DEBUG, "sio.refused id=%s reason=\"%s\"", session_log_id(link->session),
+            reason);
     session_close(link->session, end);
 }
 
@@ -223,7 +223,7 @@ static const char *read_name(struct sio *sio, const struct sio_packet *packet,
     const char *text = packet->payload + span.from;
     long name_len = span.to - span.from;
 
-    if (name_len > 6 * SIO_MAX_EVENT)
+    if (name_len > 6 * SIO_MAX_EVENT + 2)
         return "event name longer than 1024 bytes";
     if (*text == '"') {
         name_len = json_unescape(packet->payload, span, sio->name);
@@ -506,6 +506,7 @@ void sio_free(struct sio *sio)
 {
     if (!sio)
         return;
+    timer_list_done(&sio->connect_timers);
     members_done(&sio->members);
     free(sio->spans);
     free(sio->name);

@@ -23,9 +23,10 @@ HOP_API int hop_fail(hop_server *server, const char *format, ...) HOP_PRINTF(2, 
 typedef hop_verdict hop_handler(hop_socket socket, hop_event *event, void *self);
 
 /*
- * Handlers of one event run by phase, then as before= and after= ask, then in the order
- * of the conf file, then of registration. HOP_OBSERVE runs whatever the others decided;
- * its verdicts do not count.
+ * Handlers of one event run by phase, then as before= and after= ask (among the handlers
+ * of that event and phase; a circle stops the start), then in the order of the conf file,
+ * then of registration. HOP_OBSERVE runs whatever the others decided; its verdicts do not
+ * count. Once a handler has disconnected the socket, only HOP_OBSERVE is still called.
  */
 typedef enum hop_phase { HOP_GUARD, HOP_HANDLE, HOP_OBSERVE } hop_phase;
 
@@ -53,6 +54,8 @@ HOP_API int hop_on_with(hop_server *server, const char *event, hop_handler *hand
  *   connect     the socket has joined the main namespace; its CONNECT reply is sent
  *   disconnect  it is going: still in its rooms, slots still set; emits to it go nowhere
  *   join/leave  it has joined or left a room (its own id's room not counted)
+ * They run in the order of init(). A connect hook may disconnect the socket: later connect
+ * hooks are then not called for it, but every disconnect hook is.
  * The reason is one of the protocol's words ("transport close", "ping timeout", ...).
  * Only in init(). Return 0, or -1. Thread: logic.
  */

@@ -43,6 +43,7 @@ export class ChatClient {
     this.socket.on('connect', () => this.onConnect());
     this.socket.on('disconnect', (reason) => this.onDisconnect(reason));
     this.socket.on('connect_error', () => this.onLost());
+    this.socket.io.on('open', () => this.watchUpgrade(this.socket.io.engine));
     for (const [event, [busEvent, isValid]] of Object.entries(INCOMING)) {
       this.socket.on(event, (value) => {
         if (isValid(value)) bus.trigger(busEvent, value);
@@ -63,21 +64,34 @@ export class ChatClient {
     this.socket.disconnect().connect();
   }
 
+  /* Not socket.connected alone: the library sets it late, and then even where the transport has
+     closed in the meantime. */
   isConnected() {
-    return this.socket.connected;
+    return this.socket.connected && this.socket.io.engine.readyState === 'open';
   }
 
   /* Returns false when there is no connection: the library would keep the packet and send it
      before we have our name again. */
   emit(event, args) {
-    if (!this.socket.connected) return false;
+    if (!this.isConnected()) return false;
     this.socket.emit(event, ...args);
     return true;
   }
 
   onConnect() {
+    if (!this.isConnected()) return; /* it was lost before we heard that it was there */
     this.retry.reset();
     this.bus.trigger('connected');
+  }
+
+  /* Where a connection ends in the middle of its upgrade, engine.io-client 6 leaves polling paused
+     and would notice only at the ping timeout. */
+  watchUpgrade(engine) {
+    engine.once('upgradeError', () => {
+      const is_stuck = /^paus/.test(engine.transport.readyState);
+
+      if (is_stuck) this.retry.schedule(() => this.restart());
+    });
   }
 
   onDisconnect(reason) {

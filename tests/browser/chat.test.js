@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
 import {
   OUTAGE, banner, joinButton, log, login, message, messageField, nameField, openBrowser, people, say,
-  texts, until,
+  texts, until, upgraded,
 } from '../lib/browser.js';
 import { startServer } from '../lib/server.js';
 
@@ -19,6 +19,8 @@ before(async () => {
 
 after(async () => {
   await browser?.close();
+  /* a page that went while it was polling is missed when it does not answer the next ping */
+  await server?.waitMetrics((metrics) => metrics.get('sockhop_sockets') === 0, 60000);
   await server?.stop();
 });
 
@@ -273,6 +275,7 @@ describe('without a connection', () => {
 
     await say(ann, 'before');
     await message(bob, 'before').waitFor();
+    await upgraded(ann, bob);
     await server.stop();
     await banner(ann).waitFor();
     await banner(bob).waitFor();
@@ -291,10 +294,33 @@ describe('without a connection', () => {
     assert.deepEqual(await texts(bob, '.lines .text'), ['before', 'written while away']);
   });
 
+  test('a message that may not have arrived is kept, to be sent again or discarded', async () => {
+    const [ann, bob] = await openBoth({ mayFail: OUTAGE });
+    const { port } = server;
+
+    await upgraded(ann, bob);
+    server.proc.kill('SIGSTOP'); /* it takes what is sent, and will never answer */
+    await say(ann, 'did you get this?');
+    await say(ann, 'or that?');
+    await ann.getByText('Sending…').nth(1).waitFor();
+    await server.kill();
+    await ann.getByText('this may not have arrived').nth(1).waitFor();
+
+    server = await startServer({ args: ['-o', `server.port=${port}`] });
+    await countIs(ann, 2);
+    await ann.getByRole('button', { name: 'Discard' }).last().click();
+    await ann.getByRole('button', { name: 'Send again' }).click();
+    await message(bob, 'did you get this?').waitFor();
+    await message(ann, 'did you get this?').waitFor();
+    assert.deepEqual(await texts(ann, '.chat .text'), ['did you get this?']);
+    assert.deepEqual(await texts(bob, '.lines .text'), ['did you get this?']);
+  });
+
   test('a name chosen meanwhile is asked for as soon as there is a server', async () => {
     const page = await open({ mayFail: OUTAGE });
     const { port } = server;
 
+    await upgraded(page);
     await server.stop();
     await banner(page).waitFor();
     await nameField(page).fill('ann');
@@ -309,6 +335,7 @@ describe('without a connection', () => {
     const { port } = server;
 
     await login(page, 'ann');
+    await upgraded(page);
     await server.stop();
     const retry = page.getByRole('button', { name: 'Try now' });
     await retry.click();

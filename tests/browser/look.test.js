@@ -9,7 +9,7 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { OUTAGE, banner, joinButton, login, message, messageField, nameField, openBrowser, say } from '../lib/browser.js';
+import { OUTAGE, banner, joinButton, login, message, nameField, openBrowser, say, upgraded } from '../lib/browser.js';
 import { startServer } from '../lib/server.js';
 
 const SHOTS = process.env.SOCKHOP_SHOTS;
@@ -95,6 +95,16 @@ for (const colorScheme of ['light', 'dark']) {
         await look(ann, shot('talk'));
       });
 
+      test('news below what is being read', async () => {
+        for (let n = 1; n <= 12; n += 1) await say(bob, `One more line, number ${n}.`);
+        await message(ann, 'number 12.').waitFor();
+        await message(ann, TALK[0][1]).evaluate((element) => element.scrollIntoView());
+        await say(bob, 'Are you reading along?');
+        await ann.getByRole('button', { name: '1 new message' }).waitFor();
+        await look(ann, shot('news'));
+        await ann.locator('.to-newest').click();
+      });
+
       test('the people, where they are a drawer', { skip: size === 'wide' }, async () => {
         const toggle = ann.locator('.people-toggle');
 
@@ -104,16 +114,21 @@ for (const colorScheme of ['light', 'dark']) {
         await toggle.click();
       });
 
-      test('the banner', async () => {
+      test('a message on its way, and the banner', async () => {
         const { port } = server;
 
-        await server.stop();
+        await upgraded(ann, bob);
+        server.proc.kill('SIGSTOP');
         try {
+          await say(ann, 'The kettle is on.');
+          await ann.getByText('Sending…').waitFor();
+          await look(ann, shot('sending'));
+          await server.kill();
           await banner(ann).waitFor();
-          await messageField(ann).fill('Are you still there?');
-          await messageField(ann).press('Enter');
+          await say(ann, 'Are you still there?');
           await look(ann, shot('offline'));
         } finally {
+          await server.kill();
           server = await startServer({ args: ['-o', `server.port=${port}`] });
         }
         await banner(ann).waitFor({ state: 'hidden' });

@@ -162,6 +162,29 @@ describe('after a lost connection', () => {
     assert.deepEqual(socket.take(), []);
   });
 
+  test('a connection that ended before we heard of it is none', () => {
+    socket.connected = true; /* what socket.io-client does when both come in one payload */
+    socket.says('connect');
+    assert.ok(page.find('.banner'));
+    assert.deepEqual(socket.take(), []);
+  });
+
+  for (const [state, isStuck] of [['open', false], ['pausing', true], ['paused', true]]) {
+    test(`a failed upgrade that leaves polling ${state} is ${isStuck ? '' : 'not '}a lost connection`, () => {
+      socket.opens();
+      socket.says('welcome');
+      socket.take();
+      socket.io.engine.transport.readyState = state;
+      socket.io.engine.emit('upgradeError', new Error('probe error'));
+      mock.timers.tick(500);
+      assert.equal(socket.connected, !isStuck);
+      if (!isStuck) return;
+      assert.equal(socket.active, true);
+      socket.opens();
+      assert.deepEqual(socket.take(), [['login', 'ann']]);
+    });
+  }
+
   test('leaving means not coming back', () => {
     page.click('.leave');
     socket.opens();

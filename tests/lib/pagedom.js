@@ -34,6 +34,7 @@ class FakeSocket extends EventEmitter {
   sent = [];
   connected = false;
   active = false;
+  io = Object.assign(new EventEmitter(), { engine: { readyState: 'closed' } });
 
   /* EventEmitter throws at an "error" that nobody hears, a Socket.IO socket does not. */
   says(event, ...args) {
@@ -61,11 +62,15 @@ class FakeSocket extends EventEmitter {
 
   opens() {
     this.connected = true;
+    this.io.engine = new EventEmitter();
+    Object.assign(this.io.engine, { readyState: 'open', transport: { readyState: 'open' } });
+    this.io.emit('open');
     this.says('connect');
   }
 
   breaks(reason = 'transport close') {
     this.connected = false;
+    this.io.engine.readyState = 'closed';
     if (reason === 'io server disconnect') this.active = false;
     this.says('disconnect', reason);
   }

@@ -89,7 +89,7 @@ static void on_disconnect(hop_socket socket, const char *reason, void *self)
 {
     struct kick *kick = self;
 
-    hop_socket_disconnect(kick->server, socket, HOP_CLOSE_TRANSPORT); /* harmless */
+    hop_socket_disconnect(kick->server, socket, HOP_CLOSE_SOCKET); /* harmless */
     snprintf(kick->reason, sizeof kick->reason, "%s", reason);
     kick->n_left++;
 }

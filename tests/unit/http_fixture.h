@@ -1,7 +1,7 @@
 /*
- * http_fixture.h - a small server in threads of its own, and a blocking client for it: for
- * the unit tests of core/net. Include behind cmocka.h. Thread: the test's, but for what is
- * posted to a shard.
+ * http_fixture.h - a small server in threads of its own, and a blocking client for it:
+ * for the unit tests of core/net. Include behind cmocka.h. Thread: the test's, but for
+ * what is posted to a shard.
  */
 #ifndef TESTS_HTTP_FIXTURE_H
 #define TESTS_HTTP_FIXTURE_H

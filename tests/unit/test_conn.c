@@ -246,6 +246,16 @@ static void block(struct end *end)
     bytes_unref(bytes);
 }
 
+static void close_it(struct end *end)
+{
+    conn_close(end->conn, CONN_BY_US);
+    conn_close(end->conn, CONN_FAILED);
+    conn_set_deadline(end->conn, NET_HEAD);
+    assert_int_equal(end->n_closed, 1);
+    assert_false(conn_send_copy(end->conn, "x", 1));
+    assert_null(conn_send_space(end->conn, 1));
+}
+
 /* ---- sending ---- */
 
 static void many_frames_of_a_turn_leave_in_one_send(void **state)
@@ -783,20 +793,14 @@ static void a_deadline_is_told_once_and_can_be_cleared(void **state)
     conn_set_deadline(end.conn, NET_HEAD);
     conn_clear_deadline(end.conn);
     assert_int_equal(metric_of(end.bench->loops->logic, METRIC_TIMERS), 0);
-    leave(&end);
-    conn_set_deadline(end.conn, NET_HEAD); /* too late: does nothing */
+    end.act = close_it;
+    conn_set_deadline(end.conn, NET_HEAD);
+    until_closed(&end);
+    assert_int_equal(end.n_deadlines, 2);
+    close(end.peer_fd);
 }
 
 /* ---- the end ---- */
-
-static void close_it(struct end *end)
-{
-    conn_close(end->conn, CONN_BY_US);
-    conn_close(end->conn, CONN_FAILED);
-    assert_int_equal(end->n_closed, 1);
-    assert_false(conn_send_copy(end->conn, "x", 1));
-    assert_null(conn_send_space(end->conn, 1));
-}
 
 static void closing_tells_its_user_once_and_drops_the_queue(void **state)
 {
@@ -938,7 +942,8 @@ static void a_peer_that_half_closes_still_gets_what_is_left(void **state)
     close(end.peer_fd);
 }
 
-static void a_peer_that_neither_reads_nor_closes_is_left_after_the_linger_time(void **state)
+static void
+a_peer_that_neither_reads_nor_closes_is_left_after_the_linger_time(void **state)
 {
     struct end blocked, quiet;
 
@@ -958,7 +963,8 @@ static void a_peer_that_neither_reads_nor_closes_is_left_after_the_linger_time(v
     close(quiet.peer_fd);
 }
 
-static void a_server_that_stops_ends_each_connection_when_its_queue_is_written(void **state)
+static void
+a_server_that_stops_ends_each_connection_when_its_queue_is_written(void **state)
 {
     static char text[1 << 20];
     struct end idle, busy;
@@ -1052,7 +1058,7 @@ struct group {
 /* An echo that leaves for the other shard at each 'M'. */
 struct mover {
     struct group *group;
-    char rest[8192]; /* owned bytes that came with an 'M' before them */
+    char rest[2 * NET_READ_BYTES]; /* what came with an 'M' before it */
     size_t n_rest;
     bool wants_move;
 };
@@ -1085,7 +1091,7 @@ static void mover_takes(struct conn *conn, const char *data, size_t len)
     assert_true(mover->n_rest + len - n <= sizeof mover->rest);
     memmove(mover->rest + mover->n_rest, data + n, len - n);
     mover->n_rest += len - n;
-    conn_read(conn, mover->n_rest < sizeof mover->rest / 2); /* bytes stay unread too */
+    conn_read(conn, mover->n_rest < NET_READ_BYTES); /* the rest waits in the kernel */
     if (conn->n_slices == 0)
         leave_shard(conn);
 }

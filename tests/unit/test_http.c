@@ -1,6 +1,6 @@
 /*
- * test_http.c - the HTTP codec (core/net/http.c): what it takes, what it refuses, and that
- * neither depends on how the bytes are cut (C20, C25, C27, C31, T07, T28).
+ * test_http.c - the HTTP codec (core/net/http.c): what it takes, what it refuses, and
+ * that neither depends on how the bytes are cut (C20, C25, C27, C31, T07, T28).
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -51,10 +51,10 @@ static void note_head(struct outcome *outcome, const struct http_request *reques
     assert_int_equal(strlen(request->target.text), request->target.len);
     assert_int_equal(strlen(request->path.text), request->path.len);
     assert_int_equal(strlen(request->query.text), request->query.len);
-    snprintf(line, sizeof line, "%s %.100s ?%.100s 1.%d %zu%s%s%s:",
-             method_names[request->method], request->path.text, request->query.text,
-             request->minor, request->n_headers, request->keep_alive ? " keep" : "",
-             request->is_websocket ? " ws" : "",
+    snprintf(line, sizeof line,
+             "%s %.100s ?%.100s 1.%d %zu%s%s%s:", method_names[request->method],
+             request->path.text, request->query.text, request->minor, request->n_headers,
+             request->keep_alive ? " keep" : "", request->is_websocket ? " ws" : "",
              request->expects_continue ? " continue" : "");
     note(outcome, line, strlen(line));
 }
@@ -191,8 +191,7 @@ static void good_requests_are_understood_however_they_are_cut(void **state)
         {"POST / HTTP/1.1\r\n" H "Content-Length: 005\r\n\r\nhello",
          "POST / ? 1.1 2 keep:hello\n"},
         {"POST / HTTP/1.1\r\n" H "\r\n", "POST / ? 1.1 1 keep:\n"},
-        {"GET / HTTP/1.1\r\n" H "Content-Length: 2\r\n\r\nhi",
-         "GET / ? 1.1 2 keep:hi\n"},
+        {"GET / HTTP/1.1\r\n" H "Content-Length: 2\r\n\r\nhi", "GET / ? 1.1 2 keep:hi\n"},
         {"POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
          "POST / ? 1.1 2 keep:\n"},
         {"POST / HTTP/1.1\r\n" H "Transfer-Encoding: Chunked\r\n\r\n"
@@ -551,7 +550,8 @@ static void a_head_may_have_16_kb_and_no_byte_more(void **state)
     for (int more = -1; more <= 1; more++) {
         char *at = append(data, GET H "X: ");
 
-        at = fill(at, 'a', limits.max_head_bytes - 4 - (size_t)(at - data) + (size_t)more);
+        at =
+            fill(at, 'a', limits.max_head_bytes - 4 - (size_t)(at - data) + (size_t)more);
         at = append(at, "\r\n\r\n");
         assert_int_equal(at - data, limits.max_head_bytes + (size_t)more);
         assert_int_equal(error_of(data, at), more > 0 ? 431 : 0);

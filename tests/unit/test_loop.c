@@ -84,8 +84,8 @@ static void back_in_logic(struct loop *logic, void *payload)
 
 static void echo_in_shard(struct loop *shard, void *payload)
 {
-    struct numbered *back = loop_send(shard, shard->loops->logic, back_in_logic,
-                                      sizeof *back, 0);
+    struct numbered *back =
+        loop_send(shard, shard->loops->logic, back_in_logic, sizeof *back, 0);
 
     assert_true(loop_is_mine(shard));
     memcpy(back, payload, sizeof *back);

@@ -49,8 +49,8 @@ static void a_handle_is_stale_after_removal_and_stays_so_after_reuse(void **stat
 
 static void foreign_and_made_up_handles_find_nothing(void **state)
 {
-    static const handle made_up[] = {0, 1, 2, 1ull << 32, 0xffffffffffffffffull,
-                                     0x0000ffff00000001ull};
+    static const handle made_up[] = {
+        0, 1, 2, 1ull << 32, 0xffffffffffffffffull, 0x0000ffff00000001ull};
     struct slots ours, theirs;
     handle h;
 

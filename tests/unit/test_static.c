@@ -1,6 +1,6 @@
 /*
- * test_static.c - files over HTTP (core/net/static.c): T23, T29, T30. Runs all twice: with
- * openat2, and as on a kernel without it.
+ * test_static.c - files over HTTP (core/net/static.c): T23, T29, T30. Runs all twice:
+ * with openat2, and as on a kernel without it.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,7 +9,6 @@
 
 #include <cmocka.h>
 
-#include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sys/prctl.h>

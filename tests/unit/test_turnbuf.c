@@ -108,8 +108,8 @@ static void a_large_buffer_does_not_stay(void **state)
     assert_null(turnbuf.bytes);
 }
 
-static void past_16_kib_a_new_block_is_begun_and_the_old_one_lives_until_the_turn_ends(
-    void **state)
+static void
+past_16_kib_a_new_block_is_begun_and_the_old_one_lives_until_the_turn_ends(void **state)
 {
     struct loop *loop = ((struct loops *)*state)->logic;
     struct turnbuf turnbuf = {0};

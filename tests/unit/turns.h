@@ -6,10 +6,10 @@
 #ifndef TESTS_UNIT_TURNS_H
 #define TESTS_UNIT_TURNS_H
 
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <setjmp.h>
 
 #include <cmocka.h>
 #include <poll.h>

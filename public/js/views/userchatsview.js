@@ -35,6 +35,7 @@ export const UserChatsView = Backbone.View.extend({
     this.listenTo(userChats, 'change:isContinued', this.mark);
     this.listenTo(outbox, 'add', this.onSending);
     this.listenTo(outbox, 'change', this.replace);
+    this.listenTo(this.model, 'change:isOnline', this.updateResend);
     this.listenTo(userChats, 'remove', this.drop);
     this.listenTo(outbox, 'remove', this.drop);
   },
@@ -47,6 +48,7 @@ export const UserChatsView = Backbone.View.extend({
     this.log.addEventListener('scroll', () => this.onScroll(), { passive: true });
     this.model.userChats.each((line) => this.append(line, this.lines));
     this.model.outbox.each((line) => this.append(line, this.outbox));
+    this.updateResend();
     return this;
   },
 
@@ -81,6 +83,12 @@ export const UserChatsView = Backbone.View.extend({
     const element = this.draw(line);
     old.replaceWith(element);
     this.elements.set(line, element);
+    this.updateResend();
+  },
+
+  /* Where there is no connection, there is no again. */
+  updateResend() {
+    this.$('.resend').prop('disabled', !this.model.get('isOnline'));
   },
 
   drop(line) {
@@ -140,9 +148,7 @@ export const UserChatsView = Backbone.View.extend({
   },
 
   onResend(event) {
-    const line = this.lineOf(event);
-
-    if (line && this.model.get('isOnline')) this.vent.trigger('resend', line);
+    this.vent.trigger('resend', this.lineOf(event));
   },
 
   onDiscard(event) {

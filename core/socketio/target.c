@@ -1,0 +1,248 @@
+/*
+ * target.c - who gets an emit: lists of names and handles, resolved at each emit.
+ *
+ * Called by: core/plugin through hub.h (making targets), emit.c (resolving), hub.c (the
+ * turn's end). Thread: logic.
+ */
+#include "core/socketio/target.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/mem.h"
+#include "core/socketio/client.h"
+#include "core/socketio/hub_private.h"
+#include "core/socketio/namespace.h"
+#include "core/socketio/room.h"
+#include "core/socketio/socket.h"
+
+enum {
+    MAX_SPARE = 32,      /* targets kept for the next turn */
+    MAX_SPARE_CAP = 1024 /* bytes or handles of a list that is kept with one */
+};
+
+/* Room for one more in an array. */
+#define RESERVE(array, n, cap)                                                           \
+    do {                                                                                 \
+        if ((n) == (cap)) {                                                              \
+            (cap) = (cap) ? (cap)*2 : 4;                                                 \
+            (array) = mem_realloc((array), (cap) * sizeof *(array));                     \
+        }                                                                                \
+    } while (0)
+
+/* ---- targets */
+
+static void add_name(struct name_list *list, const char *name)
+{
+    size_t size = strlen(name) + 1;
+
+    if (size - 1 > ROOM_MAX_NAME)
+        return; /* no room is called that */
+    if (list->len + size > list->cap) {
+        list->cap = (list->len + size) * 2;
+        list->text = mem_realloc(list->text, list->cap);
+    }
+    memcpy(list->text + list->len, name, size);
+    list->len += size;
+}
+
+static void add_socket(struct socket_list *list, hop_socket socket)
+{
+    RESERVE(list->socket, list->n, list->cap);
+    list->socket[list->n++] = socket;
+}
+
+static void target_free(struct hop_target *target)
+{
+    free(target->rooms.text);
+    free(target->except_rooms.text);
+    free(target->sockets.socket);
+    free(target->except.socket);
+    free(target);
+}
+
+static struct hop_target *target_new(struct hub *hub)
+{
+    struct emitter *emitter = &hub->emitter;
+    struct hop_target *target = emitter->spare;
+
+    if (target) {
+        emitter->spare = target->next;
+        emitter->n_spare--;
+    } else {
+        target = mem_calloc(1, sizeof *target);
+    }
+    target->nsp = hub->main;
+    target->next = emitter->used;
+    emitter->used = target;
+    return target;
+}
+
+static bool is_small(const struct hop_target *target)
+{
+    return target->rooms.cap <= MAX_SPARE_CAP &&
+           target->except_rooms.cap <= MAX_SPARE_CAP &&
+           target->sockets.cap <= MAX_SPARE_CAP && target->except.cap <= MAX_SPARE_CAP;
+}
+
+static void target_release(struct emitter *emitter, struct hop_target *target)
+{
+    if (emitter->n_spare >= MAX_SPARE || !is_small(target)) {
+        target_free(target);
+        return;
+    }
+    target->is_all = target->is_volatile = false;
+    target->rooms.len = target->except_rooms.len = 0;
+    target->sockets.n = target->except.n = 0;
+    target->next = emitter->spare;
+    emitter->spare = target;
+    emitter->n_spare++;
+}
+
+void emitter_end_turn(struct emitter *emitter)
+{
+    while (emitter->used) {
+        struct hop_target *target = emitter->used;
+
+        emitter->used = target->next;
+        target_release(emitter, target);
+    }
+}
+
+void emitter_done(struct emitter *emitter)
+{
+    emitter_end_turn(emitter);
+    while (emitter->spare) {
+        struct hop_target *target = emitter->spare;
+
+        emitter->spare = target->next;
+        target_free(target);
+    }
+    free(emitter->audience.rooms);
+    free(emitter->audience.except_rooms);
+    free(emitter->audience.stays);
+    free(emitter->audience.except);
+}
+
+hop_target *hub_target_all(struct hub *hub)
+{
+    struct hop_target *target = target_new(hub);
+
+    target->is_all = true;
+    return target;
+}
+
+hop_target *hub_target_room(struct hub *hub, const char *room)
+{
+    struct hop_target *target = target_new(hub);
+
+    add_name(&target->rooms, room);
+    return target;
+}
+
+hop_target *hub_target_socket(struct hub *hub, hop_socket socket)
+{
+    struct hop_target *target = target_new(hub);
+
+    add_socket(&target->sockets, socket);
+    return target;
+}
+
+void hub_target_add_room(hop_target *target, const char *room)
+{
+    add_name(&target->rooms, room);
+}
+
+void hub_target_except(hop_target *target, hop_socket socket)
+{
+    add_socket(&target->except, socket);
+}
+
+void hub_target_except_room(hop_target *target, const char *room)
+{
+    add_name(&target->except_rooms, room);
+}
+
+void hub_target_set_volatile(hop_target *target)
+{
+    target->is_volatile = true;
+}
+
+/* ---- from a target to its audience */
+
+static void include_room(struct audience *audience, struct room *room)
+{
+    if (!room || room->n_members == 0)
+        return;
+    for (size_t i = 0; i < audience->n_rooms; i++)
+        if (audience->rooms[i] == room)
+            return;
+    RESERVE(audience->rooms, audience->n_rooms, audience->rooms_cap);
+    audience->rooms[audience->n_rooms++] = room;
+}
+
+static void include_socket(struct audience *audience, const struct socket *socket)
+{
+    if (!socket || socket->state != SOCKET_OPEN)
+        return;
+    RESERVE(audience->stays, audience->n_stays, audience->stays_cap);
+    audience->stays[audience->n_stays++] =
+        (struct stay){socket->client->session, socket->epoch};
+}
+
+static void exclude_room(struct audience *audience, struct room *room)
+{
+    if (!room || room->n_members == 0)
+        return;
+    RESERVE(audience->except_rooms, audience->n_except_rooms, audience->except_rooms_cap);
+    audience->except_rooms[audience->n_except_rooms++] = room;
+}
+
+static void exclude_socket(struct audience *audience, const struct socket *socket)
+{
+    if (!socket)
+        return;
+    RESERVE(audience->except, audience->n_except, audience->except_cap);
+    audience->except[audience->n_except++] = socket->client->session;
+}
+
+/* A name is a room's, a socket's id, or (when somebody has joined the id of another)
+ * both. */
+static void resolve_names(struct audience *audience, const struct hop_target *target)
+{
+    const struct name_list *in = &target->rooms, *out = &target->except_rooms;
+
+    for (size_t at = 0, len; at < in->len; at += len + 1) {
+        len = strlen(in->text + at);
+        include_room(audience, namespace_find_room(target->nsp, in->text + at, len));
+        include_socket(audience, namespace_find_id(target->nsp, in->text + at, len));
+    }
+    for (size_t at = 0, len; at < out->len; at += len + 1) {
+        len = strlen(out->text + at);
+        exclude_room(audience, namespace_find_room(target->nsp, out->text + at, len));
+        exclude_socket(audience, namespace_find_id(target->nsp, out->text + at, len));
+    }
+}
+
+static const struct socket *socket_of(const struct hop_target *target, hop_socket which)
+{
+    const struct socket *socket = socket_find(target->nsp->hub, which);
+
+    return socket && socket->nsp == target->nsp ? socket : NULL;
+}
+
+struct audience *target_resolve(const struct hop_target *target)
+{
+    struct audience *audience = &target->nsp->hub->emitter.audience;
+
+    audience->n_rooms = audience->n_except_rooms = 0;
+    audience->n_stays = audience->n_except = 0;
+    if (target->is_all)
+        include_room(audience, target->nsp->all);
+    resolve_names(audience, target);
+    for (size_t i = 0; i < target->sockets.n; i++)
+        include_socket(audience, socket_of(target, target->sockets.socket[i]));
+    for (size_t i = 0; i < target->except.n; i++)
+        exclude_socket(audience, socket_of(target, target->except.socket[i]));
+    return audience;
+}

@@ -1,0 +1,447 @@
+/*
+ * fakehub.h - stands in for core/socketio's hub and core/net's router and httpconn, so that
+ * core/plugin and the plugins are tested without a network: clients are made by calls, and
+ * what they are sent is a text to compare with.
+ *
+ * Included by one file of a test program, which then links none of the real ones.
+ * Thread: one.
+ */
+#ifndef TESTS_FAKEHUB_H
+#define TESTS_FAKEHUB_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "core/base/mem.h"
+#include "core/loop/bytes.h"
+#include "core/net/router.h"
+#include "core/plugin/routes.h"
+#include "core/plugin/server.h"
+#include "core/plugin/state.h"
+#include "core/socketio/hub.h"
+
+enum { FAKE_SOCKETS = 16, FAKE_SLOTS = 64, FAKE_TARGETS = 64, NO_ACK = -1 };
+
+struct fake_socket {
+    bool is_connected;
+    bool is_leaving; /* its disconnect hooks run */
+    char id[24];
+    void *slot[FAKE_SLOTS];
+};
+
+struct hop_target {
+    char text[256]; /* "all", "room:a", "socket:1"; then "-socket:2", "-room:b", "?" */
+};
+
+struct fake_ack {
+    hop_ack_handler *on_ack;
+    void *self;
+    hop_socket socket;
+};
+
+/* Handles are 1 .. FAKE_SOCKETS - 1. */
+static struct {
+    struct hub_upper upper;
+    struct fake_socket socket[FAKE_SOCKETS];
+    struct hop_target target[FAKE_TARGETS];
+    unsigned n_targets;
+    char sent[65536]; /* a line for each emit and ack */
+    struct fake_ack asked;
+    int n_routes;
+} fake;
+
+/* ---- what a test does */
+
+static inline void fake_sent_is(const char *text)
+{
+    assert_string_equal(fake.sent, text);
+    fake.sent[0] = '\0';
+}
+
+static inline void fake_connect(hop_socket socket)
+{
+    struct fake_socket *one = &fake.socket[socket];
+
+    one->is_connected = true;
+    snprintf(one->id, sizeof one->id, "id%u", (unsigned)socket);
+    if (fake.upper.on_connect)
+        fake.upper.on_connect(socket, fake.upper.arg);
+}
+
+static inline void fake_disconnect(hop_socket socket, const char *reason)
+{
+    struct fake_socket *one = &fake.socket[socket];
+
+    if (!one->is_connected || one->is_leaving)
+        return;
+    one->is_leaving = true;
+    if (fake.upper.on_disconnect)
+        fake.upper.on_disconnect(socket, reason, fake.upper.arg);
+    for (hop_slot slot = 0; slot < FAKE_SLOTS; slot++)
+        if (one->slot[slot])
+            fake.upper.free_slot(slot, one->slot[slot], fake.upper.arg);
+    memset(one, 0, sizeof *one);
+}
+
+/* packet: the event's JSON array, name first. ack_id: NO_ACK for none. */
+static inline void fake_event(hop_socket socket, const char *packet, int ack_id)
+{
+    static const struct json_limits limits = {64, 10000};
+    struct json_span spans[32];
+    char name[256];
+    struct sio_event event = {
+        .socket = socket,
+        .name = name,
+        .has_ack = ack_id != NO_ACK,
+        .ack_id = (uint64_t)ack_id,
+        .args = spans + 1,
+        .text_len = strlen(packet),
+    };
+    char *text = mem_strdup(packet); /* of its exact size, for the sanitizers */
+    long len;
+    size_t n;
+
+    assert_int_equal(json_scan_array(text, event.text_len, &limits, spans, 32, &n),
+                     JSON_OK);
+    len = json_unescape(text, spans[0], name);
+    assert_true(len >= 0 && n <= 32);
+    event.name_len = (size_t)len;
+    event.n_args = n - 1;
+    event.text = text;
+    fake.upper.on_event(&event, fake.upper.arg);
+    free(text);
+}
+
+/* ---- the hub's functions */
+
+static struct fake_socket *fake_find(hop_socket socket)
+{
+    struct fake_socket *found = socket < FAKE_SOCKETS ? &fake.socket[socket] : NULL;
+
+    return found && found->is_connected ? found : NULL;
+}
+
+static void fake_note(const char *format, ...) HOP_PRINTF(1, 2);
+static void fake_note(const char *format, ...)
+{
+    size_t len = strlen(fake.sent);
+    va_list values;
+
+    va_start(values, format);
+    vsnprintf(fake.sent + len, sizeof fake.sent - len, format, values);
+    va_end(values);
+}
+
+void hub_set_upper(struct hub *hub, const struct hub_upper *upper)
+{
+    (void)hub;
+    fake.upper = *upper;
+}
+
+bool hub_is_connected(const struct hub *hub, hop_socket socket)
+{
+    (void)hub;
+    return fake_find(socket) && !fake_find(socket)->is_leaving;
+}
+
+const char *hub_socket_id(const struct hub *hub, hop_socket socket)
+{
+    (void)hub;
+    return fake_find(socket) ? fake_find(socket)->id : NULL;
+}
+
+const char *hub_socket_address(const struct hub *hub, hop_socket socket)
+{
+    (void)hub;
+    return fake_find(socket) ? "127.0.0.1" : NULL;
+}
+
+hop_socket hub_find(const struct hub *hub, const char *id)
+{
+    (void)hub;
+    for (hop_socket socket = 1; socket < FAKE_SOCKETS; socket++)
+        if (fake_find(socket) && strcmp(fake.socket[socket].id, id) == 0)
+            return socket;
+    return HOP_NO_SOCKET;
+}
+
+int hub_join(struct hub *hub, hop_socket socket, const char *room)
+{
+    (void)hub;
+    if (!fake_find(socket))
+        return -1;
+    fake_note("%u joins %s\n", (unsigned)socket, room);
+    if (fake.upper.on_join)
+        fake.upper.on_join(socket, room, fake.upper.arg);
+    return 0;
+}
+
+int hub_leave(struct hub *hub, hop_socket socket, const char *room)
+{
+    (void)hub;
+    if (!fake_find(socket))
+        return -1;
+    fake_note("%u leaves %s\n", (unsigned)socket, room);
+    if (fake.upper.on_leave)
+        fake.upper.on_leave(socket, room, fake.upper.arg);
+    return 0;
+}
+
+bool hub_in_room(const struct hub *hub, hop_socket socket, const char *room)
+{
+    const char *id = hub_socket_id(hub, socket);
+
+    return id && strcmp(id, room) == 0;
+}
+
+int hub_disconnect(struct hub *hub, hop_socket socket, hop_close_mode mode)
+{
+    (void)hub;
+    if (!fake_find(socket))
+        return -1;
+    if (!fake_find(socket)->is_leaving)
+        fake_note("%u is closed%s\n", (unsigned)socket,
+                  mode == HOP_CLOSE_TRANSPORT ? " hard" : "");
+    fake_disconnect(socket, "server namespace disconnect");
+    return 0;
+}
+
+int hub_slot_set(struct hub *hub, hop_socket socket, hop_slot slot, void *value)
+{
+    void *old;
+
+    (void)hub;
+    if (!fake_find(socket))
+        return -1;
+    old = fake.socket[socket].slot[slot];
+    fake.socket[socket].slot[slot] = value;
+    if (old && old != value)
+        fake.upper.free_slot(slot, old, fake.upper.arg);
+    return 0;
+}
+
+void *hub_slot_get(const struct hub *hub, hop_socket socket, hop_slot slot)
+{
+    (void)hub;
+    return fake_find(socket) ? fake.socket[socket].slot[slot] : NULL;
+}
+
+static hop_target *fake_target(const char *kind, const char *what)
+{
+    hop_target *target = &fake.target[fake.n_targets++ % FAKE_TARGETS];
+
+    snprintf(target->text, sizeof target->text, "%s%s", kind, what);
+    return target;
+}
+
+static void fake_widen(hop_target *target, const char *kind, const char *what)
+{
+    size_t len = strlen(target->text);
+
+    snprintf(target->text + len, sizeof target->text - len, "%s%s", kind, what);
+}
+
+hop_target *hub_target_all(struct hub *hub)
+{
+    (void)hub;
+    return fake_target("all", "");
+}
+
+hop_target *hub_target_room(struct hub *hub, const char *room)
+{
+    (void)hub;
+    return fake_target("room:", room);
+}
+
+hop_target *hub_target_socket(struct hub *hub, hop_socket socket)
+{
+    char number[32];
+
+    (void)hub;
+    snprintf(number, sizeof number, "%u", (unsigned)socket);
+    return fake_target("", number);
+}
+
+void hub_target_add_room(hop_target *target, const char *room)
+{
+    fake_widen(target, "+room:", room);
+}
+
+void hub_target_except(hop_target *target, hop_socket socket)
+{
+    char number[32];
+
+    snprintf(number, sizeof number, "%u", (unsigned)socket);
+    fake_widen(target, "-", number);
+}
+
+void hub_target_except_room(hop_target *target, const char *room)
+{
+    fake_widen(target, "-room:", room);
+}
+
+void hub_target_set_volatile(hop_target *target)
+{
+    fake_widen(target, "?", "");
+}
+
+int hub_emit(hop_target *target, const char *event, const char *args, size_t args_len)
+{
+    fake_note("%s %s %.*s\n", target->text, event, (int)args_len, args);
+    return 0;
+}
+
+int hub_ack(struct hub *hub, hop_socket socket, uint64_t ack_id, const char *args,
+            size_t args_len)
+{
+    if (!hub_is_connected(hub, socket))
+        return -1;
+    fake_note("%u ack%u %.*s\n", (unsigned)socket, (unsigned)ack_id, (int)args_len, args);
+    return 0;
+}
+
+int hub_emit_with_ack(struct hub *hub, hop_socket socket, const char *event,
+                      const char *args, size_t args_len, int timeout_ms,
+                      hop_ack_handler *on_ack, void *self)
+{
+    if (!hub_is_connected(hub, socket))
+        return -1;
+    fake_note("%u %s %.*s within %d\n", (unsigned)socket, event, (int)args_len, args,
+              timeout_ms);
+    fake.asked = (struct fake_ack){on_ack, self, socket};
+    return 0;
+}
+
+bool sio_is_reserved(const char *event)
+{
+    return strcmp(event, "connect") == 0 || strcmp(event, "disconnecting") == 0;
+}
+
+/* ---- core/net, as far as routes use it: one request at a time, on connection 7 */
+
+struct fake_http {
+    struct net net;
+    struct conn conn;
+    bool is_gone, is_held;
+    char answer[1024]; /* "200 text/plain: body" */
+};
+static struct fake_http fake_http;
+
+int router_add(struct router *router, const char *method, const char *path,
+               const struct http_route *route)
+{
+    (void)router;
+    (void)method;
+    (void)route;
+    fake.n_routes++;
+    return strcmp(path, "/taken") == 0 ? -1 : 0;
+}
+
+struct conn *http_conn(const struct httpconn *http)
+{
+    (void)http;
+    return &fake_http.conn;
+}
+
+struct httpconn *httpconn_find(struct net *net, handle conn)
+{
+    assert_ptr_equal(net, &fake_http.net);
+    assert_int_equal(conn, fake_http.conn.self);
+    return fake_http.is_gone ? NULL : (struct httpconn *)(void *)&fake_http;
+}
+
+void http_hold(struct httpconn *http, void (*on_aborted)(struct httpconn *, void *),
+               void *arg)
+{
+    (void)http;
+    (void)arg;
+    assert_non_null(on_aborted);
+    fake_http.is_held = true;
+}
+
+int http_respond(struct httpconn *http, const struct http_response *response)
+{
+    (void)http;
+    fake_http.is_held = false;
+    snprintf(fake_http.answer, sizeof fake_http.answer, "%d %s: %.*s", response->status,
+             response->content_type ? response->content_type : "none",
+             (int)response->bytes->len, response->bytes->data);
+    bytes_unref(response->bytes);
+    return 0;
+}
+
+void http_respond_error(struct httpconn *http, int status, const char *reason)
+{
+    (void)http;
+    snprintf(fake_http.answer, sizeof fake_http.answer, "%d %s", status, reason);
+}
+
+/* ---- a server on it */
+
+struct fixture {
+    char folder[64];
+    char conf[96]; /* path of the conf file */
+    struct settings settings;
+    struct config *config;
+    struct loops *loops;
+    hop_server *server;
+    hop_error error;
+};
+
+/* plugin_dir: below the build folder, or NULL. Start it with fixture_load(). */
+static inline void fixture_open(struct fixture *fixture, const char *conf,
+                                const char *plugin_dir)
+{
+    const char *build = getenv("SOCKHOP_BUILD");
+    char *path = NULL;
+    FILE *file;
+
+    memset(fixture, 0, sizeof *fixture);
+    memset(&fake, 0, sizeof fake);
+    strcpy(fixture->folder, "/tmp/sockhop-unit-XXXXXX");
+    assert_non_null(mkdtemp(fixture->folder));
+    snprintf(fixture->conf, sizeof fixture->conf, "%s/s.ini", fixture->folder);
+    file = fopen(fixture->conf, "w");
+    assert_non_null(file);
+    assert_true(fputs(conf, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+    fixture->config = config_load(fixture->conf, &fixture->error);
+    if (!fixture->config)
+        fail_msg("%s", fixture->error.text);
+    assert_true(
+        asprintf(&path, "%s/%s", build ? build : ".", plugin_dir ? plugin_dir : "") > 0);
+    fixture->settings.plugin_dir = path;
+    fixture->settings.path = "/socket.io";
+    fixture->settings.max_body_bytes = 1000;
+    fixture->loops = loops_new(0, 1 << 20);
+    fixture->server =
+        server_new(fixture->loops, &fixture->settings, fixture->config, NULL, NULL);
+}
+
+static inline int fixture_load(struct fixture *fixture)
+{
+    return server_load_plugins(fixture->server, &fixture->error);
+}
+
+static inline void fixture_close(struct fixture *fixture)
+{
+    for (hop_socket socket = 1; socket < FAKE_SOCKETS; socket++)
+        fake_disconnect(socket, "server shutting down");
+    server_free(fixture->server);
+    loops_drain(fixture->loops);
+    loops_free(fixture->loops);
+    config_free(fixture->config);
+    unlink(fixture->conf);
+    rmdir(fixture->folder);
+    free((void *)(uintptr_t)fixture->settings.plugin_dir);
+}
+
+#endif

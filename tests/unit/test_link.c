@@ -1,0 +1,392 @@
+/*
+ * test_link.c - the shard's half of Socket.IO: what clients may send, and what closes them.
+ */
+#include "tests/unit/siobench.h"
+
+static void a_connect_is_answered_with_a_sid_of_its_own(void **state)
+{
+    struct session *session = open_session(0);
+    char expected[64];
+
+    (void)state;
+    say(session, "0");
+    assert_int_equal(session->n_got, 0);
+    pump();
+    assert_int_equal(strlen(hub_socket_id(bench.hub, last_socket())), 20);
+    snprintf(expected, sizeof expected, "0{\"sid\":\"%s\"}\n",
+             hub_socket_id(bench.hub, last_socket()));
+    expect_got(session, expected);
+    expect_log("connect 1\n");
+    assert_string_equal(hub_socket_address(bench.hub, last_socket()), "127.0.0.1");
+    assert_true(hub_find(bench.hub, hub_socket_id(bench.hub, last_socket())) ==
+                last_socket());
+}
+
+static void a_connect_may_carry_an_object(void **state)
+{
+    static const char *const good[] = {"0{}", "0{\"token\":\"1\"}", "0/,{}", "0/",
+                                       "0 {} "};
+    static const char *const bad[] = {"0[]",    "0null", "0\"x\"", "0{",    "0{}}",
+                                      "0{a:1}", "0,",    "0{},",   "0/,[1]"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        struct session *session = open_session(0);
+
+        say(session, good[i]);
+        pump();
+        assert_true(session->is_open);
+        assert_int_equal(session->n_got, 1);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct session *session = open_session(0);
+
+        say(session, bad[i]);
+        pump();
+        assert_false(session->is_open);
+        assert_int_equal(session->end, SESSION_PARSE_ERROR);
+    }
+}
+
+/* T15 */
+static void other_namespaces_are_refused_and_the_session_stays(void **state)
+{
+    struct session *session = open_session(0);
+    char long_name[600] = "0/", expected[600] = "4/";
+
+    (void)state;
+    say(session, "0/admin,{\"a\":1}");
+    pump();
+    expect_got(session, "4/admin,{\"message\":\"Invalid namespace\"}\n");
+    memset(long_name + 2, 'n', 126);
+    strcat(long_name, "\xe2\x82\xac cut"); /* byte 128 is inside this character */
+    say(session, long_name);
+    pump();
+    memset(expected + 2, 'n', 126);
+    strcat(expected, ",{\"message\":\"Invalid namespace\"}\n");
+    expect_got(session, expected);
+    say(session, "0");
+    pump();
+    expect_log("connect 1\n");
+    say(session, "0/admin");
+    pump();
+    assert_true(session->is_open);
+}
+
+static void what_is_no_packet_of_a_joined_client_closes(void **state)
+{
+    static const struct {
+        const char *text;
+        enum session_end end;
+    } rows[] = {
+        {"0", SESSION_SERVER_FORCED}, /* a second time */
+        {"0{}", SESSION_SERVER_FORCED},
+        {"1[]", SESSION_PARSE_ERROR},
+        {"1/admin,", SESSION_SERVER_FORCED},
+        {"2", SESSION_PARSE_ERROR}, /* C12 */
+        {"25", SESSION_PARSE_ERROR},
+        {"2{}", SESSION_PARSE_ERROR},
+        {"2\"chat\"", SESSION_PARSE_ERROR},
+        {"2[]", SESSION_PARSE_ERROR},
+        {"2[null]", SESSION_PARSE_ERROR},
+        {"2[true]", SESSION_PARSE_ERROR},
+        {"2[{}]", SESSION_PARSE_ERROR},
+        {"2[[\"a\"]]", SESSION_PARSE_ERROR},
+        {"2[\"a\"", SESSION_PARSE_ERROR},
+        {"2[\"a\",]", SESSION_PARSE_ERROR},
+        {"2[\"a\"]x", SESSION_PARSE_ERROR},
+        {"2-1[\"a\"]", SESSION_PARSE_ERROR}, /* T14 */
+        {"2+1[\"a\"]", SESSION_PARSE_ERROR},
+        {"21.5[\"a\"]", SESSION_PARSE_ERROR},
+        {"29007199254740992[\"a\"]", SESSION_PARSE_ERROR},
+        {"2[\"\\u0000\"]", SESSION_PARSE_ERROR},
+        {"2[\"\\ud800\"]", SESSION_PARSE_ERROR},
+        {"2[\"connect\"]", SESSION_PARSE_ERROR}, /* T12 */
+        {"2[\"connect_error\"]", SESSION_PARSE_ERROR},
+        {"2[\"disconnect\"]", SESSION_PARSE_ERROR},
+        {"2[\"disconnecting\"]", SESSION_PARSE_ERROR},
+        {"2[\"newListener\"]", SESSION_PARSE_ERROR},
+        {"2[\"remove\\u004cistener\"]", SESSION_PARSE_ERROR},
+        {"2/admin,[\"a\"]", SESSION_SERVER_FORCED},
+        {"3{}", SESSION_PARSE_ERROR},
+        {"31{}", SESSION_PARSE_ERROR},
+        {"31[", SESSION_PARSE_ERROR},
+        {"3/admin,1[]", SESSION_SERVER_FORCED},
+        {"4", SESSION_SERVER_FORCED}, /* C48: the server's packet */
+        {"4{\"message\":\"x\"}", SESSION_SERVER_FORCED},
+        {"51-[\"a\",{\"_placeholder\":true,\"num\":0}]", SESSION_PARSE_ERROR},
+        {"50-[\"a\"]", SESSION_PARSE_ERROR},
+        {"511-[\"a\"]", SESSION_PARSE_ERROR}, /* C13 */
+        {"61-1[1]", SESSION_PARSE_ERROR},
+        {"7", SESSION_PARSE_ERROR},
+        {"", SESSION_PARSE_ERROR},
+        {"x", SESSION_PARSE_ERROR},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct session *session = open_joined(0);
+        char expected[64];
+
+        bench.log_len = 0;
+        say(session, rows[i].text);
+        pump();
+        if (session->is_open || session->end != rows[i].end)
+            fail_msg("not closed as it should be: %s", rows[i].text);
+        snprintf(expected, sizeof expected, "disconnect %u %s\n", bench.n_sockets,
+                 session_end_word(rows[i].end));
+        expect_log(expected);
+        assert_int_equal(session->n_got, 0);
+    }
+}
+
+static void nothing_but_connect_is_taken_before_it(void **state)
+{
+    static const char *const texts[] = {"1", "2[\"a\"]", "30[]", "4", "51-[\"a\"]", "7"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        struct session *session = open_session(0);
+
+        say(session, texts[i]);
+        pump();
+        assert_false(session->is_open);
+    }
+    expect_log("");
+}
+
+static void binary_messages_close(void **state)
+{
+    struct session *session = open_joined(0);
+
+    (void)state;
+    session->engine->upper.on_binary(session, "\1\2", 2);
+    pump();
+    assert_int_equal(session->end, SESSION_PARSE_ERROR);
+    expect_log("connect 1\ndisconnect 1 parse error\n");
+}
+
+static void events_arrive_with_their_names_resolved(void **state)
+{
+    struct session *session = open_session(0);
+
+    (void)state;
+    say(session, "0"); /* what follows need not wait for the reply */
+    say(session, "2[\"chat\",1,{\"a\" : 2}]");
+    say(session, "2 [ \"blank\" ] ");
+    say(session, "212[\"ack\"]");
+    say(session, "2007[\"zeros\"]");
+    say(session, "2/,[\"named\"]");
+    say(session, "2[\"caf\\u00e9\"]");
+    say(session, "2[42,1]");
+    say(session, "2[-1.5e3]");
+    say(session, "2[\"\"]");
+    say(session, "2[\"__proto__\",{\"__proto__\":1}]"); /* T13 */
+    say(session, "2[\"connection\",18446744073709552000,\"\\ud800\",\"\\u0000\",1e400]");
+    pump();
+    expect_log("connect 1\n"
+               "event 1 chat [\"chat\",1,{\"a\" : 2}]\n"
+               "event 1 blank  [ \"blank\" ] \n"
+               "event 1 ack [\"ack\"] 12\n"
+               "event 1 zeros [\"zeros\"] 144115188075855879\n"
+               "event 1 named [\"named\"]\n"
+               "event 1 caf\xc3\xa9 [\"caf\\u00e9\"]\n"
+               "event 1 42 [42,1]\n"
+               "event 1 -1.5e3 [-1.5e3]\n"
+               "event 1  [\"\"]\n"
+               "event 1 __proto__ [\"__proto__\",{\"__proto__\":1}]\n"
+               "event 1 connection [\"connection\",18446744073709552000,\"\\ud800\","
+               "\"\\u0000\",1e400]\n");
+    assert_true(session->is_open);
+    assert_int_equal(bench_metric(METRIC_PACKETS_IN), 12);
+}
+
+static size_t seen_args;
+
+static void check_arguments(const struct sio_event *event)
+{
+    assert_int_equal(strlen(event->name), event->name_len);
+    assert_int_equal(event->text[event->text_len], '\0');
+    for (size_t i = 0; i < event->n_args; i++) {
+        char number[24];
+        size_t len = event->args[i].to - event->args[i].from;
+
+        snprintf(number, sizeof number, "%zu", i);
+        assert_int_equal(len, strlen(number));
+        assert_memory_equal(event->text + event->args[i].from, number, len);
+    }
+    seen_args = event->n_args;
+}
+
+static void arguments_have_their_spans_however_many(void **state)
+{
+    static const size_t counts[] = {0, 1, 15, 16, 17, 62, 63, 64, 200, 9998};
+    struct session *session = open_joined(0);
+
+    (void)state;
+    bench.on_event = check_arguments;
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        char *text = mem_alloc(100000), *put = text;
+
+        put += sprintf(put, "2[\"n\"");
+        for (size_t n = 0; n < counts[i]; n++)
+            put += sprintf(put, ",%zu", n);
+        sprintf(put, "]");
+        seen_args = SIZE_MAX;
+        say(session, text);
+        pump();
+        assert_int_equal(seen_args, counts[i]);
+        free(text);
+    }
+    bench.log_len = 0;
+}
+
+static void the_name_of_an_event_has_at_most_1024_bytes(void **state)
+{
+    char text[8192];
+
+    (void)state;
+    for (int over = 0; over < 2; over++) {
+        struct session *session = open_joined(0);
+        char *put = text + sprintf(text, "2[\"");
+
+        for (int i = 0; i < 1024 + over; i++)
+            put += sprintf(put, "\\u0061");
+        sprintf(put, "\"]");
+        say(session, text);
+        assert_int_equal(session->is_open, !over);
+    }
+}
+
+static void limits_on_json_close(void **state)
+{
+    struct session *deep = open_joined(0), *wide = open_joined(0), *big = open_joined(0);
+    char *text = mem_alloc(60000);
+
+    (void)state;
+    memset(text, '[', 5000);
+    memcpy(text, "2[\"a\",", 6);
+    say_bytes(deep, text, 5000);
+    assert_int_equal(deep->end, SESSION_PARSE_ERROR);
+    memcpy(text, "2[\"a\"", 5);
+    for (size_t i = 0; i < 20000; i++)
+        memcpy(text + 5 + 2 * i, ",1", 2);
+    text[40005] = ']';
+    say_bytes(wide, text, 40006);
+    assert_false(wide->is_open);
+    memset(text, '1', 500);
+    memcpy(text, "2[\"a\",", 6);
+    text[500] = ']';
+    say_bytes(big, text, 501);
+    assert_false(big->is_open);
+    free(text);
+    pump();
+}
+
+static void a_packet_cut_anywhere_does_no_harm(void **state)
+{
+    static const char text[] =
+        "212[\"ch\\u00e9at\",{\"a\":[1.5,\"\\ud83d\\ude00\"]},null]";
+
+    (void)state;
+    for (size_t len = 0; len < sizeof text - 1; len++) {
+        struct session *session = open_joined(0);
+
+        say_bytes(session, text, len);
+        pump();
+        assert_false(session->is_open);
+        assert_int_equal(session->end, SESSION_PARSE_ERROR);
+    }
+}
+
+static bool is_closed(void *session)
+{
+    return !((struct session *)session)->is_open;
+}
+
+static void who_never_joins_is_closed_in_time(void **state)
+{
+    struct session *silent = open_session(0), *refused = open_session(0),
+                   *joined = open_session(0);
+
+    (void)state;
+    say(joined, "0");
+    say(refused, "0/nowhere");
+    pump();
+    turns_until(bench.loops->loop[0], is_closed, silent);
+    turns_until(bench.loops->loop[0], is_closed, refused);
+    assert_int_equal(silent->end, SESSION_NEVER_JOINED);
+    assert_int_equal(refused->end, SESSION_NEVER_JOINED);
+    assert_true(joined->is_open);
+}
+
+static void a_client_may_leave_and_come_back(void **state)
+{
+    struct session *session = open_joined(0);
+
+    (void)state;
+    hub_join(bench.hub, bench.socket[1], "lobby");
+    pump();
+    say(session, "1");
+    say(session, "0");
+    say(session, "2[\"again\"]");
+    pump();
+    expect_log("connect 1\njoin 1 lobby\ndisconnect 1 client namespace disconnect\n"
+               "leave 1 lobby\nconnect 2\nevent 2 again [\"again\"]\n");
+    assert_true(bench.socket[1] != bench.socket[2]);
+    assert_false(hub_is_connected(bench.hub, bench.socket[1]));
+    assert_string_equal(hub_socket_address(bench.hub, bench.socket[2]), "127.0.0.1");
+    forget(session);
+    hub_emit(hub_target_room(bench.hub, "lobby"), "x", NULL, 0);
+    pump();
+    expect_got(session, "");
+    say(session, "1");
+    pump();
+    say(session, "2[\"late\"]");
+    assert_int_equal(session->end, SESSION_SERVER_FORCED);
+}
+
+/* The server's DISCONNECT and the client's cross each other, and the client is back. */
+static void what_belonged_to_an_earlier_stay_does_not_touch_the_later(void **state)
+{
+    struct session *session = open_joined(0);
+
+    (void)state;
+    hub_join(bench.hub, bench.socket[1], "old");
+    hub_emit(hub_target_socket(bench.hub, bench.socket[1]), "old", NULL, 0);
+    hub_disconnect(bench.hub, bench.socket[1], HOP_CLOSE_SOCKET);
+    say(session, "2[\"in flight\"]");
+    say(session, "1");
+    say(session, "0");
+    pump();
+    expect_log("connect 1\njoin 1 old\ndisconnect 1 server namespace disconnect\n"
+               "leave 1 old\nconnect 2\n");
+    assert_int_equal(session->n_got, 1); /* the second CONNECT's reply */
+    assert_true(session->is_open);
+    say(session, "2[\"x\"]");
+    pump();
+    expect_log("event 2 x [\"x\"]\n");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        ON_BOTH(a_connect_is_answered_with_a_sid_of_its_own),
+        ON_BOTH(a_connect_may_carry_an_object),
+        ON_BOTH(other_namespaces_are_refused_and_the_session_stays),
+        ON_BOTH(what_is_no_packet_of_a_joined_client_closes),
+        ON_BOTH(nothing_but_connect_is_taken_before_it),
+        ON_BOTH(binary_messages_close),
+        ON_BOTH(events_arrive_with_their_names_resolved),
+        ON_BOTH(arguments_have_their_spans_however_many),
+        ON_BOTH(the_name_of_an_event_has_at_most_1024_bytes),
+        ON_BOTH(limits_on_json_close),
+        ON_BOTH(a_packet_cut_anywhere_does_no_harm),
+        {"who_never_joins_is_closed_in_time", who_never_joins_is_closed_in_time, one_loop,
+         bench_done, NULL},
+        ON_BOTH(a_client_may_leave_and_come_back),
+        ON_BOTH(what_belonged_to_an_earlier_stay_does_not_touch_the_later),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
