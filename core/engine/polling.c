@@ -222,6 +222,10 @@ void polling_get(struct session *session, struct httpconn *http, const char *hea
     }
     polling->get = http;
     polling->get_headers = *headers ? mem_strdup(headers) : NULL;
+    if (session->is_lingering && polling->n_queued) {
+        polling_answer(session, NULL); /* the close packet is for the next GET */
+        return;
+    }
     if (session->is_lingering) {
         session_stop_lingering(session);
         return;

@@ -232,13 +232,16 @@ void session_end(struct session *session, enum session_end end, const char *reas
     session->engine->upper.on_closed(session, end);
 }
 
+/*
+ * Over polling, what was sent before goes out first, and the close packet in a response
+ * of its own: stock clients drop what stands beside it in one payload.
+ */
 void session_close(struct session *session, enum session_end end)
 {
     struct engine *engine = session->engine;
 
-    /* Only polling without a GET has last words that nobody waits for yet. */
-    if (!session->is_open || session->ws || session->polling->get ||
-        end == SESSION_SHUTDOWN) {
+    if (!session->is_open || session->ws || end == SESSION_SHUTDOWN ||
+        (session->polling->get && !session->polling->n_queued)) {
         session_end(session, end, NULL);
         return;
     }
@@ -246,6 +249,8 @@ void session_close(struct session *session, enum session_end end)
     session->is_lingering = true;
     timer_start(&engine->linger, &session->beat);
     engine->upper.on_closed(session, end);
+    if (session->polling->n_queued)
+        polling_answer(session, NULL);
 }
 
 void session_stop_lingering(struct session *session)

@@ -33,7 +33,7 @@ export class MainController {
     this.title = new UnreadTitle(document);
     this.nameRetry = new Retry(NAME_RETRY);
     this.homeModel = null; /* the lobby; kept when we are thrown out of it, for our way back */
-    this.name = null; /* the name we want or have; NULL before the first login, and after leaving */
+    this.name = null; /* the name we want or have; null before the first login, and after leaving */
     this.isHome = false; /* the lobby is what the page shows */
   }
 

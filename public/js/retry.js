@@ -4,7 +4,7 @@
  * Called by: socketclient.js (connecting again), main.js (asking for our name again).
  */
 export class Retry {
-  /* Gives up when give_up_ms have passed since the first attempt; never, if left out. */
+  /* Gives up when it has waited for giveUpMs in all; never, if left out. */
   constructor({ firstMs, maxMs, giveUpMs = Infinity }) {
     this.options = { firstMs, maxMs, giveUpMs };
     this.timer = null;

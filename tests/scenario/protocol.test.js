@@ -58,7 +58,7 @@ describe('Engine.IO', () => {
     assert.equal(answer.headers['cache-control'], 'no-store');
     assert.equal(answer.text[0], '0');
     const { sid, ...rest } = JSON.parse(answer.text.slice(1));
-    assert.match(sid, /^[\w-]{20}$/);
+    assert.match(sid, /^[\w-]{20,}$/);
     assert.deepEqual(rest, { upgrades: ['websocket'], pingInterval: 25000, pingTimeout: 20000, maxPayload: 1000000 });
     await closes(server, 'transport close', () => request(server, `${ENGINE}&sid=${sid}`, { method: 'POST', body: '1' }));
     await allGone(server);
@@ -68,7 +68,7 @@ describe('Engine.IO', () => {
     const raw = await RawWebSocket.open(server);
     const { sid, ...rest } = JSON.parse((await raw.message()).slice(1));
 
-    assert.match(sid, /^[\w-]{20}$/);
+    assert.match(sid, /^[\w-]{20,}$/);
     assert.deepEqual(rest, { upgrades: [], pingInterval: 25000, pingTimeout: 20000, maxPayload: 1000000 });
     await raw.close();
     await allGone(server);
@@ -207,9 +207,9 @@ describe('Engine.IO', () => {
     assert.equal((await polling.post(`42["echo","${'x'.repeat(1000000)}"]`)).status, 413);
     await polling.send('42["echo","alive"]');
     assert.equal(await polling.packet(), '42["echo","alive"]');
-    const fits = `42["echo","${'y'.repeat(1000000 - 12)}"]`; /* 1,000,000 to the byte */
-    await polling.send(fits.slice(0, 1000000));
-    assert.equal((await polling.packet()).length, fits.length);
+    const fits = `42["echo","${'y'.repeat(1000000 - 13)}"]`; /* 1,000,000 to the byte */
+    await polling.send(fits);
+    assert.equal(await polling.packet(), fits);
     await polling.send('1');
     await allGone(server);
   });
@@ -342,8 +342,8 @@ describe('Engine.IO', () => {
     let isUpgraded = false;
     upgraded.then(() => (isUpgraded = true));
     while (!isUpgraded || sent < 100) {
-      socket.emit('echo', sent++);
-      if (sent % 10 === 0) await new Promise(setImmediate);
+      if (sent < heard(socket, 'echo').length + 20) socket.emit('echo', sent++);
+      else await Promise.race([upgraded, next(socket.bell, 'ring')]);
     }
     while (heard(socket, 'echo').length < sent) await next(socket.bell, 'ring');
     assert.deepEqual(heard(socket, 'echo').map(([n]) => n), Array.from({ length: sent }, (_, i) => i));
