@@ -37,8 +37,8 @@ enum { LISTENERS_MAX = 16, SIGNALS = 2 };
 
 /* One shard's part. */
 struct part {
-    struct daemon *daemon; /* borrowed */
-    struct sio *sio;       /* owned */
+    struct daemon *daemon;      /* borrowed */
+    struct sio *sio;            /* owned */
     struct timer_list deadline; /* shutdown_timeout */
     struct timer_node deadline_node;
     bool is_stopping, has_stopped;
@@ -97,8 +97,10 @@ static void on_shutdown_timeout(struct timer_node *node)
         (struct part *)(void *)((char *)node - offsetof(struct part, deadline_node));
     unsigned shard = (unsigned)(part - part->daemon->parts);
 
-    hop_log(HOP_WARN, "server.cut shard=%u hint=\"clients did not take what was queued "
-                      "within server.shutdown_timeout\"", shard);
+    hop_log(HOP_WARN,
+            "server.cut shard=%u hint=\"clients did not take what was queued "
+            "within server.shutdown_timeout\"",
+            shard);
     net_close_all(part->daemon->nets[shard]);
 }
 
@@ -227,8 +229,8 @@ static int open_listener(struct daemon *daemon, const char *address, int *port,
         hop_error_set(error, "server.listen: more than %d addresses", LISTENERS_MAX - 1);
         return -1;
     }
-    listener = listener_open(daemon->nets[0], address, port, what, router, httpconn_deal,
-                             error);
+    listener =
+        listener_open(daemon->nets[0], address, port, what, router, httpconn_deal, error);
     if (!listener)
         return -1;
     daemon->listeners[daemon->n_listeners++] = listener;
@@ -279,8 +281,8 @@ static int start(struct daemon *daemon, hop_error *error)
     make_shards(daemon);
     if (make_routes(daemon, error) < 0)
         return -1;
-    daemon->server = server_new(daemon->loops, settings, daemon->config, daemon->hub,
-                                daemon->router);
+    daemon->server =
+        server_new(daemon->loops, settings, daemon->config, daemon->hub, daemon->router);
     daemon->status = status_new(daemon->loops, daemon->server);
     if (server_load_plugins(daemon->server, error) < 0 ||
         open_public(daemon, error) < 0 || open_status(daemon, error) < 0)

@@ -35,27 +35,31 @@ struct flags {
 
 static void print_help(void)
 {
-    printf("Usage: sockhop [-c FILE] [-o SECTION.KEY=VALUE]... [-t | -T]\n"
-           "A Socket.IO server whose behaviour is chosen by plugins.\n"
-           "\n"
-           "  -c, --config FILE    read this configuration (default %s)\n"
-           "  -o, --option SECTION.KEY=VALUE\n"
-           "                       override one key; repeatable:\n"
-           "                       -o server.threads=2 -o plugin:lobby.notices=no\n"
-           "  -t, --test           check the configuration and exit\n"
-           "  -T, --print-config   check the configuration and print it, merged\n"
-           "  -h, --help           this text\n"
-           "  -V, --version        the version\n"
-           "\n"
-           "PORT in the environment overrides server.port.\n"
-           "SIGTERM and SIGINT stop the server cleanly. See sockhop(8), sockhop.ini(5).\n",
-           HOP_CONF_FILE);
+    printf(
+        "Usage: sockhop [-c FILE] [-o SECTION.KEY=VALUE]... [-t | -T]\n"
+        "A Socket.IO server whose behaviour is chosen by plugins.\n"
+        "\n"
+        "  -c, --config FILE    read this configuration (default %s)\n"
+        "  -o, --option SECTION.KEY=VALUE\n"
+        "                       override one key; repeatable:\n"
+        "                       -o server.threads=2 -o plugin:lobby.notices=no\n"
+        "  -t, --test           check the configuration and exit\n"
+        "  -T, --print-config   check the configuration and print it, merged\n"
+        "  -h, --help           this text\n"
+        "  -V, --version        the version\n"
+        "\n"
+        "PORT in the environment overrides server.port.\n"
+        "SIGTERM and SIGINT stop the server cleanly. See sockhop(8), sockhop.ini(5).\n",
+        HOP_CONF_FILE);
 }
 
 static const struct option long_options[] = {
-    {"config", required_argument, NULL, 'c'}, {"option", required_argument, NULL, 'o'},
-    {"test", no_argument, NULL, 't'},         {"print-config", no_argument, NULL, 'T'},
-    {"help", no_argument, NULL, 'h'},         {"version", no_argument, NULL, 'V'},
+    {"config", required_argument, NULL, 'c'},
+    {"option", required_argument, NULL, 'o'},
+    {"test", no_argument, NULL, 't'},
+    {"print-config", no_argument, NULL, 'T'},
+    {"help", no_argument, NULL, 'h'},
+    {"version", no_argument, NULL, 'V'},
     {NULL, 0, NULL, 0},
 };
 

@@ -19,9 +19,9 @@
 #include "core/plugin/server.h"
 
 struct status {
-    struct loops *loops;   /* borrowed */
-    hop_server *server;    /* borrowed */
-    struct router *router; /* owned */
+    struct loops *loops;                             /* borrowed */
+    hop_server *server;                              /* borrowed */
+    struct router *router;                           /* owned */
     struct logic_route *metrics_route, *ready_route; /* owned */
     bool is_ready;
 };

@@ -31,9 +31,12 @@
     X(UPGRADES, "sockhop_upgrades_total", counter, "",                                   \
       "sessions upgraded from polling to WebSocket")                                     \
     X(SOCKETS, "sockhop_sockets", gauge, "", "connected Socket.IO sockets")              \
-    X(ROOMS, "sockhop_rooms", gauge, "", "rooms with a member, sockets' own not counted")\
-    X(MEMBERSHIPS, "sockhop_memberships", gauge, "", "entries in the shards' member arrays")\
-    X(ACKS_PENDING, "sockhop_acks_pending", gauge, "", "acks that clients owe the server")\
+    X(ROOMS, "sockhop_rooms", gauge, "",                                                 \
+      "rooms with a member, sockets' own not counted")                                   \
+    X(MEMBERSHIPS, "sockhop_memberships", gauge, "",                                     \
+      "entries in the shards' member arrays")                                            \
+    X(ACKS_PENDING, "sockhop_acks_pending", gauge, "",                                   \
+      "acks that clients owe the server")                                                \
     X(TIMERS, "sockhop_timers", gauge, "", "running timers of sessions and connections") \
     X(QUEUED_BYTES, "sockhop_queued_bytes", gauge, "",                                   \
       "bytes queued for clients, shared ones counted for each")                          \
@@ -67,7 +70,7 @@ enum metric {
 #define METRIC_ID(id, name, kind, label, help) METRIC_##id,
     METRICS(METRIC_ID)
 #undef METRIC_ID
-    N_METRICS
+        N_METRICS
 };
 
 struct metrics {

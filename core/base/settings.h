@@ -24,8 +24,8 @@ struct settings {
     const char *plugin_dir; /* folder of NAME.so */
     const char *status;     /* "ADDRESS:PORT" of /metrics and /readyz, "" for none */
     int64_t shutdown_timeout_ms; /* 10 s: flush at SIGTERM */
-    const char *include;    /* further conf files; config_load() has read them */
-    int n_threads;          /* resolved from threads: 0 means all on one loop */
+    const char *include;         /* further conf files; config_load() has read them */
+    int n_threads;               /* resolved from threads: 0 means all on one loop */
 
     /* [engine]: the reference's options in snake case */
     const char *path;             /* /socket.io */
@@ -36,28 +36,28 @@ struct settings {
     size_t max_http_buffer_bytes; /* 1,000,000: the handshake's maxPayload */
     const char *transports;       /* "polling, websocket" */
     bool allow_upgrades;
-    const char *origins;          /* "" same host only; list; "*" any */
+    const char *origins; /* "" same host only; list; "*" any */
 
     /* [limits] */
-    size_t max_head_bytes;        /* 16 KiB: request line and headers; 431 */
-    size_t max_target_bytes;      /* 8 KiB: request target; 414 */
-    int64_t max_headers;          /* 100; 431 */
-    size_t max_body_bytes;        /* 1,000,000: bodies of plugins' routes; 413 */
-    int64_t head_timeout_ms;      /* 10 s, total; 408 */
-    int64_t body_timeout_ms;      /* 30 s, total; 408 */
-    int64_t keep_alive_ms;        /* 60 s: idle between requests */
-    size_t max_queue_bytes;       /* 1 MiB a connection: closed above */
-    size_t soft_queue_bytes;      /* 256 KiB: closed when above for soft_queue_ms */
-    int64_t soft_queue_ms;        /* 10 s */
-    int64_t max_queue_frames;     /* 16,384 slices or packets a connection */
-    size_t max_lane_bytes;        /* 8 MiB between two threads: shards stop reading */
-    int64_t max_fragments;        /* 1,024 WebSocket fragments a message */
-    int64_t max_controls;         /* 100 WebSocket control frames a second */
-    int64_t max_json_depth;       /* 64 */
-    int64_t max_json_values;      /* 10,000 */
+    size_t max_head_bytes;    /* 16 KiB: request line and headers; 431 */
+    size_t max_target_bytes;  /* 8 KiB: request target; 414 */
+    int64_t max_headers;      /* 100; 431 */
+    size_t max_body_bytes;    /* 1,000,000: bodies of plugins' routes; 413 */
+    int64_t head_timeout_ms;  /* 10 s, total; 408 */
+    int64_t body_timeout_ms;  /* 30 s, total; 408 */
+    int64_t keep_alive_ms;    /* 60 s: idle between requests */
+    size_t max_queue_bytes;   /* 1 MiB a connection: closed above */
+    size_t soft_queue_bytes;  /* 256 KiB: closed when above for soft_queue_ms */
+    int64_t soft_queue_ms;    /* 10 s */
+    int64_t max_queue_frames; /* 16,384 slices or packets a connection */
+    size_t max_lane_bytes;    /* 8 MiB between two threads: shards stop reading */
+    int64_t max_fragments;    /* 1,024 WebSocket fragments a message */
+    int64_t max_controls;     /* 100 WebSocket control frames a second */
+    int64_t max_json_depth;   /* 64 */
+    int64_t max_json_values;  /* 10,000 */
 
     /* [log] */
-    int log_level;                /* enum hop_log_level */
+    int log_level; /* enum hop_log_level */
 };
 
 /*

@@ -30,7 +30,7 @@ enum session_end {
 #define SESSION_END_ID(id, word, counter) SESSION_##id,
     SESSION_ENDS(SESSION_END_ID)
 #undef SESSION_END_ID
-    N_SESSION_ENDS
+        N_SESSION_ENDS
 };
 
 /* "transport close" and so on. Thread: any. */
@@ -45,7 +45,7 @@ struct outgoing {
     struct turnbuf *buffer; /* borrowed: the room's, or NULL for the shard's direct one */
     bool is_volatile;       /* dropped by sessions that are not writable */
     /* filled by session_send() */
-    struct bytes *frame;    /* borrowed until the turn ends */
+    struct bytes *frame; /* borrowed until the turn ends */
     size_t from, to;
 };
 

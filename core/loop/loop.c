@@ -22,7 +22,9 @@
 #include "core/loop/turnbuf.h"
 #include <sockhop/log.h>
 
-enum { MAX_ROUNDS = 16 }; /* of draining a turn: two loops that chat must not starve I/O */
+enum {
+    MAX_ROUNDS = 16
+}; /* of draining a turn: two loops that chat must not starve I/O */
 
 struct post {
     void (*work)(void *arg);

@@ -64,8 +64,8 @@ void turnbufs_end_turn(struct loop *loop)
         turnbuf->is_listed = false;
         turnbuf->next = NULL;
         if (turnbuf->bytes) {
-            bool is_shared = atomic_load_explicit(&turnbuf->bytes->refs,
-                                                  memory_order_relaxed) > 1;
+            bool is_shared =
+                atomic_load_explicit(&turnbuf->bytes->refs, memory_order_relaxed) > 1;
 
             if (is_shared || turnbuf->bytes->cap > TURNBUF_FIRST)
                 let_go(turnbuf);

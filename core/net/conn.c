@@ -128,8 +128,8 @@ static bool settle(struct conn *conn)
     conn->self = slots_add(&net->conns, conn);
     if (!conn->self)
         return false;
-    conn->read_event = event_new(net->loop->base, conn->fd, EV_READ | EV_PERSIST,
-                                 on_readable, conn);
+    conn->read_event =
+        event_new(net->loop->base, conn->fd, EV_READ | EV_PERSIST, on_readable, conn);
     if (!conn->read_event) {
         slots_remove(&net->conns, conn->self);
         return false;
@@ -260,8 +260,8 @@ static void wait_writable(struct conn *conn)
 
 static void watch_soft_limit(struct conn *conn)
 {
-    bool is_over = conn->is_capped &&
-                   conn->queued_bytes > conn->net->settings->soft_queue_bytes;
+    bool is_over =
+        conn->is_capped && conn->queued_bytes > conn->net->settings->soft_queue_bytes;
 
     if (!is_over)
         timer_stop(&conn->slow);
@@ -457,8 +457,7 @@ static void finish_ending(struct conn *conn)
     if (conn->is_shut)
         return;
     conn->is_shut = true;
-    if (conn->net->is_closing || !conn->wants_read ||
-        shutdown(conn->fd, SHUT_WR) < 0)
+    if (conn->net->is_closing || !conn->wants_read || shutdown(conn->fd, SHUT_WR) < 0)
         conn_close(conn, CONN_BY_US);
 }
 

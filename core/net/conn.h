@@ -52,16 +52,16 @@ struct slice {
 };
 
 struct conn {
-    struct net *net;            /* borrowed: of the shard it lives on */
-    const struct conn_ops *ops; /* borrowed */
-    void *user;                 /* the ops' own */
+    struct net *net;             /* borrowed: of the shard it lives on */
+    const struct conn_ops *ops;  /* borrowed */
+    void *user;                  /* the ops' own */
     const struct router *router; /* borrowed: of its listener (public, or status) */
     handle self;
     int fd;
-    bool is_open;        /* false once closed: sends and reads are over */
-    bool is_blocked;     /* the last flush met EAGAIN: EV_WRITE is on */
-    bool is_capped;      /* the queue limits apply (WebSocket) */
-    bool wants_read;     /* what its user asked for; a full lane may override */
+    bool is_open;             /* false once closed: sends and reads are over */
+    bool is_blocked;          /* the last flush met EAGAIN: EV_WRITE is on */
+    bool is_capped;           /* the queue limits apply (WebSocket) */
+    bool wants_read;          /* what its user asked for; a full lane may override */
     bool is_dirty, is_paused; /* on the net's lists of these */
     bool is_ending;           /* close once the queue is empty, and read no more */
     bool is_shut;             /* our FIN is sent: waiting for the peer's */
@@ -72,8 +72,8 @@ struct conn {
     struct timer_node slow;
     struct event *read_event, *write_event; /* owned; write: only while waiting */
     struct bytes *own; /* ref: collects frames to this one receiver while it is blocked */
-    struct slice one;                 /* the first slice, so that most need no array */
-    struct slice *more;               /* owned: the further ones, NULL when none */
+    struct slice one;  /* the first slice, so that most need no array */
+    struct slice *more;                     /* owned: the further ones, NULL when none */
     uint32_t n_slices, more_head, more_cap; /* further ones: a ring of more_cap */
     size_t queued_bytes;
     struct conn *next_dirty, *next_dead, *next_paused;
@@ -87,7 +87,8 @@ struct conn {
 
 /* Adopt a connected, non-blocking socket. Takes the fd over, also on failure (NULL). */
 struct conn *conn_new(struct net *net, int fd, const struct sockaddr_storage *peer,
-                      const struct router *router, const struct conn_ops *ops, void *user);
+                      const struct router *router, const struct conn_ops *ops,
+                      void *user);
 
 /*
  * Queue bytes[from, to): one more reference is taken, or the last slice extended. Sent at

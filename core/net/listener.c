@@ -243,8 +243,8 @@ struct listener *listener_open(struct net *net, const char *address, int *port,
     listener->deal = deal;
     listener->fd = fd;
     listener->reserve_fd = open_reserve();
-    listener->event = event_new(net->loop->base, fd, EV_READ | EV_PERSIST, on_acceptable,
-                                listener);
+    listener->event =
+        event_new(net->loop->base, fd, EV_READ | EV_PERSIST, on_acceptable, listener);
     listener->pause_event = evtimer_new(net->loop->base, on_pause_over, listener);
     if (!listener->event || !listener->pause_event ||
         event_add(listener->event, NULL) < 0) {

@@ -25,7 +25,8 @@ static void on_deadline(struct timer_node *node)
 
 static void on_slow(struct timer_node *node)
 {
-    struct conn *conn = (struct conn *)(void *)((char *)node - offsetof(struct conn, slow));
+    struct conn *conn =
+        (struct conn *)(void *)((char *)node - offsetof(struct conn, slow));
 
     conn_close(conn, CONN_SLOW);
 }

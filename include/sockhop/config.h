@@ -35,39 +35,56 @@ typedef enum hop_key_type {
 /* One key. Build it with the macros below; new members will be appended. */
 typedef struct hop_config_key {
     hop_key_type type;
-    const char *name;     /* as in the conf file: [a-z0-9_]+ */
-    size_t offset;        /* of the member in the plugin's state */
-    const char *text;     /* default of STRING, PATH and CHOICE (the word) */
-    int64_t number;       /* default of the others */
-    int64_t min, max;     /* bounds of INT, SIZE and MS, both included */
-    const char *choices;  /* CHOICE: the words, "a|b|c" */
-    const char *help;     /* one line; its unit where it has one */
+    const char *name;    /* as in the conf file: [a-z0-9_]+ */
+    size_t offset;       /* of the member in the plugin's state */
+    const char *text;    /* default of STRING, PATH and CHOICE (the word) */
+    int64_t number;      /* default of the others */
+    int64_t min, max;    /* bounds of INT, SIZE and MS, both included */
+    const char *choices; /* CHOICE: the words, "a|b|c" */
+    const char *help;    /* one line; its unit where it has one */
 } hop_config_key;
 
 #define HOP_STRING(state, member, key, fallback, about)                                  \
-    {.type = HOP_KEY_STRING, .name = (key), .offset = offsetof(state, member),           \
-     .text = (fallback), .help = (about)}
+    {                                                                                    \
+        .type = HOP_KEY_STRING, .name = (key), .offset = offsetof(state, member),        \
+        .text = (fallback), .help = (about)                                              \
+    }
 #define HOP_PATH(state, member, key, fallback, about)                                    \
-    {.type = HOP_KEY_PATH, .name = (key), .offset = offsetof(state, member),             \
-     .text = (fallback), .help = (about)}
+    {                                                                                    \
+        .type = HOP_KEY_PATH, .name = (key), .offset = offsetof(state, member),          \
+        .text = (fallback), .help = (about)                                              \
+    }
 #define HOP_BOOL(state, member, key, fallback, about)                                    \
-    {.type = HOP_KEY_BOOL, .name = (key), .offset = offsetof(state, member),             \
-     .number = (fallback), .help = (about)}
+    {                                                                                    \
+        .type = HOP_KEY_BOOL, .name = (key), .offset = offsetof(state, member),          \
+        .number = (fallback), .help = (about)                                            \
+    }
 #define HOP_INT(state, member, key, fallback, low, high, about)                          \
-    {.type = HOP_KEY_INT, .name = (key), .offset = offsetof(state, member),              \
-     .number = (fallback), .min = (low), .max = (high), .help = (about)}
+    {                                                                                    \
+        .type = HOP_KEY_INT, .name = (key), .offset = offsetof(state, member),           \
+        .number = (fallback), .min = (low), .max = (high), .help = (about)               \
+    }
 #define HOP_SIZE(state, member, key, fallback, about)                                    \
     HOP_SIZE_RANGE(state, member, key, fallback, 0, INT64_MAX, about)
 #define HOP_SIZE_RANGE(state, member, key, fallback, low, high, about)                   \
-    {.type = HOP_KEY_SIZE, .name = (key), .offset = offsetof(state, member),             \
-     .number = (fallback), .min = (low), .max = (high), .help = (about)}
+    {                                                                                    \
+        .type = HOP_KEY_SIZE, .name = (key), .offset = offsetof(state, member),          \
+        .number = (fallback), .min = (low), .max = (high), .help = (about)               \
+    }
 #define HOP_MS(state, member, key, fallback, low, high, about)                           \
-    {.type = HOP_KEY_MS, .name = (key), .offset = offsetof(state, member),               \
-     .number = (fallback), .min = (low), .max = (high), .help = (about)}
+    {                                                                                    \
+        .type = HOP_KEY_MS, .name = (key), .offset = offsetof(state, member),            \
+        .number = (fallback), .min = (low), .max = (high), .help = (about)               \
+    }
 #define HOP_CHOICE(state, member, key, fallback, words, about)                           \
-    {.type = HOP_KEY_CHOICE, .name = (key), .offset = offsetof(state, member),           \
-     .text = (fallback), .choices = (words), .help = (about)}
-#define HOP_KEYS_END {.type = HOP_KEY_END}
+    {                                                                                    \
+        .type = HOP_KEY_CHOICE, .name = (key), .offset = offsetof(state, member),        \
+        .text = (fallback), .choices = (words), .help = (about)                          \
+    }
+#define HOP_KEYS_END                                                                     \
+    {                                                                                    \
+        .type = HOP_KEY_END                                                              \
+    }
 
 #ifdef __cplusplus
 }

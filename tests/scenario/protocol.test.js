@@ -337,10 +337,10 @@ describe('Engine.IO', () => {
     const socket = await connect(server, { transports: ['polling', 'websocket'], wait: false });
     let sent = 0;
 
-    await next(socket, 'connect');
-    const upgraded = next(socket.io.engine, 'upgrade');
+    const upgraded = next(socket.io.engine, 'upgrade'); /* may come before 'connect' */
     let isUpgraded = false;
     upgraded.then(() => (isUpgraded = true));
+    await next(socket, 'connect');
     while (!isUpgraded || sent < 100) {
       if (sent < heard(socket, 'echo').length + 20) socket.emit('echo', sent++);
       else await next(socket.bell, 'ring');
