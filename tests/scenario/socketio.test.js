@@ -32,7 +32,7 @@ describe('Socket.IO', () => {
   });
 
   test('CONNECT may carry an object, in any spelling of the main namespace', async () => {
-    for (const packet of ['40{}', '40{"token":"a"}', '40/,', '40/,{"a":1}', '40 {"a":1}'.replace(' ', '')]) {
+    for (const packet of ['40{}', '40{"token":"a"}', '40/,', '40/,{"a":1}']) {
       const raw = await RawWebSocket.open(server);
 
       await raw.message();
@@ -218,7 +218,7 @@ describe('Socket.IO', () => {
       assert.equal(await reasonOf((socket) => socket.disconnect()), 'client namespace disconnect');
       assert.equal(await reasonOf((socket) => socket.io.engine.close()), 'transport close');
       assert.equal(await reasonOf((socket) => socket.emit('kick')), 'server namespace disconnect');
-      assert.equal(await reasonOf((socket) => socket.emit('kick-hard')), choice === 'x' ? '' : 'forced server close');
+      assert.equal(await reasonOf((socket) => socket.emit('kick-hard')), 'forced server close');
       assert.equal(await reasonOf((socket) => socket.io.engine.write('9bad')), 'parse error');
       closeClients();
       await allGone(server);
@@ -313,7 +313,7 @@ describe('Socket.IO', () => {
   });
 
   test('a CONNECT with a payload that is no object closes', async () => {
-    for (const packet of ['40[]', '40"x"', '40{', '401', '40null']) {
+    for (const packet of ['40[]', '40"x"', '40{', '40 1', '40null']) {
       const raw = await RawWebSocket.open(server);
 
       await raw.message();
