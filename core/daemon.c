@@ -8,6 +8,7 @@
  */
 #include "core/daemon.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <signal.h>
@@ -33,7 +34,10 @@
 #include "core/socketio/sio.h"
 #include "core/status.h"
 
-enum { LISTENERS_MAX = 16, SIGNALS = 2 };
+enum {
+    LISTENERS_MAX = 16 + 1, /* server.listen has 16 at most; status */
+    SIGNALS = 2
+};
 
 /* One shard's part. */
 struct part {
@@ -146,8 +150,6 @@ static int watch_signals(struct daemon *daemon, hop_error *error)
 {
     static const int number[SIGNALS] = {SIGTERM, SIGINT};
 
-    signal(SIGPIPE, SIG_IGN);
-    signal(SIGHUP, SIG_IGN);
     for (int i = 0; i < SIGNALS; i++) {
         daemon->signals[i] =
             evsignal_new(daemon->loops->logic->base, number[i], on_signal, daemon);
@@ -170,6 +172,27 @@ static void raise_fd_limit(void)
         return;
     limit.rlim_cur = limit.rlim_max;
     setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/* Neither a reader of our log that has gone nor a closed terminal ends the server. */
+static void ignore_signals(void)
+{
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
+}
+
+/* What libevent has to say takes our form. Thread: any. */
+static void on_libevent_log(int severity, const char *text)
+{
+    static const hop_log_level levels[] = {
+        [EVENT_LOG_DEBUG] = HOP_DEBUG,
+        [EVENT_LOG_MSG] = HOP_INFO,
+        [EVENT_LOG_WARN] = HOP_WARN,
+        [EVENT_LOG_ERR] = HOP_ERROR,
+    };
+    bool is_known = severity >= EVENT_LOG_DEBUG && severity <= EVENT_LOG_ERR;
+
+    hop_log(is_known ? levels[severity] : HOP_WARN, "libevent.says text=\"%s\"", text);
 }
 
 static void make_shard(struct daemon *daemon, unsigned shard)
@@ -200,15 +223,26 @@ static void make_shards(struct daemon *daemon)
     hub_set_shards(daemon->hub, halves);
 }
 
+static struct static_files *open_public_dir(const struct settings *settings,
+                                            const struct config *config, hop_error *error)
+{
+    hop_error reason;
+    struct static_files *files = static_new(settings->public_dir, &reason);
+
+    if (!files)
+        config_error(config, "server", "public", error,
+                     "%s: name the folder of the page, or nothing to serve none",
+                     reason.text);
+    return files;
+}
+
 static int make_routes(struct daemon *daemon, hop_error *error)
 {
-    const char *public_dir = daemon->settings->public_dir;
-
     daemon->router = router_new();
-    if (public_dir[0]) {
+    if (daemon->settings->public_dir[0]) {
         struct http_route route;
 
-        daemon->files = static_new(public_dir, error);
+        daemon->files = open_public_dir(daemon->settings, daemon->config, error);
         if (!daemon->files)
             return -1;
         route = static_route(daemon->files);
@@ -225,10 +259,7 @@ static int open_listener(struct daemon *daemon, const char *address, int *port,
 {
     struct listener *listener;
 
-    if (daemon->n_listeners == LISTENERS_MAX) {
-        hop_error_set(error, "server.listen: more than %d addresses", LISTENERS_MAX - 1);
-        return -1;
-    }
+    assert(daemon->n_listeners < LISTENERS_MAX); /* settings_fill() has counted them */
     listener =
         listener_open(daemon->nets[0], address, port, what, router, httpconn_deal, error);
     if (!listener)
@@ -244,19 +275,26 @@ static int open_public(struct daemon *daemon, hop_error *error)
     const char *list = daemon->settings->listen, *item;
     int port = (int)daemon->settings->port;
     unsigned n_before = daemon->n_listeners;
+    hop_error reason;
     size_t len;
 
     while ((item = list_next(&list, &len))) {
         char *address = mem_strndup(item, len);
         bool is_optional = strcmp(address, "::1") == 0 && daemon->n_listeners > n_before;
         int result =
-            open_listener(daemon, address, &port, "listener", daemon->router, error);
+            open_listener(daemon, address, &port, "listener", daemon->router, &reason);
+        int cause = errno;
 
         free(address);
-        if (result < 0 && (!is_optional || errno == EADDRINUSE))
+        if (result < 0 &&
+            (!is_optional || (cause != EADDRNOTAVAIL && cause != EAFNOSUPPORT))) {
+            config_error(daemon->config, "server",
+                         cause == EADDRNOTAVAIL ? "listen" : "port", error, "%s",
+                         reason.text);
             return -1;
+        }
         if (result < 0)
-            hop_log(HOP_INFO, "listener.skipped reason=\"%s\"", error->text);
+            hop_log(HOP_INFO, "listener.skipped reason=\"%s\"", reason.text);
     }
     return 0;
 }
@@ -264,17 +302,23 @@ static int open_public(struct daemon *daemon, hop_error *error)
 static int open_status(struct daemon *daemon, hop_error *error)
 {
     struct settings_address where;
+    hop_error reason;
 
     if (settings_address_parse(daemon->settings->status, &where) < 0)
         return 0; /* empty: a malformed one has stopped the start already */
-    return open_listener(daemon, where.address, &where.port, "status",
-                         status_router(daemon->status), error);
+    if (open_listener(daemon, where.address, &where.port, "status",
+                      status_router(daemon->status), &reason) == 0)
+        return 0;
+    config_error(daemon->config, "server", "status", error, "%s", reason.text);
+    return -1;
 }
 
 static int start(struct daemon *daemon, hop_error *error)
 {
     const struct settings *settings = daemon->settings;
 
+    ignore_signals();
+    event_set_log_callback(on_libevent_log);
     raise_fd_limit();
     daemon->loops = loops_new(settings->n_threads, settings->max_lane_bytes);
     daemon->hub = hub_new(daemon->loops, settings);
@@ -284,10 +328,11 @@ static int start(struct daemon *daemon, hop_error *error)
     daemon->server =
         server_new(daemon->loops, settings, daemon->config, daemon->hub, daemon->router);
     daemon->status = status_new(daemon->loops, daemon->server);
+    /* Signals before listeners: whoever has seen us listen may stop us. */
     if (server_load_plugins(daemon->server, error) < 0 ||
-        open_public(daemon, error) < 0 || open_status(daemon, error) < 0)
+        watch_signals(daemon, error) < 0 || open_public(daemon, error) < 0)
         return -1;
-    return watch_signals(daemon, error);
+    return open_status(daemon, error);
 }
 
 /* ---- the end ---- */
@@ -296,7 +341,12 @@ static int start(struct daemon *daemon, hop_error *error)
 static void finish(struct daemon *daemon)
 {
     unsigned n_shards = daemon->loops->n_shards;
+    sigset_t late; /* they would only spoil the exit status */
 
+    sigemptyset(&late);
+    sigaddset(&late, SIGTERM);
+    sigaddset(&late, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &late, NULL);
     for (unsigned i = 0; i < daemon->n_listeners; i++)
         listener_close(daemon->listeners[i]);
     for (unsigned i = 0; i < n_shards; i++) {
@@ -356,7 +406,7 @@ int daemon_check(const struct settings *settings, const struct config *config,
                  hop_error *error)
 {
     if (settings->public_dir[0]) {
-        struct static_files *files = static_new(settings->public_dir, error);
+        struct static_files *files = open_public_dir(settings, config, error);
 
         if (!files)
             return -1;

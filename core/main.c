@@ -107,6 +107,8 @@ static struct config *load_config(const struct flags *flags, struct settings *se
 {
     struct config *config = config_load(flags->conf_file, error);
 
+    if (!config && access(flags->conf_file, F_OK) < 0 && errno == ENOENT)
+        hop_error_set(error, "%s: name the conf file with -c", error->text);
     if (!config)
         return NULL;
     for (size_t i = 0; i < flags->n_overrides; i++) {
@@ -133,10 +135,23 @@ static int run_mode(enum mode mode, const struct flags *flags,
         printf("%s: the configuration is good\n", flags->conf_file);
     else if (daemon_print_config(settings, config, stdout, error) < 0)
         return -1;
-    if (fflush(stdout) == 0)
-        return 0;
-    hop_error_set(error, "cannot write: %s", strerror(errno));
-    return -1;
+    return 0;
+}
+
+/* Do what the flags ask for. Returns the exit status. */
+static int run(const struct flags *flags, hop_error *error)
+{
+    struct settings settings = {0};
+    struct config *config = load_config(flags, &settings, error);
+    int status = 1;
+
+    if (config) {
+        log_set_level((hop_log_level)settings.log_level);
+        if (run_mode(flags->mode, flags, &settings, config, error) == 0)
+            status = 0;
+    }
+    config_free(config);
+    return status;
 }
 
 /* A descriptor we open must never become somebody's stdout (T53). */
@@ -154,25 +169,19 @@ static void open_standard_fds(void)
 int main(int argc, char **argv)
 {
     struct flags flags;
-    struct settings settings = {0};
-    struct config *config;
     hop_error error = {""};
     int status;
 
     open_standard_fds();
     status = parse_flags(argc, argv, &flags);
-    if (status < 0) {
-        config = load_config(&flags, &settings, &error);
+    if (status < 0)
+        status = run(&flags, &error);
+    if (status == 0 && fflush(stdout) != 0) {
+        hop_error_set(&error, "cannot write: %s", strerror(errno));
         status = 1;
-        if (config) {
-            log_set_level((hop_log_level)settings.log_level);
-            if (run_mode(flags.mode, &flags, &settings, config, &error) == 0)
-                status = 0;
-        }
-        config_free(config);
-        if (status != 0)
-            fprintf(stderr, "sockhop: %s\n", error.text);
     }
+    if (*error.text && status != 0)
+        fprintf(stderr, "sockhop: %s\n", error.text);
     free(flags.overrides);
     return status;
 }

@@ -139,6 +139,19 @@ static char *copy_trimmed(const char *start, const char *end)
     return mem_strndup(start, (size_t)(end - start));
 }
 
+/* Whether a file's reader would see less of the value: " = ;x", "x ;y". */
+static bool is_cut_by_comment(const char *value)
+{
+    const char *mark = value;
+
+    while ((mark = strchr(mark, ';'))) {
+        if (mark == value || mark[-1] == ' ' || mark[-1] == '\t')
+            return true;
+        mark++;
+    }
+    return false;
+}
+
 static int override(struct config *config, const char *section, const char *key,
                     const char *value, hop_error *error)
 {
@@ -155,10 +168,25 @@ static int override(struct config *config, const char *section, const char *key,
                       section, key, (int)CONF_KEYS);
         return -1;
     }
-    if (!target)
-        target = config_add(config, section, "-o");
-    config_set(target, key, value, "-o", "");
+    if (is_cut_by_comment(value)) {
+        hop_error_set(error,
+                      "-o: %s.%s: the value has a \";\" after a blank: a conf file "
+                      "could not hold it, there a comment starts so",
+                      section, key);
+        return -1;
+    }
+    config_override_from(config, section, key, value, "-o");
     return 0;
+}
+
+void config_override_from(struct config *config, const char *section, const char *key,
+                          const char *value, const char *place)
+{
+    struct conf_section *target = config_find(config, section);
+
+    if (!target)
+        target = config_add(config, section, place);
+    config_set(target, key, value, place, "");
 }
 
 int config_override(struct config *config, const char *assignment, hop_error *error)

@@ -34,6 +34,10 @@ struct config *config_parse(const char *name, const char *text, size_t len,
  */
 int config_override(struct config *config, const char *assignment, hop_error *error);
 
+/* The same with its parts, of which place is what errors and -T show: "PORT". */
+void config_override_from(struct config *config, const char *section, const char *key,
+                          const char *value, const char *place);
+
 /* The sections in file order; NULL behind the last. Borrowed. */
 const char *config_section(const struct config *config, size_t n);
 
@@ -68,7 +72,8 @@ void config_error(const struct config *config, const char *section, const char *
 
 /*
  * Print one section, merged: every key of the table with the value in force, changed ones
- * with their place as a comment. For -T.
+ * with their place as a comment. A conf file in any folder may say the same: paths are
+ * whole, and an include that has been read is a comment. For -T.
  */
 void config_print(const struct config *config, const char *section,
                   const hop_config_key *keys, size_t key_size, FILE *out);

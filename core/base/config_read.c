@@ -457,10 +457,13 @@ static int include_item(struct loader *loader, const char *item, size_t len)
 
 static int include_all(struct loader *loader)
 {
-    const char *list = config_get(loader->config, "server", "include");
+    struct conf_entry *entry = config_find_key(loader->config, "server", "include");
+    const char *list = entry ? entry->value : NULL;
     const char *item;
     size_t len;
 
+    if (entry)
+        entry->is_known = entry->is_spent = true;
     while ((item = list_next(&list, &len)))
         if (include_item(loader, item, len) < 0)
             return -1;

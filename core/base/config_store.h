@@ -24,6 +24,7 @@ struct conf_entry {
     char *folder;  /* owned: relative paths count from it: "" or with a '/' at its end */
     char *path;    /* owned: the value as a path; NULL until somebody asks */
     bool is_known; /* somebody reads it */
+    bool is_spent; /* include: its files are here already; printed as a comment */
 };
 
 struct conf_section {

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/base/config_store.h"
 #include "core/base/mem.h"
@@ -377,24 +378,49 @@ int config_fill(const struct config *config, const char *section,
 
 /* ---- printing */
 
+/* What a file anywhere would have to say. Owned by the caller. */
+static char *write_value(const hop_config_key *key, struct conf_entry *entry)
+{
+    char number[32];
+    char *folder, *text = NULL;
+    const char *value;
+
+    if (!entry)
+        return mem_strdup(key->text ? key->text
+                                    : config_key_default(key, number, sizeof number));
+    value = key->type == HOP_KEY_PATH ? read_path(entry) : entry->value;
+    if (key->type != HOP_KEY_PATH || *value == '\0' || *value == '/')
+        return mem_strdup(value);
+    folder = getcwd(NULL, 0);
+    if (!folder || asprintf(&text, "%s/%s", folder, value) < 0)
+        text = mem_strdup(value);
+    free(folder);
+    return text;
+}
+
+/* The place stands behind the value where the line stays one that is read again. */
+static void print_key(const hop_config_key *key, struct conf_entry *entry, FILE *out)
+{
+    const char *mark = entry && entry->is_spent ? "; " : "";
+    char *value = write_value(key, entry);
+    size_t len = strlen(mark) + strlen(key->name) + strlen(" = ") + strlen(value);
+
+    if (len > CONF_LINE_BYTES)
+        fprintf(out, "%s%s=%s", mark, key->name, value);
+    else
+        fprintf(out, "%s%s =%s%s", mark, key->name, *value ? " " : "", value);
+    if (entry && len + strlen(" ; ") + strlen(entry->place) <= CONF_LINE_BYTES)
+        fprintf(out, " ; %s", entry->place);
+    fputc('\n', out);
+    free(value);
+}
+
 void config_print(const struct config *config, const char *section,
                   const hop_config_key *keys, size_t key_size, FILE *out)
 {
     hop_config_key key;
 
     fprintf(out, "[%s]\n", section);
-    for (size_t i = 0; config_key_at(keys, key_size, i, &key); i++) {
-        struct conf_entry *entry = config_find_key(config, section, key.name);
-        char number[32];
-        const char *value = key.text ? key.text : "";
-
-        if (entry)
-            value = key.type == HOP_KEY_PATH ? read_path(entry) : entry->value;
-        else if (!key.text)
-            value = config_key_default(&key, number, sizeof number);
-        fprintf(out, "%s =%s%s", key.name, *value ? " " : "", value);
-        if (entry)
-            fprintf(out, " ; %s", entry->place);
-        fputc('\n', out);
-    }
+    for (size_t i = 0; config_key_at(keys, key_size, i, &key); i++)
+        print_key(&key, config_find_key(config, section, key.name), out);
 }

@@ -54,7 +54,7 @@ static const hop_config_key server_keys[] = {
     HOP_MS(S, shutdown_timeout_ms, "shutdown_timeout", 10 * SECONDS, 0, 10 * MINUTES,
            "time at SIGTERM to send what is queued"),
     HOP_STRING(S, include, "include", "",
-               "more conf files: a list of files or patterns, such as conf.d/*.ini"),
+               "more conf files: a list of files or patterns, such as conf.d/*.conf"),
     HOP_KEYS_END,
 };
 
@@ -241,29 +241,33 @@ static int resolve_threads(struct settings *settings, const struct config *confi
     return -1;
 }
 
-static int read_port_variable(struct settings *settings, hop_error *error)
+static int take_port_variable(struct config *config, hop_error *error)
 {
     const char *text = getenv("PORT");
-    int port;
 
     if (!text)
         return 0;
-    port = small_number(text, 65535);
-    if (port < 0) {
+    if (small_number(text, 65535) < 0) {
         hop_error_set(error, "PORT: \"%s\" is not a port: use 0 to 65535, or unset PORT",
                       text);
         return -1;
     }
-    settings->port = port;
+    config_override_from(config, "server", "port", text, "PORT");
     return 0;
 }
 
-/* The numeric address in network bytes (4 or 16), or 0. */
+/* The numeric address in network bytes (4 or 16), or 0. IPv4 is written as IPv4: our IPv6
+ * sockets take no mapped addresses. */
 static size_t read_address(const char *text, unsigned char bytes[16])
 {
+    struct in6_addr address;
+
     if (inet_pton(AF_INET, text, bytes) == 1)
         return 4;
-    return inet_pton(AF_INET6, text, bytes) == 1 ? 16 : 0;
+    if (inet_pton(AF_INET6, text, &address) != 1 || IN6_IS_ADDR_V4MAPPED(&address))
+        return 0;
+    memcpy(bytes, &address, sizeof address);
+    return sizeof address;
 }
 
 static int check_listen(const struct settings *settings, const struct config *config,
@@ -484,17 +488,16 @@ static int fill_sections(struct settings *settings, const struct config *config,
     return 0;
 }
 
-int settings_fill(struct settings *settings, const struct config *config,
-                  hop_error *error)
+int settings_fill(struct settings *settings, struct config *config, hop_error *error)
 {
     typedef int check(const struct settings *, const struct config *, hop_error *);
     static check *const checks[] = {check_listen,     check_status,  check_path,
                                     check_transports, check_origins, check_limits};
 
     memset(settings, 0, sizeof *settings);
-    if (check_sections(config, error) < 0 || fill_sections(settings, config, error) < 0 ||
-        resolve_threads(settings, config, error) < 0 ||
-        read_port_variable(settings, error) < 0)
+    if (check_sections(config, error) < 0 || take_port_variable(config, error) < 0 ||
+        fill_sections(settings, config, error) < 0 ||
+        resolve_threads(settings, config, error) < 0)
         return -1;
     for (size_t i = 0; i < sizeof checks / sizeof *checks; i++)
         if (checks[i](settings, config, error) < 0)

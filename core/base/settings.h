@@ -13,13 +13,11 @@
 
 struct config;
 
-enum { THREADS_AUTO = -1 };
-
 struct settings {
     /* [server] */
     const char *listen;     /* "127.0.0.1, ::1" */
     int64_t port;           /* 8080; 0 takes a free one; PORT in the environment wins */
-    const char *threads;    /* "auto" or 0..64 as text; see n_shards */
+    const char *threads;    /* "auto" or 0..64 as text; see n_threads */
     const char *public_dir; /* folder of the page, "" for none */
     const char *plugin_dir; /* folder of NAME.so */
     const char *status;     /* "ADDRESS:PORT" of /metrics and /readyz, "" for none */
@@ -61,12 +59,11 @@ struct settings {
 };
 
 /*
- * Fill settings from config (unknown keys, bad values and contradictions are errors), and
- * PORT from the environment. Strings are borrowed from config. Returns 0, or -1 with the
- * reason.
+ * Fill settings from config (unknown keys, bad values and contradictions are errors) after
+ * PORT of the environment has overridden server.port there. Strings are borrowed from
+ * config. Returns 0, or -1 with the reason.
  */
-int settings_fill(struct settings *settings, const struct config *config,
-                  hop_error *error);
+int settings_fill(struct settings *settings, struct config *config, hop_error *error);
 
 /* The tables by section, for -T and the documents: NULL after the last. */
 struct settings_section {

@@ -116,11 +116,18 @@ export async function connect(server, { transports = ['websocket'], wait = true,
     new Promise((done, fail) => {
       socket.once('connect', done);
       socket.once('connect_error', fail);
+      socket.io.once('close', (reason) => fail(new Error(`closed before connect: ${reason}`)));
     }),
     'connect',
   );
   if (transports.length > 1 && socket.io.engine.transport.name === 'polling')
-    await next(socket.io.engine, 'upgrade');
+    await within(
+      new Promise((done, fail) => {
+        socket.io.engine.once('upgrade', done);
+        socket.io.engine.once('close', (reason) => fail(new Error(`closed before the upgrade: ${reason}`)));
+      }),
+      'upgrade',
+    );
   return socket;
 }
 
@@ -319,12 +326,16 @@ export class Tcp {
 
   async more(what) {
     if (this.isEnded) assert.fail(`${what}: the connection has ended; it said ${this.data}`);
+    const events = ['data', 'end', 'error', 'close'];
+    let listener;
+
     await within(
       new Promise((done) => {
-        for (const event of ['data', 'end', 'error', 'close']) this.socket.once(event, done);
+        listener = done;
+        for (const event of events) this.socket.on(event, listener);
       }),
       what,
-    );
+    ).finally(() => events.forEach((event) => this.socket.off(event, listener)));
   }
 
   /* Resolves with {status, headers, text, body}: the next response, which is taken out. */

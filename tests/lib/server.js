@@ -50,8 +50,9 @@ function confText(config = DEFAULT_PLUGINS) {
  *   args     further arguments; they come last, so that -o server.port=N wins
  *   env      further environment
  *   threads  server.threads; default SOCKHOP_THREADS
+ *   prefix   words before the command: see shell()
  */
-export async function startServer({ config, args = [], env = {}, threads = THREADS } = {}) {
+export async function startServer({ config, args = [], env = {}, threads = THREADS, prefix = [] } = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'sockhop-test-'));
   const conf = join(folder, 'sockhop.ini');
   const options = [
@@ -62,10 +63,8 @@ export async function startServer({ config, args = [], env = {}, threads = THREA
   const { PORT, ...inherited } = process.env; /* PORT would win over the conf file */
 
   writeFileSync(conf, confText(config));
-  const proc = spawn(join(BUILD, 'sockhop'), ['-c', conf, ...options, ...args], {
-    env: { ...inherited, ...env },
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
+  const [program, ...words] = [...prefix, join(BUILD, 'sockhop'), '-c', conf, ...options, ...args];
+  const proc = spawn(program, words, { env: { ...inherited, ...env }, stdio: ['ignore', 'ignore', 'pipe'] });
   running.add(proc);
 
   const server = new Server(proc);
@@ -83,6 +82,30 @@ export async function startServer({ config, args = [], env = {}, threads = THREA
     throw error;
   }
   return server;
+}
+
+/* A prefix: the command line is run by a shell that has done words before. */
+export const shell = (words) => ['sh', '-c', `${words}; exec "$@"`, 'sh'];
+
+/* Runs sockhop to its end. Resolves with {status, signal, stdout, stderr}. */
+export async function runSockhop(args, { env = {}, cwd, prefix = [] } = {}) {
+  const { PORT, ...inherited } = process.env;
+  const [program, ...words] = [...prefix, join(BUILD, 'sockhop'), ...args];
+  const proc = spawn(program, words, { cwd, env: { ...inherited, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const result = { stdout: '', stderr: '' };
+  const timer = setTimeout(() => proc.kill('SIGKILL'), START_MS);
+
+  running.add(proc);
+  for (const name of ['stdout', 'stderr']) {
+    proc[name].setEncoding('utf8');
+    proc[name].on('data', (part) => (result[name] += part));
+  }
+  [result.status, result.signal] = await once(proc, 'close');
+  clearTimeout(timer);
+  running.delete(proc);
+  if (result.signal) assert.fail(`sockhop ${args.join(' ')}: ended by ${result.signal}\n${result.stderr}`);
+  assert.doesNotMatch(result.stderr, SANITIZER_REPORT);
+  return result;
 }
 
 class Server {

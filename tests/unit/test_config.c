@@ -364,10 +364,13 @@ static void overrides_win_and_make_sections(void **state)
     assert_int_equal(config_override(config, "server.port = 3 ", &error), 0);
     assert_int_equal(config_override(config, "plugin:a.b.k=x=y.z", &error), 0);
     assert_int_equal(config_override(config, "plugin:lobby.notices=", &error), 0);
+    assert_int_equal(config_override(config, "plugin:lobby.text=a;b; c", &error), 0);
+    config_override_from(config, "server", "port", "3", "PORT");
     assert_key(config, "server", "port", "3");
     assert_key(config, "plugin:a.b", "k", "x=y.z");
     assert_key(config, "plugin:lobby", "notices", "");
-    assert_string_equal(config_key_place(config, "server", "port"), "-o");
+    assert_key(config, "plugin:lobby", "text", "a;b; c");
+    assert_string_equal(config_key_place(config, "server", "port"), "PORT");
     assert_string_equal(config_section_place(config, "server"), "x.ini:1");
     assert_string_equal(config_section_place(config, "plugin:lobby"), "-o");
     config_free(config);
@@ -384,6 +387,11 @@ static void wrong_overrides_are_refused(void **state)
         {"server.=1", "-o: \"server.=1\" is no assignment: write section.key=value"},
         {"a.b=\n", "-o: the text has a control byte: use UTF-8 text"},
         {"a.b=\xff", "-o: the text has bytes that are not UTF-8: use UTF-8 text"},
+        {"a.b=x ;y",
+         "-o: a.b: the value has a \";\" after a blank: a conf file could not "
+         "hold it, there a comment starts so"},
+        {"a.b= ;", "-o: a.b: the value has a \";\" after a blank: a conf file could not "
+                   "hold it, there a comment starts so"},
         {"server.include=x", "-o: server.include: the conf files have been read: put it "
                              "into the file itself"},
     };
@@ -736,6 +744,67 @@ static void printing_shows_what_is_in_force_and_where_it_was_set(void **state)
     free(text);
 }
 
+/* Wherever what was printed is put. */
+static void printed_paths_are_whole_and_includes_have_been_taken_in(void **state)
+{
+    static const hop_config_key server_keys[] = {
+        HOP_STRING(struct sample, name, "include", "", ""), HOP_KEYS_END};
+    struct config *config;
+    struct sample sample;
+    char expected[4096 + 200], here[4096];
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+
+    (void)state;
+    assert_non_null(getcwd(here, sizeof here));
+    mkdir("conf", 0700);
+    put("conf/x.ini", "[server]\ninclude = *.d\n");
+    put("conf/a.d", "[s]\nfile = words\n");
+    config = load("conf/x.ini");
+    assert_int_equal(config_fill(config, "server", server_keys, sizeof *server_keys, NULL,
+                                 &sample, &error),
+                     0);
+    assert_string_equal(sample.name, "*.d");
+    config_print(config, "server", server_keys, sizeof *server_keys, out);
+    config_print(config, "s", keys, sizeof *keys, out);
+    fclose(out);
+    snprintf(expected, sizeof expected,
+             "[server]\n; include = *.d ; conf/x.ini:2\n[s]\nname = anna\n"
+             "file = %s/conf/words ; conf/a.d:2\n",
+             here);
+    assert_memory_equal(text, expected, strlen(expected));
+    config_free(config);
+    free(text);
+}
+
+static void printed_lines_are_short_enough_to_be_read(void **state)
+{
+    char line[256], value[200];
+
+    (void)state;
+    for (size_t len = 150; len <= 198 - strlen("name="); len++) {
+        struct config *config;
+        struct sample sample;
+        char *text = NULL;
+        size_t size;
+        FILE *out = open_memstream(&text, &size);
+
+        memset(value, 'v', len);
+        value[len] = '\0';
+        snprintf(line, sizeof line, "[s]\nname=%s\n", value);
+        config = parse(line);
+        config_print(config, "s", keys, sizeof *keys, out);
+        fclose(out);
+        config_free(config);
+        config = parse(text);
+        assert_int_equal(fill(config, &sample), 0);
+        assert_string_equal(sample.name, value);
+        config_free(config);
+        free(text);
+    }
+}
+
 static void tables_are_listed_with_their_defaults(void **state)
 {
     static const char *const texts[] = {"anna", "etc/words", "yes",  "7",
@@ -798,6 +867,8 @@ int main(void)
         cmocka_unit_test(wrong_tables_are_refused),
         cmocka_unit_test(errors_carry_the_best_known_place),
         cmocka_unit_test(printing_shows_what_is_in_force_and_where_it_was_set),
+        FILE_TEST(printed_paths_are_whole_and_includes_have_been_taken_in),
+        cmocka_unit_test(printed_lines_are_short_enough_to_be_read),
         cmocka_unit_test(tables_are_listed_with_their_defaults),
         cmocka_unit_test(the_nearest_word_is_near),
     };

@@ -212,6 +212,9 @@ static void wrong_settings_are_refused_with_the_way_out(void **state)
         {"[server]\nlisten = 127.0.0.1, 127.1\n",
          "x.ini:2: server.listen: \"127.1\" is not a numeric address: use one such as "
          "127.0.0.1 or ::1"},
+        {"[server]\nlisten = ::ffff:127.0.0.1\n",
+         "x.ini:2: server.listen: \"::ffff:127.0.0.1\" is not a numeric address: use one "
+         "such as 127.0.0.1 or ::1"},
         {"[server]\nlisten = ,\n",
          "x.ini:2: server.listen: no address: use one such as 127.0.0.1 or ::1"},
         {"[server]\nlisten = ::1, 0:0:0:0:0:0:0:1\n",
@@ -288,6 +291,8 @@ static void the_environments_port_wins(void **state)
     setenv("PORT", "65535", 1);
     assert_int_equal(settings_fill(&settings, config, &error), 0);
     assert_int_equal(settings.port, 65535);
+    assert_string_equal(config_get(config, "server", "port"), "65535");
+    assert_string_equal(config_key_place(config, "server", "port"), "PORT"); /* in -T */
     config_free(config);
 }
 
@@ -391,6 +396,129 @@ static void the_printed_settings_read_back(void **state)
     free(text);
 }
 
+/* ---- the documents */
+
+/* A file of the source tree. Free it. */
+static char *read_source(const char *name)
+{
+    const char *source = getenv("SOCKHOP_SOURCE");
+    char path[4096];
+    char *text = NULL;
+    size_t size = 0;
+    FILE *file;
+
+    snprintf(path, sizeof path, "%s/%s", source ? source : ".", name);
+    file = fopen(path, "r");
+    if (!file)
+        fail_msg("%s: cannot be read; SOCKHOP_SOURCE names the source tree", path);
+    if (getdelim(&text, &size, '\0', file) < 0)
+        fail_msg("%s: empty", path);
+    fclose(file);
+    return text;
+}
+
+/* The part of text from header to the next line that starts with what headers start with. */
+static char *copy_section(const char *text, const char *header, const char *next)
+{
+    const char *start = strstr(text, header);
+    const char *end;
+
+    if (!start)
+        fail_msg("no section: %s", header);
+    start += strlen(header);
+    end = strstr(start, next);
+    return end ? strndup(start, (size_t)(end - start)) : strdup(start);
+}
+
+static void assert_line(const char *section, const char *text, const char *line)
+{
+    const char *at = strstr(text, line);
+
+    if (!at || at == text || at[-1] != '\n' || at[strlen(line)] != '\n')
+        fail_msg("[%s]: there is no line: %s", section, line);
+}
+
+/* "1k to 1G", or as the manual says a number of the key's type. */
+static const char *bound(hop_config_key key, int64_t number, char text[32])
+{
+    key.number = number;
+    return config_key_default(&key, text, 32);
+}
+
+static void write_facts(const hop_config_key *key, char *facts, size_t size)
+{
+    static const char *const words[] = {
+        [HOP_KEY_STRING] = "text",    [HOP_KEY_PATH] = "path", [HOP_KEY_INT] = "number",
+        [HOP_KEY_BOOL] = "yes or no", [HOP_KEY_MS] = "time",   [HOP_KEY_SIZE] = "size",
+        [HOP_KEY_CHOICE] = "word",
+    };
+    const char *word = words[key->type];
+    char value[128], min[32], max[32];
+
+    config_key_default(key, value, sizeof value);
+    if (key->type == HOP_KEY_PATH) /* the build decides */
+        snprintf(facts, size, "%s", word);
+    else if (key->type == HOP_KEY_INT || key->type == HOP_KEY_MS ||
+             key->type == HOP_KEY_SIZE)
+        snprintf(facts, size, "%s, %s to %s; default %s", word,
+                 bound(*key, key->min, min), bound(*key, key->max, max), value);
+    else
+        snprintf(facts, size, "%s; default %s", word, *value ? value : "empty");
+}
+
+static void the_manual_has_every_key_with_its_bounds_and_default(void **state)
+{
+    char *manual = read_source("man/sockhop.ini.5");
+
+    (void)state;
+    for (size_t i = 0; settings_sections[i].name; i++) {
+        const char *name = settings_sections[i].name;
+        hop_config_key key;
+        char header[64], facts[256], line[400];
+        char *section;
+
+        snprintf(header, sizeof header, ".Ss [%s]", name);
+        section = copy_section(manual, header, "\n.Ss");
+        for (size_t n = 0; config_key_at(settings_sections[i].keys, sizeof key, n, &key);
+             n++) {
+            write_facts(&key, facts, sizeof facts);
+            snprintf(line, sizeof line, ".It Cm %s Pq %s", key.name, facts);
+            assert_line(name, section, line);
+        }
+        free(section);
+    }
+    free(manual);
+}
+
+static void the_shipped_file_has_every_key_at_its_default(void **state)
+{
+    char *shipped = read_source("conf/sockhop.ini");
+
+    (void)state;
+    for (size_t i = 0; settings_sections[i].name; i++) {
+        const char *name = settings_sections[i].name;
+        hop_config_key key;
+        char header[64], value[128], line[400];
+        char *section;
+
+        snprintf(header, sizeof header, "\n[%s]", name);
+        section = copy_section(shipped, header, "\n[");
+        for (size_t n = 0; config_key_at(settings_sections[i].keys, sizeof key, n, &key);
+             n++) {
+            config_key_default(&key, value, sizeof value);
+            if (strcmp(key.name, "include") == 0) /* the one that is set */
+                snprintf(line, sizeof line, "include = conf.d/*.conf");
+            else
+                snprintf(line, sizeof line, ";%s =%s%s", key.name, *value ? " " : "",
+                         value);
+            if (key.type != HOP_KEY_PATH) /* the build decides */
+                assert_line(name, section, line);
+        }
+        free(section);
+    }
+    free(shipped);
+}
+
 #define SETTINGS_TEST(name) cmocka_unit_test_setup(name, clear_environment)
 
 int main(void)
@@ -406,6 +534,8 @@ int main(void)
         SETTINGS_TEST(a_wrong_port_in_the_environment_is_refused),
         SETTINGS_TEST(addresses_with_ports_are_parsed),
         SETTINGS_TEST(the_printed_settings_read_back),
+        SETTINGS_TEST(the_manual_has_every_key_with_its_bounds_and_default),
+        SETTINGS_TEST(the_shipped_file_has_every_key_at_its_default),
     };
 
     return cmocka_run_group_tests_name("settings", tests, clear_environment,
