@@ -123,8 +123,7 @@ void polling_free(struct session *session)
     if (!polling)
         return;
     polling_drop_queue(session);
-    if (polling->post)
-        http_hold(polling->post, NULL, NULL); /* its arg would be no more */
+    polling_forget_post(session);
     timer_stop(&polling->upgrade);
     free(polling->queue);
     free(polling->get_headers);
@@ -261,6 +260,16 @@ void polling_post_refused(struct session *session, const struct httpconn *http)
 {
     if (session->polling->post == http)
         session->polling->post = NULL;
+}
+
+void polling_forget_post(struct session *session)
+{
+    struct polling *polling = session->polling;
+
+    if (!polling->post)
+        return;
+    http_hold(polling->post, NULL, NULL);
+    polling->post = NULL;
 }
 
 static bool is_octet_stream(const struct http_request *request)

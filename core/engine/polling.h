@@ -38,6 +38,9 @@ void polling_post_begins(struct session *session, struct httpconn *http);
 /* Its body was too large: the session survives. */
 void polling_post_refused(struct session *session, const struct httpconn *http);
 
+/* Be told no more of the POST on its way: the sid is going, or the transport. */
+void polling_forget_post(struct session *session);
+
 /* A POST, complete: decodes its packets and answers. */
 void polling_post(struct session *session, struct httpconn *http,
                   const struct http_request *request, const char *body, size_t body_len,

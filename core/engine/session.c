@@ -198,12 +198,19 @@ static void end_common(struct session *session, enum session_end end, const char
             reason ? reason : "");
     timer_stop(&session->beat);
     slots_remove(&engine->sessions, session->self);
+}
+
+static void drop_probe(struct session *session)
+{
     if (session->polling && session->polling->probe)
         upgrade_give_up(session, "session closed");
 }
 
 static void forget(struct session *session)
 {
+    drop_probe(session);
+    if (session->polling) /* without its sid it could not find us when it is complete */
+        polling_forget_post(session);
     sidmap_remove(&session->engine->sids, sid_key(session->sid));
     session_bury(session);
 }
@@ -234,7 +241,8 @@ void session_end(struct session *session, enum session_end end, const char *reas
 
 /*
  * Over polling, what was sent before goes out first, and the close packet in a response
- * of its own: stock clients drop what stands beside it in one payload.
+ * of its own: stock clients drop what stands beside it in one payload. A client that is
+ * about to send "5" polls no more: it gets all that by the WebSocket.
  */
 void session_close(struct session *session, enum session_end end)
 {
@@ -246,6 +254,8 @@ void session_close(struct session *session, enum session_end end)
         return;
     }
     end_common(session, end, NULL);
+    if (!session->polling->is_probing || !session->polling->n_queued)
+        drop_probe(session);
     session->is_lingering = true;
     timer_start(&engine->linger, &session->beat);
     engine->upper.on_closed(session, end);
@@ -337,9 +347,22 @@ void session_on_beat(struct timer_node *node)
         polling_push(session, session->engine->ping_packet);
 }
 
+/* Whether the pong may be here, but unread: a full lane stops the reading. */
+static bool may_have_answered(const struct session *session)
+{
+    if (session->ws)
+        return session->ws->conn && conn_has_input(session->ws->conn);
+    return net_holds_input(session->engine->net);
+}
+
 void session_on_no_pong(struct timer_node *node)
 {
-    session_end(session_of_beat(node), SESSION_PING_TIMEOUT, NULL);
+    struct session *session = session_of_beat(node);
+
+    if (may_have_answered(session))
+        session_on_beat(node); /* the client counts too: without a ping it would leave */
+    else
+        session_end(session, SESSION_PING_TIMEOUT, NULL);
 }
 
 void session_on_linger(struct timer_node *node)

@@ -67,19 +67,37 @@ static void on_probe(struct session *session)
         polling_answer(session, session->engine->noop_packet);
 }
 
+/* What was queued for the next poll goes by the WebSocket. */
+static void send_queue(struct session *session, struct websocket *ws)
+{
+    const struct polling *polling = session->polling;
+
+    for (uint32_t i = 0; i < polling->n_queued; i++)
+        websocket_send_packet(ws, polling->queue[i]);
+    polling_drop_queue(session);
+}
+
+/* The session was closed during the upgrade: its last packets, then the end. */
+static void finish_over(struct session *session)
+{
+    struct websocket *ws = end_probe(session->polling);
+
+    ws->session = NULL;
+    send_queue(session, ws);
+    websocket_close(ws, WS_CLOSE_NORMAL);
+    session_stop_lingering(session);
+}
+
 static void switch_over(struct session *session)
 {
-    struct polling *polling = session->polling;
-    struct websocket *ws = end_probe(polling);
+    struct websocket *ws = end_probe(session->polling);
 
     session_count(session, -1);
     session->ws = ws;
     session_count(session, 1);
     metric_add(engine_metrics(session->engine), METRIC_UPGRADES, 1);
     hop_log(HOP_DEBUG, "upgrade.done id=%s", session->log_id);
-    for (uint32_t i = 0; i < polling->n_queued; i++)
-        websocket_send_packet(ws, polling->queue[i]);
-    polling_drop_queue(session);
+    send_queue(session, ws);
     polling_answer(session, session->engine->noop_packet);
     polling_free(session);
 }
@@ -92,6 +110,8 @@ void upgrade_on_text(struct websocket *ws, const char *text, size_t len)
     if (packet.type == PACKET_PING && packet.len == 5 &&
         memcmp(packet.data, "probe", 5) == 0)
         on_probe(session);
+    else if (packet.type == PACKET_UPGRADE && session->is_lingering)
+        finish_over(session);
     else if (packet.type == PACKET_UPGRADE && session->polling->is_over_limit)
         session_end(session, SESSION_SLOW, "queue is full");
     else if (packet.type == PACKET_UPGRADE)

@@ -31,6 +31,8 @@ struct lane_block {
 struct lane {
     /* the sender's own */
     struct lane_block *open_head, *open_tail;
+    /* the receiver's own */
+    struct lane_block *rest; /* taken before, and put back */
     /* shared */
     pthread_mutex_t mutex;
     struct lane_block *head, *tail;
@@ -67,6 +69,7 @@ void lane_free(struct lane *lane)
     if (!lane)
         return;
     free_blocks(lane->open_head);
+    free_blocks(lane->rest);
     free_blocks(lane->head);
     pthread_mutex_destroy(&lane->mutex);
     free(lane);
@@ -155,8 +158,11 @@ void lane_shut(struct lane *lane)
 
 struct lane_block *lane_take(struct lane *lane, bool is_own)
 {
-    struct lane_block *blocks;
+    struct lane_block *blocks = lane->rest;
 
+    lane->rest = NULL;
+    if (blocks)
+        return blocks;
     if (is_own) {
         blocks = lane->open_head;
         lane->open_head = lane->open_tail = NULL;
@@ -169,24 +175,35 @@ struct lane_block *lane_take(struct lane *lane, bool is_own)
     return blocks;
 }
 
+void lane_put_back(struct lane *lane, struct lane_block *blocks)
+{
+    lane->rest = blocks;
+}
+
+size_t lane_run_first(struct lane_block **blocks, struct loop *to)
+{
+    struct lane_block *block = *blocks;
+    char *at = (char *)(block + 1), *end = at + block->used;
+    size_t weight = 0;
+
+    while (at < end) {
+        struct record *record = (struct record *)(void *)at;
+
+        record->work(to, record + 1);
+        weight += record->weight;
+        at += sizeof *record + record->size;
+    }
+    *blocks = block->next;
+    free(block);
+    return weight;
+}
+
 size_t lane_run(struct lane_block *blocks, struct loop *to)
 {
     size_t weight = 0;
 
-    while (blocks) {
-        struct lane_block *next = blocks->next;
-        char *at = (char *)(blocks + 1), *end = at + blocks->used;
-
-        while (at < end) {
-            struct record *record = (struct record *)(void *)at;
-
-            record->work(to, record + 1);
-            weight += record->weight;
-            at += sizeof *record + record->size;
-        }
-        free(blocks);
-        blocks = next;
-    }
+    while (blocks)
+        weight += lane_run_first(&blocks, to);
     return weight;
 }
 

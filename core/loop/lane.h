@@ -30,11 +30,16 @@ bool lane_publish(struct lane *lane);
 bool lane_post(struct lane *lane, lane_work *work, const void *payload, size_t bytes);
 void lane_shut(struct lane *lane); /* Thread: receiver */
 
-/* Everything that has arrived; NULL when empty. is_own: sender and receiver are one. */
+/* What was put back, else everything that has arrived; NULL when empty. is_own: sender and
+ * receiver are one. */
 struct lane_block *lane_take(struct lane *lane, bool is_own);
+/* What was taken and not run: the next lane_take() gets it. */
+void lane_put_back(struct lane *lane, struct lane_block *blocks);
 
 /* Run and release taken blocks; returns the weight that was delivered. */
 size_t lane_run(struct lane_block *blocks, struct loop *to);
+/* The same for the first of them, which must be there; *blocks are those that follow. */
+size_t lane_run_first(struct lane_block **blocks, struct loop *to);
 
 /* Bytes pushed and not yet delivered. Thread: any. */
 size_t lane_pending(struct lane *lane);

@@ -22,9 +22,8 @@
 #include "core/loop/turnbuf.h"
 #include <sockhop/log.h>
 
-enum {
-    MAX_ROUNDS = 16
-}; /* of draining a turn: two loops that chat must not starve I/O */
+/* Of draining in a turn: neither two loops that chat nor a burst may starve I/O. */
+enum { MAX_ROUNDS = 16, DRAIN_MS = 20 };
 
 struct post {
     void (*work)(void *arg);
@@ -143,13 +142,18 @@ void loops_free(struct loops *loops)
 
 /* ---- time ---- */
 
-uint64_t loop_now(struct loop *loop)
+static uint64_t read_clock(void)
 {
     struct timespec now;
 
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+uint64_t loop_now(struct loop *loop)
+{
     if (!loop->now_is_fresh) {
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        loop->now_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+        loop->now_ms = read_clock();
         loop->now_is_fresh = true;
     }
     return loop->now_ms;
@@ -198,18 +202,34 @@ void *loop_send(struct loop *from, struct loop *to, lane_work *work, size_t payl
     return lane_push(to->in[from->index], work, payload_bytes, weight);
 }
 
-/* Deliver what lane `from` -> `loop` holds. Returns whether it held anything. */
+/* Deliver what lane `from` -> `loop` holds, but at least a block of it: as much as there is
+ * time for. Returns whether it held anything. */
 static bool drain_lane(struct loop *loop, unsigned from)
 {
     struct lane_block *blocks = lane_take(loop->in[from], from == loop->index);
-    size_t weight;
+    size_t weight = 0;
 
     if (!blocks)
         return false;
-    weight = lane_run(blocks, loop);
+    do
+        weight += lane_run_first(&blocks, loop);
+    while (blocks && read_clock() < loop->drain_until_ms);
+    lane_put_back(loop->in[from], blocks);
     if (lane_delivered(loop->in[from], weight, loop->loops->max_lane_bytes / 2))
         loop_send(loop, loop->loops->loop[from], give_relief, 0, 0);
     return true;
+}
+
+/* A shard is behind with what logic has sent it. Shards take always, so that this ends:
+ * their relief wakes logic. */
+static bool must_wait(struct loop *loop)
+{
+    const struct loops *loops = loop->loops;
+
+    for (unsigned i = 0; loop == loops->logic && i + 1 < loops->n_loops; i++)
+        if (loop_is_congested(loop, loops->loop[i]))
+            return true;
+    return false;
 }
 
 static bool drain_all(struct loop *loop)
@@ -218,6 +238,8 @@ static bool drain_all(struct loop *loop)
     bool had_work = posts != NULL;
 
     lane_run(posts, loop);
+    if (must_wait(loop))
+        return had_work;
     for (unsigned from = 0; from < loop->loops->n_loops; from++)
         if (drain_lane(loop, from))
             had_work = true;
@@ -310,7 +332,9 @@ static bool finish_turn(struct loop *loop)
 
     loop_now(loop);
     timers_run(loop);
-    while ((is_busy = drain_all(loop)) && ++rounds < MAX_ROUNDS)
+    loop->drain_until_ms = read_clock() + DRAIN_MS;
+    while ((is_busy = drain_all(loop)) && ++rounds < MAX_ROUNDS &&
+           read_clock() < loop->drain_until_ms)
         continue;
     run_stage(loop, LOOP_PACK);
     run_stage(loop, LOOP_FLUSH);
@@ -388,6 +412,7 @@ static bool drain_turn(struct loop *loop)
     bool had_work = publish_all(loop);
 
     loop->now_is_fresh = false;
+    loop->drain_until_ms = UINT64_MAX;
     if (drain_all(loop))
         had_work = true;
     run_stage(loop, LOOP_PACK);

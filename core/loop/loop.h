@@ -5,9 +5,10 @@
  * one loop is both shard 0 and logic, and the same code runs: what it sends to itself
  * goes through a lane too, drained at the end of the turn.
  *
- * The turn: wait for events -> due timers -> inbound lanes in rounds (at most 16) ->
- * stage PACK (sessions build responses) -> stage FLUSH (one send per connection) ->
- * publish outbound lanes -> stage FREE (what died in this turn).
+ * The turn: wait for events -> due timers -> inbound lanes in rounds (at most 16, and for
+ * some 20 ms; the rest is for the next turn, which does not wait) -> stage PACK (sessions
+ * build responses) -> stage FLUSH (one send per connection) -> publish outbound lanes ->
+ * stage FREE (what died in this turn).
  */
 #ifndef LOOP_LOOP_H
 #define LOOP_LOOP_H
@@ -55,7 +56,7 @@ struct loop {
     struct turnbuf *turnbufs;
     struct bytes **kept; /* refs: until the turn ends */
     size_t n_kept, kept_cap;
-    uint64_t now_ms;
+    uint64_t now_ms, drain_until_ms;
     bool now_is_fresh, must_stop;
     atomic_bool is_running;
     pthread_t thread;  /* that runs it: for loop_is_mine() */
@@ -113,7 +114,8 @@ void *loop_send(struct loop *from, struct loop *to, lane_work *work, size_t payl
 
 /*
  * Whether the lane from -> to holds more than max_lane_bytes. Once it has drained to half,
- * the hook of loop_on_relief() is called in `from`. Thread: from's.
+ * the hook of loop_on_relief() is called in `from`. Logic takes nothing from the shards
+ * while a lane of its own is so full: theirs fill then. Thread: from's.
  */
 bool loop_is_congested(struct loop *from, struct loop *to);
 void loop_on_relief(struct loop *loop, void (*run)(void *), void *arg);

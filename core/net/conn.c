@@ -199,11 +199,23 @@ static void unpause(struct conn *conn)
     conn->is_paused = false;
 }
 
+bool conn_has_input(const struct conn *conn)
+{
+    char byte;
+
+    return conn->is_open && (conn->is_paused || recv(conn->fd, &byte, 1, MSG_PEEK) > 0);
+}
+
 /* The peer's FIN: nothing more will come. */
 static void at_end_of_input(struct conn *conn)
 {
     if (conn->is_ending && conn->n_slices) {
         conn_read(conn, false); /* it may still be reading what we have for it */
+        return;
+    }
+    if (!conn->is_ending && conn->ops->on_half_closed &&
+        conn->ops->on_half_closed(conn)) {
+        conn_read(conn, false);
         return;
     }
     conn_close(conn, conn->is_ending ? CONN_BY_US : CONN_PEER_CLOSED);
@@ -498,7 +510,7 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 
 void conn_set_deadline(struct conn *conn, enum net_deadline which)
 {
-    if (!conn->is_open)
+    if (!conn->is_open || (conn->is_ending && which != NET_LINGER))
         return;
     conn->deadline_kind = (uint8_t)which;
     timer_start(&conn->net->deadline[which], &conn->deadline);
@@ -506,12 +518,15 @@ void conn_set_deadline(struct conn *conn, enum net_deadline which)
 
 void conn_clear_deadline(struct conn *conn)
 {
-    timer_stop(&conn->deadline);
+    if (!conn->is_ending)
+        timer_stop(&conn->deadline);
 }
 
 void conn_deadline_passed(struct conn *conn)
 {
-    if (conn->deadline_kind != NET_LINGER && conn->ops->on_deadline)
+    if (conn->is_paused) /* it may have come in time: we did not read */
+        conn_set_deadline(conn, (enum net_deadline)conn->deadline_kind);
+    else if (conn->deadline_kind != NET_LINGER && conn->ops->on_deadline)
         conn->ops->on_deadline(conn, (enum net_deadline)conn->deadline_kind);
     else
         conn_close(conn, CONN_TIMED_OUT);
@@ -555,6 +570,8 @@ void conn_close(struct conn *conn, enum conn_end end)
 
 void conn_close_after_flush(struct conn *conn)
 {
+    if (conn->is_shut && conn->net->is_closing)
+        conn_close(conn, CONN_BY_US); /* a server that stops waits for no FIN */
     if (!conn->is_open || conn->is_ending)
         return;
     conn->is_ending = true;

@@ -40,6 +40,9 @@ struct conn_ops {
     void (*on_drained)(struct conn *conn);
     /* A deadline passed. NULL: the connection is closed with CONN_TIMED_OUT. */
     void (*on_deadline)(struct conn *conn, enum net_deadline which);
+    /* The peer has sent its FIN. Returns whether the connection lives on to send what is
+     * left; it is read no more then. Else, or when NULL, it is closed. */
+    bool (*on_half_closed)(struct conn *conn);
     /* It has ended: release `user`. Sending does nothing from now on. */
     void (*on_closed)(struct conn *conn, enum conn_end end);
     /* It has arrived on another shard (conn_move()): go on where it stopped. */
@@ -113,10 +116,13 @@ void conn_close(struct conn *conn, enum conn_end end);
 /* End it when the queue is empty, in LINGER time at most; nothing is read from now on. */
 void conn_close_after_flush(struct conn *conn);
 
+/* Whether its peer has sent what was not read yet: a deadline then is not the peer's fault. */
+bool conn_has_input(const struct conn *conn);
+
 /* Switch reading on or off (a full pipeline, a body nobody takes yet). */
 void conn_read(struct conn *conn, bool on);
 
-/* Set the one deadline, or clear it. */
+/* Set the one deadline, or clear it. One that is ending keeps its NET_LINGER. */
 void conn_set_deadline(struct conn *conn, enum net_deadline which);
 void conn_clear_deadline(struct conn *conn);
 

@@ -718,6 +718,21 @@ static void on_closed(struct conn *conn, enum conn_end end)
     leave(http);
 }
 
+/* What is queued or on its way is still wanted. What is due is not: who holds it learns
+ * that the peer has gone. */
+static bool on_half_closed(struct conn *conn)
+{
+    struct httpconn *http = conn->user;
+
+    if (http->state == DUE || (http->state != SENDING && !conn->n_slices))
+        return false;
+    http->kept_len = 0;
+    http->keeps_alive = false;
+    if (http->state != SENDING)
+        conn_close_after_flush(conn);
+    return true;
+}
+
 /* Arrived where the request is to be served: its head is here, the body comes next. */
 static void on_moved(struct conn *conn)
 {
@@ -731,6 +746,7 @@ static const struct conn_ops http_ops = {
     .on_data = on_data,
     .on_drained = on_drained,
     .on_deadline = on_deadline,
+    .on_half_closed = on_half_closed,
     .on_closed = on_closed,
     .on_moved = on_moved,
 };

@@ -11,7 +11,10 @@
 #include "core/net/conn.h"
 #include "core/net/conn_impl.h"
 
-enum { LINGER_MS = 5000 }; /* time for the peer to take our last words */
+enum {
+    LINGER_MS = 5000,  /* time for the peer to take our last words */
+    CATCH_UP_MS = 1000 /* to read what waited for the lane */
+};
 
 static struct conn *conn_of_deadline(struct timer_node *node)
 {
@@ -75,6 +78,7 @@ static void resume_paused(void *arg)
     struct conn *conn = net->paused;
 
     net->paused = NULL;
+    net->resumed_ms = loop_now(net->loop);
     while (conn) {
         struct conn *next = conn->next_paused;
 
@@ -114,6 +118,12 @@ struct net *net_new(struct loop *loop, const struct settings *settings,
 bool net_is_empty(const struct net *net)
 {
     return net->open == NULL;
+}
+
+bool net_holds_input(const struct net *net)
+{
+    return net->paused ||
+           (net->resumed_ms && loop_now(net->loop) < net->resumed_ms + CATCH_UP_MS);
 }
 
 void net_shutdown(struct net *net)

@@ -38,6 +38,7 @@ struct net {
     struct conn *dead;     /* freed at the end of this turn */
     struct conn *paused;   /* not read while the lane to logic is full */
     struct conn *open;     /* all, for shutdown */
+    uint64_t resumed_ms;   /* when those were read again last */
     char *read_buffer;     /* owned: NET_READ_BYTES, shared by all reads */
     bool is_flushing;      /* what is queued now waits for the next turn */
     bool is_closing;       /* net_shutdown() was called */
@@ -58,5 +59,11 @@ void net_shutdown(struct net *net);
 bool net_is_empty(const struct net *net);
 /* Close what is still open, whatever it has queued. */
 void net_close_all(struct net *net);
+
+/*
+ * Whether what clients have sent may lie unread because the lane to logic is, or just was,
+ * full: then their silence says nothing. Thread: shard.
+ */
+bool net_holds_input(const struct net *net);
 
 #endif

@@ -178,7 +178,8 @@ static int open_beneath(int root, const char *name)
     return (int)fd;
 }
 
-/* T30: what was checked is what is served, as both are the one descriptor. */
+/* T30: what was checked is what is served, as both are the one descriptor. With fd -1
+ * errno says why. */
 static struct opened open_file(const struct static_files *files, const char *name)
 {
     struct opened file = {.fd = open_beneath(files->root, name)};
@@ -186,8 +187,15 @@ static struct opened open_file(const struct static_files *files, const char *nam
     if (file.fd >= 0 && (fstat(file.fd, &file.stat) < 0 || !S_ISREG(file.stat.st_mode))) {
         close(file.fd);
         file.fd = -1;
+        errno = ENOENT;
     }
     return file;
+}
+
+/* Whether a file may well be there, only that we cannot open it now (T46). */
+static bool is_out_of_resources(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOMEM;
 }
 
 /* ---- conditions and choices */
@@ -338,7 +346,8 @@ static void answer_file(struct httpconn *http, const struct http_request *reques
     http_respond(http, &response);
 }
 
-/* Serve a name that is_safe_name(). Returns false when it is no file of ours. */
+/* Serve a name that is_safe_name(). Returns false, unanswered, when it is no file of
+ * ours. */
 static bool serve(const struct static_files *files, struct httpconn *http,
                   const struct http_request *request, const char *name)
 {
@@ -347,8 +356,12 @@ static bool serve(const struct static_files *files, struct httpconn *http,
     struct opened gzip = {.fd = -1};
     bool has_gzip, is_gzip;
 
-    if (file.fd < 0)
-        return false;
+    if (file.fd < 0) {
+        if (!is_out_of_resources(errno))
+            return false;
+        answer_text(http, 503, "Retry-After: 1\r\n");
+        return true;
+    }
     if (!type)
         type = &unknown_type;
     if (type->is_text) {

@@ -36,6 +36,23 @@ void hooks_remove(struct hooks *hooks, const struct plugin *plugin)
     }
 }
 
+/* Whether what a hook is to be told is still so: an earlier one may have undone it. Else
+ * the later ones would hear of the undoing first, and be left with what is not so. */
+static bool is_still_so(const struct hub *hub, enum hook_kind kind, hop_socket socket,
+                        const char *text)
+{
+    switch (kind) {
+    case HOOK_CONNECT:
+        return hub_is_connected(hub, socket);
+    case HOOK_JOIN:
+        return hub_in_room(hub, socket, text);
+    case HOOK_LEAVE: /* one that goes cannot join again */
+        return !hub_is_connected(hub, socket) || !hub_in_room(hub, socket, text);
+    default:
+        return true;
+    }
+}
+
 /* No hook can register another while this runs: that is possible in init() alone. */
 void hooks_call(hop_server *server, enum hook_kind kind, hop_socket socket,
                 const char *text)
@@ -47,8 +64,8 @@ void hooks_call(hop_server *server, enum hook_kind kind, hop_socket socket,
         const struct hook *hook = &hooks->list[kind][i];
         struct call call;
 
-        if (kind == HOOK_CONNECT && !hub_is_connected(server->hub, socket))
-            return; /* an earlier hook turned it away */
+        if (i > 0 && !is_still_so(server->hub, kind, socket, text))
+            return;
         call_begin(server, hook->plugin, &call);
         if (kind == HOOK_CONNECT)
             hook->call.connect(socket, hook->self);

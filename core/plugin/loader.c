@@ -212,12 +212,11 @@ static int start_plugin(struct plugin *plugin, hop_server *server, hop_error *re
     plugin->has_run = true;
     call_begin(server, plugin, &call);
     result = plugin->entry.init(server, plugin->state);
-    call_end(server, &call, "hook", "init");
+    call_end(server, &call, NULL, NULL); /* at start nobody waits */
     server->is_registering = false;
-    if (result == 0 && server->refusal.text[0] == '\0') {
-        plugin->is_running = true;
+    plugin->is_running = result == 0; /* refused or not: it expects its free() */
+    if (result == 0 && server->refusal.text[0] == '\0')
         return 0;
-    }
     hop_error_set(reason, "%s",
                   server->refusal.text[0] ? server->refusal.text
                                           : "init() failed and gave no reason");
@@ -254,7 +253,7 @@ void loader_stop(struct loader *loader, hop_server *server)
         if (plugin->entry.free) {
             call_begin(server, plugin, &call);
             plugin->entry.free(plugin->state);
-            call_end(server, &call, "hook", "free");
+            call_end(server, &call, NULL, NULL);
         }
         server_forget(server, plugin);
     }

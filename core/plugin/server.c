@@ -43,7 +43,7 @@ void call_end(hop_server *server, const struct call *call, const char *kind,
     if (!call->plugin)
         return;
     call->plugin->busy_ns += ns;
-    if (ns < (uint64_t)SLOW_MS * 1000000)
+    if (!kind || ns < (uint64_t)SLOW_MS * 1000000)
         return;
     call->plugin->n_slow++;
     hop_log(HOP_WARN, "plugin.slow plugin=%s %s=%s ms=%" PRIu64, call->plugin->name, kind,

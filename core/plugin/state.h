@@ -70,7 +70,8 @@ struct call {
     uint64_t from_ns;
 };
 void call_begin(hop_server *server, struct plugin *plugin, struct call *call);
-/* kind and what name the call in the log, if it was slow: event=chat, hook=connect. */
+/* kind and what name the call in the log, if it was slow: event=chat, hook=connect; NULL
+ * where nobody waits: init() and free(). */
 void call_end(hop_server *server, const struct call *call, const char *kind,
               const char *what);
 

@@ -13,7 +13,11 @@
 extern "C" {
 #endif
 
-/* Called when a socket has logged in (after `welcome`) or left. name: borrowed. */
+/*
+ * Called when a socket has logged in (after `welcome`), or a socket with a name leaves.
+ * A login hook may disconnect the socket: later login hooks are then not called for it,
+ * but every leave hook is. name: borrowed until the hook returns, or disconnects the socket.
+ */
 typedef void hop_auth_hook(hop_socket socket, const char *name, void *self);
 
 typedef struct hop_auth {
@@ -23,7 +27,8 @@ typedef struct hop_auth {
     /* The socket's name, or NULL before its login. Borrowed until it leaves. */
     const char *(*name_of)(void *self, hop_socket socket);
 
-    /* Calls each(name, arg) for every name in use, in the order of login. */
+    /* Calls each(name, arg) for every name in use, in the order of login. each() may not
+     * make anybody log in or leave. */
     void (*each_name)(void *self, void (*each)(const char *name, void *arg), void *arg);
 
     /* Register hooks: only in init(). Return 0, or -1. A hook runs in the logic thread. */

@@ -54,9 +54,9 @@ HOP_API int hop_event_unpack(hop_event *event, const char *format, ...);
 HOP_API bool hop_event_has_ack(const hop_event *event);
 
 /*
- * Answer the client's ack with an array of arguments (owned: released even on failure).
- * Returns 0, or -1 when no ack was asked for, it was answered before, or args is no
- * array; nothing was sent then. Thread: logic.
+ * Answer the client's ack with an array of arguments, or NULL for none (owned: released
+ * even on failure). Returns 0, or -1 when no ack was asked for, it was answered before,
+ * args is no array, or the socket has gone; nothing was sent then. Thread: logic.
  */
 HOP_API int hop_event_ack(hop_event *event, json_t *args);
 

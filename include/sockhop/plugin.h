@@ -41,7 +41,8 @@ typedef struct hop_plugin {
     /*
      * Register handlers, hooks, routes, slots. self: the state, already configured.
      * Returns 0, or -1 after hop_fail() said why: the start stops then, free() is not
-     * called, and what was registered is removed. Thread: logic.
+     * called, and what was registered is removed. A refused registration stops the start
+     * as well; after a 0, free() is called then. Thread: logic.
      */
     int (*init)(hop_server *server, void *self);
 

@@ -53,9 +53,11 @@ HOP_API int hop_on_with(hop_server *server, const char *event, hop_handler *hand
  * Lifecycle hooks: not event names, since a client may emit an event called "connect".
  *   connect     the socket has joined the main namespace; its CONNECT reply is sent
  *   disconnect  it is going: still in its rooms, slots still set; emits to it go nowhere
- *   join/leave  it has joined or left a room (its own id's room not counted)
- * They run in the order of init(). A connect hook may disconnect the socket: later connect
- * hooks are then not called for it, but every disconnect hook is.
+ *   join/leave  it has joined or left a room (its own id's room not counted); when it
+ *               goes, it leaves its rooms after the disconnect hooks, slots still set
+ * They run in the order of init(). A hook may undo what it is told (a connect or join hook
+ * disconnects the socket, a join hook leaves, a leave hook joins): later hooks are then
+ * not told it, but all are told what follows from the undoing.
  * The reason is one of the protocol's words ("transport close", "ping timeout", ...).
  * Only in init(). Return 0, or -1. Thread: logic.
  */

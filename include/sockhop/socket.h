@@ -33,7 +33,8 @@ HOP_API const char *hop_socket_address(hop_server *server, hop_socket socket);
  * socket is in the room named by its id. Joining twice is no error. A later broadcast
  * to the room includes (excludes) the socket.
  *   room  UTF-8, 1 to 128 bytes
- * Returns 0, or -1 (no such socket, bad name, not a member). Thread: logic.
+ * Returns 0, or -1 (no such socket, bad name, not a member, its own room: which it never
+ * leaves). Thread: logic.
  */
 HOP_API int hop_socket_join(hop_server *server, hop_socket socket, const char *room);
 HOP_API int hop_socket_leave(hop_server *server, hop_socket socket, const char *room);
@@ -43,7 +44,8 @@ HOP_API bool hop_socket_in_room(hop_server *server, hop_socket socket, const cha
  * Disconnect the socket: HOP_CLOSE_SOCKET sends DISCONNECT for its namespace (a stock
  * client does not come back by itself), HOP_CLOSE_TRANSPORT closes the whole connection
  * (it does). What was emitted before is sent first; the disconnect hooks run before this
- * returns, unless they are running already. Returns 0, or -1. Thread: logic.
+ * returns, unless they are running already, or disconnects nest too deep in each other's
+ * hooks: then they run before the outermost returns. Returns 0, or -1. Thread: logic.
  */
 typedef enum hop_close_mode { HOP_CLOSE_SOCKET, HOP_CLOSE_TRANSPORT } hop_close_mode;
 HOP_API int hop_socket_disconnect(hop_server *server, hop_socket socket,

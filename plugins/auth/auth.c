@@ -147,10 +147,24 @@ static hop_verdict refuse(struct auth *auth, hop_socket socket, hop_event *event
     return HOP_STOP;
 }
 
-static void call_hooks(const struct hook_list *list, hop_socket socket, const char *name)
+/* A hook may disconnect the socket: then the user is no more, and nobody has logged in. */
+static void tell_login(const struct auth *auth, hop_socket socket,
+                       const struct user *user)
 {
+    const struct hook_list *list = &auth->on_login;
+
     for (size_t i = 0; i < list->n; i++)
-        list->hook[i].call(socket, name, list->hook[i].self);
+        if (hop_socket_is_connected(auth->server, socket))
+            list->hook[i].call(socket, user->name, list->hook[i].self);
+}
+
+static void tell_leave(const struct auth *auth, hop_socket socket,
+                       const struct user *user)
+{
+    const struct hook_list *list = &auth->on_leave;
+
+    for (size_t i = 0; i < list->n; i++)
+        list->hook[i].call(socket, user->name, list->hook[i].self);
 }
 
 static hop_verdict on_login(hop_socket socket, hop_event *event, void *self)
@@ -191,7 +205,7 @@ static hop_verdict on_login(hop_socket socket, hop_event *event, void *self)
     hop_emit(hop_to_socket(auth->server, socket), "welcome", NULL);
     if (hop_event_has_ack(event))
         hop_event_ack(event, json_pack("[{s:b}]", "ok", true));
-    call_hooks(&auth->on_login, socket, user->name);
+    tell_login(auth, socket, user);
     return HOP_STOP;
 }
 
@@ -204,7 +218,7 @@ static void on_disconnect(hop_socket socket, const char *reason, void *self)
     (void)reason;
     if (!user || !user->auth)
         return;
-    call_hooks(&auth->on_leave, socket, user->name);
+    tell_leave(auth, socket, user);
     release_name(user);
 }
 

@@ -35,6 +35,7 @@ struct fake_socket {
     bool is_leaving; /* its disconnect hooks run */
     char id[24];
     void *slot[FAKE_SLOTS];
+    char rooms[256]; /* "a ", "a b ": those it is in */
 };
 
 struct hop_target {
@@ -173,12 +174,22 @@ hop_socket hub_find(const struct hub *hub, const char *id)
     return HOP_NO_SOCKET;
 }
 
+static char *fake_find_room(hop_socket socket, const char *room)
+{
+    char word[64];
+
+    snprintf(word, sizeof word, "%s ", room);
+    return strstr(fake.socket[socket].rooms, word); /* no name ends in another */
+}
+
 int hub_join(struct hub *hub, hop_socket socket, const char *room)
 {
     (void)hub;
     if (!fake_find(socket))
         return -1;
     fake_note("%u joins %s\n", (unsigned)socket, room);
+    if (!fake_find_room(socket, room))
+        strcat(strcat(fake.socket[socket].rooms, room), " ");
     if (fake.upper.on_join)
         fake.upper.on_join(socket, room, fake.upper.arg);
     return 0;
@@ -186,10 +197,15 @@ int hub_join(struct hub *hub, hop_socket socket, const char *room)
 
 int hub_leave(struct hub *hub, hop_socket socket, const char *room)
 {
+    char *place;
+
     (void)hub;
     if (!fake_find(socket))
         return -1;
     fake_note("%u leaves %s\n", (unsigned)socket, room);
+    place = fake_find_room(socket, room);
+    if (place)
+        memmove(place, place + strlen(room) + 1, strlen(place + strlen(room) + 1) + 1);
     if (fake.upper.on_leave)
         fake.upper.on_leave(socket, room, fake.upper.arg);
     return 0;
@@ -199,7 +215,7 @@ bool hub_in_room(const struct hub *hub, hop_socket socket, const char *room)
 {
     const char *id = hub_socket_id(hub, socket);
 
-    return id && strcmp(id, room) == 0;
+    return id && (strcmp(id, room) == 0 || fake_find_room(socket, room));
 }
 
 int hub_disconnect(struct hub *hub, hop_socket socket, hop_close_mode mode)

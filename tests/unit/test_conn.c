@@ -989,6 +989,38 @@ a_server_that_stops_ends_each_connection_when_its_queue_is_written(void **state)
     close(busy.peer_fd);
 }
 
+/* Its last words are written: nobody waits for the peer's any more. */
+static void a_server_that_stops_does_not_wait_for_those_that_linger(void **state)
+{
+    struct end end;
+
+    open_end(*state, &end);
+    send_text(&end, "bye");
+    conn_close_after_flush(end.conn);
+    run(&end);
+    assert_int_equal(end.n_closed, 0); /* its peer has not closed yet */
+    net_shutdown(end.bench->net);
+    run(&end);
+    assert_int_equal(end.n_closed, 1);
+    close(end.peer_fd);
+}
+
+static void one_that_is_ending_keeps_its_linger_time(void **state)
+{
+    struct end end;
+
+    open_end(*state, &end);
+    block(&end); /* its peer does not read */
+    conn_close_after_flush(end.conn);
+    conn_set_deadline(end.conn, NET_KEEP_ALIVE);
+    assert_int_equal(end.conn->deadline_kind, NET_LINGER);
+    conn_clear_deadline(end.conn);
+    assert_true(timer_is_running(&end.conn->deadline));
+    conn_close(end.conn, CONN_BY_US);
+    run(&end);
+    close(end.peer_fd);
+}
+
 static void releasing_the_net_ends_what_is_open(void **state)
 {
     struct bench *bench = *state;
@@ -1379,6 +1411,8 @@ int main(void)
         TEST(a_peer_that_half_closes_still_gets_what_is_left),
         TEST(a_peer_that_neither_reads_nor_closes_is_left_after_the_linger_time),
         TEST(a_server_that_stops_ends_each_connection_when_its_queue_is_written),
+        TEST(a_server_that_stops_does_not_wait_for_those_that_linger),
+        TEST(one_that_is_ending_keeps_its_linger_time),
         TEST(releasing_the_net_ends_what_is_open),
         TEST(the_handle_of_a_connection_is_stale_once_it_has_ended),
         cmocka_unit_test(addresses_are_told_as_text),

@@ -642,6 +642,62 @@ static void a_hook_may_turn_a_socket_away(void **state)
     assert_string_equal(called, "away");
 }
 
+static void leave_at_once(hop_socket socket, const char *room, void *self)
+{
+    note(self);
+    hop_socket_leave(fixture.server, socket, room);
+}
+
+static void join_again(hop_socket socket, const char *room, void *self)
+{
+    note(self);
+    hop_socket_join(fixture.server, socket, room);
+}
+
+static void turn_away_from(hop_socket socket, const char *room, void *self)
+{
+    (void)room;
+    turn_away(socket, self);
+}
+
+/* Else a plugin that keeps a list of members would keep one that is none. */
+static void a_join_that_a_hook_undoes_is_not_told_to_later_hooks(void **state)
+{
+    (void)state;
+    hop_on_join(enter_init(A), leave_at_once, "undo");
+    hop_on_join(enter_init(B), tell_text, "in");
+    hop_on_leave(enter_init(B), tell_text, "out");
+    leave_init();
+    fake_connect(1);
+    hop_socket_join(fixture.server, 1, "r");
+    assert_string_equal(called, "undo out r");
+}
+
+static void a_join_whose_hook_disconnects_is_not_told_to_later_hooks(void **state)
+{
+    (void)state;
+    hop_on_join(enter_init(A), turn_away_from, "away");
+    hop_on_join(enter_init(B), tell_text, "in");
+    hop_on_disconnect(enter_init(B), tell_text, "gone");
+    leave_init();
+    fake_connect(1);
+    hop_socket_join(fixture.server, 1, "r");
+    assert_string_equal(called, "away gone server namespace disconnect");
+}
+
+static void a_leave_that_a_hook_undoes_is_not_told_to_later_hooks(void **state)
+{
+    (void)state;
+    hop_on_leave(enter_init(A), join_again, "undo");
+    hop_on_leave(enter_init(B), tell_text, "out");
+    hop_on_join(enter_init(B), tell_text, "in");
+    leave_init();
+    fake_connect(1);
+    hop_socket_join(fixture.server, 1, "r");
+    hop_socket_leave(fixture.server, 1, "r");
+    assert_string_equal(called, "in r undo in r");
+}
+
 /* ---- threads */
 
 static void *run_loop(void *arg)
@@ -822,6 +878,9 @@ int main(void)
         TEST(slots_end_at_64),
         TEST(hooks_run_in_the_order_of_registration),
         TEST(a_hook_may_turn_a_socket_away),
+        TEST(a_join_that_a_hook_undoes_is_not_told_to_later_hooks),
+        TEST(a_join_whose_hook_disconnects_is_not_told_to_later_hooks),
+        TEST(a_leave_that_a_hook_undoes_is_not_told_to_later_hooks),
         TEST(calls_from_another_thread_are_refused),
         TEST(a_slow_handler_is_counted),
         TEST(a_route_is_answered_from_logic),

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "core/loop/bytes.h"
+#include "core/loop/lane.h"
 #include "tests/unit/turns.h"
 
 enum { MAX_LANE_BYTES = 65536 };
@@ -560,6 +561,78 @@ static void a_loop_is_mine_in_its_own_thread_only(void **state)
     loops_free(NULL);
 }
 
+/* ---- a long inbox ---- */
+
+enum { N_SLOW = 200, SLOW_BYTES = 8000 };
+
+static unsigned n_slow;
+
+static void work_slowly(struct loop *loop, void *payload)
+{
+    (void)loop;
+    assert_int_equal(*(unsigned *)payload, n_slow); /* order survives the pauses */
+    n_slow++;
+    poll(NULL, 0, 2);
+}
+
+static void a_long_inbox_does_not_hold_a_turn(void **state)
+{
+    struct loops *loops = loops_for_turns();
+    unsigned n_turns = 0;
+
+    (void)state;
+    n_slow = 0;
+    for (unsigned i = 0; i < N_SLOW; i++)
+        *(unsigned *)loop_send(loops->logic, loops->logic, work_slowly, SLOW_BYTES, 0) =
+            i;
+    for (; n_slow < N_SLOW; n_turns++) {
+        unsigned before = n_slow;
+
+        turn(loops->logic);
+        assert_true(n_slow > before);
+    }
+    assert_true(n_turns > 2);
+    loops_free(loops);
+}
+
+static unsigned n_spread;
+
+static void take_nothing(struct loop *loop, void *payload)
+{
+    (void)loop;
+    (void)payload;
+}
+
+static void spread(struct loop *logic, void *payload)
+{
+    (void)payload;
+    n_spread++;
+    loop_send(logic, logic->loops->loop[0], take_nothing, 0, MAX_LANE_BYTES);
+}
+
+/* So that the shards' own lanes fill, and they stop reading. */
+static void logic_takes_no_more_while_a_shard_is_behind(void **state)
+{
+    struct loops *loops = loops_new(1, MAX_LANE_BYTES);
+    struct loop *shard = loops->loop[0], *logic = loops->logic;
+
+    (void)state;
+    n_spread = 0;
+    for (unsigned i = 0; i < 2; i++)
+        loop_on_stage(loops->loop[i], LOOP_FREE, stop_after_turn, loops->loop[i]);
+    for (unsigned i = 0; i < 3; i++) {
+        loop_send(shard, logic, spread, 0, 0);
+        lane_publish(logic->in[0]);
+        turn(logic);
+        assert_int_equal(n_spread, 1);
+    }
+    turn(shard); /* takes what there was, and says so */
+    turn(logic);
+    assert_int_equal(n_spread, 3);
+    loops_drain(loops);
+    loops_free(loops);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -578,6 +651,8 @@ int main(void)
         cmocka_unit_test(congestion_is_relieved_on_one_loop),
         cmocka_unit_test(congestion_is_relieved_between_threads),
         cmocka_unit_test(a_loop_is_mine_in_its_own_thread_only),
+        cmocka_unit_test(a_long_inbox_does_not_hold_a_turn),
+        cmocka_unit_test(logic_takes_no_more_while_a_shard_is_behind),
     };
 
     return cmocka_run_group_tests_name("loop", tests, NULL, NULL);

@@ -264,6 +264,24 @@ static void an_aborted_post_ends_the_session(void **state)
     client_close(&client);
 }
 
+/* All in one turn: the session ends, its POST is complete, and the POST's peer has gone. */
+static void a_post_may_end_in_the_turn_of_its_session(void **state)
+{
+    const struct settings settings = wire_settings();
+    struct client client = client_open(&settings);
+
+    (void)state;
+    begin_post(&client, client.post, "4he");
+    peer_write(client.post, "llo+wor", 7);
+    close(client.post->fd);
+    client.post->fd = -1;
+    session_end(client.wire->session, SESSION_PING_TIMEOUT, NULL);
+    settle(client.wire);
+    wire_expect(client.wire, "closed:ping timeout ");
+    expect_gone(&client);
+    client_close(&client);
+}
+
 static void two_gets_at_once_end_the_session(void **state)
 {
     const struct settings settings = wire_settings();
@@ -497,6 +515,7 @@ int main(void)
         cmocka_unit_test(two_gets_at_once_end_the_session),
         cmocka_unit_test(two_posts_at_once_end_the_session),
         cmocka_unit_test(an_aborted_post_ends_the_session),
+        cmocka_unit_test(a_post_may_end_in_the_turn_of_its_session),
         cmocka_unit_test(an_aborted_get_ends_the_session),
         cmocka_unit_test(a_connection_between_two_polls_may_go),
         cmocka_unit_test(a_body_of_another_kind_is_refused),

@@ -12,6 +12,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -471,6 +472,54 @@ static void without_index_html_there_is_404(void **state)
     write_file(site, "root/index.html", "<page>");
 }
 
+/* Such as `printf ... | nc -N`: its FIN says that it asks no more, not that it is gone. */
+static void a_client_that_half_closes_gets_the_whole_file(void **state)
+{
+    enum { BIG = 1 << 20 };
+    static const char request[] = "GET /big.js HTTP/1.1\r\nHost: a\r\n\r\n";
+    struct site *site = *state;
+    char *text = malloc(BIG + 1);
+    struct reply reply;
+    int fd = fixture_connect(site->fixture);
+
+    assert_non_null(text);
+    memset(text, 'x', BIG);
+    text[BIG] = '\0';
+    write_file(site, "root/big.js", text);
+    client_send(fd, request, strlen(request));
+    shutdown(fd, SHUT_WR);
+    reply = client_read_all(fd);
+    close(fd);
+    assert_int_equal(reply_status(&reply), 200);
+    assert_int_equal(strlen(reply_body(&reply)), BIG);
+    free(reply.text);
+    free(text);
+}
+
+/* T46: 404 would be remembered, and is not true. */
+static void without_a_free_descriptor_there_is_503(void **state)
+{
+    static const char request[] = "GET /page.js HTTP/1.1\r\nHost: a\r\n"
+                                  "Connection: close\r\n\r\n";
+    struct site *site = *state;
+    struct rlimit before, none;
+    struct reply reply;
+    int fd;
+
+    write_file(site, "root/page.js", "let a;");
+    fd = fixture_connect(site->fixture);
+    client_send(fd, request, 1); /* adopted once this can be read */
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = (struct rlimit){.rlim_cur = (rlim_t)fd, .rlim_max = before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    client_send(fd, request + 1, strlen(request) - 1);
+    reply = client_read_all(fd);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    close(fd);
+    assert_int_equal(reply_status(&reply), 503);
+    free(reply.text);
+}
+
 static void a_missing_folder_is_said_so(void **state)
 {
     hop_error error;
@@ -510,6 +559,8 @@ int main(void)
         cmocka_unit_test(gzip_goes_to_those_who_take_it),
         cmocka_unit_test(a_swapped_link_never_shows_the_secret),
         cmocka_unit_test(without_index_html_there_is_404),
+        cmocka_unit_test(a_client_that_half_closes_gets_the_whole_file),
+        cmocka_unit_test(without_a_free_descriptor_there_is_503),
         cmocka_unit_test(a_missing_folder_is_said_so),
     };
     int n_failed = cmocka_run_group_tests_name("openat2", tests, start, stop);

@@ -267,6 +267,39 @@ static void the_session_may_end_while_probing(void **state)
     }
 }
 
+/* By the transport that the client goes on with: "5" may be on its way when it happens. */
+static void the_last_packets_of_a_closed_session_find_their_way(void **state)
+{
+    const struct settings settings = wire_settings();
+
+    (void)state;
+    for (int goes_over = 0; goes_over < 2; goes_over++) {
+        struct client client = client_open(&settings);
+
+        probe(&client);
+        poll_post(client.wire, client.post, client.sid,
+                  "4burst\x1e"
+                  "4close");
+        assert_non_null(strstr(client.wire->log, "closed:"));
+        client.ws->len = 0;
+        if (goes_over) {
+            ws_text(client.wire, client.ws, "5");
+            expect_words(&client, "text:4a text:4b text:4c close:1000 ");
+        } else {
+            poll_get(client.wire, client.get, client.sid);
+            expect_response(client.get, 200,
+                            "4a\x1e"
+                            "4b\x1e"
+                            "4c");
+            poll_get(client.wire, client.get, client.sid);
+            expect_response(client.get, 200, "1");
+            expect_words(&client, "close:1000 ");
+        }
+        assert_true(client.ws->is_over);
+        client_close(&client);
+    }
+}
+
 /* ---- a client that does anything at any time, against what it must have got */
 
 struct walk {
@@ -424,6 +457,7 @@ int main(void)
         cmocka_unit_test(a_probe_may_vanish_at_every_byte),
         cmocka_unit_test(a_probe_without_5_is_given_up),
         cmocka_unit_test(the_session_may_end_while_probing),
+        cmocka_unit_test(the_last_packets_of_a_closed_session_find_their_way),
         cmocka_unit_test(no_walk_loses_doubles_or_reorders),
     };
 
