@@ -310,8 +310,7 @@ static void pipelined_requests_are_answered_in_order(void **state)
     static const char requests[] = GET("/echo?1") GET(
         "/later") "HEAD /echo" H "\r\n"
                   "POST /echo" H "Content-Length: 5\r\n\r\nhello" GET("/none") GET(
-                      "/later") "POST /echo" H
-                                "Transfer-Encoding: "
+                      "/later") "POST /echo" H "Transfer-Encoding: "
                                 "chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
                                 "POST /get" H "\r\n"
                                 "POST /later" H "Content-Length: 2\r\n\r\nhi" GET(
