@@ -5,13 +5,13 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
-import { within } from '../lib/client.js';
+import { WAIT_MS, request, within } from '../lib/client.js';
 import { BUILD, startServer } from '../lib/server.js';
 
 const SOCKHOP = join(BUILD, 'sockhop');
@@ -96,28 +96,52 @@ describe('starting', () => {
     await server.stop();
   });
 
-  test('T53: without standard descriptors it starts, and nobody gets its log', async () => {
-    const script = '"$0" "$@" 0<&- 1>&- 2>&- & p=$!; sleep 0.5; readlink /proc/$p/fd/0 /proc/$p/fd/1 /proc/$p/fd/2; kill $p; wait $p';
-    const { status, stdout } = spawnSync('sh', ['-c', script, SOCKHOP, '-c', 'x.ini', ...HERE, ...NO_PAGE, '-o', 'server.port=0'], {
-      cwd: folder,
-      encoding: 'utf8',
-    });
+  /* Where there is no log to read, the port tells that it runs. */
+  async function freePort() {
+    const probe = net.createServer().listen(0, '127.0.0.1');
+    await once(probe, 'listening');
+    const { port } = probe.address();
+    probe.close();
+    await once(probe, 'close');
+    return port;
+  }
 
-    assert.equal(stdout, '/dev/null\n'.repeat(3));
-    assert.equal(status, 0);
+  async function served(port) {
+    for (const deadline = Date.now() + WAIT_MS; ; ) {
+      try {
+        return await request({ url: `http://127.0.0.1:${port}` }, '/socket.io/?EIO=4&transport=polling');
+      } catch (error) {
+        if (Date.now() > deadline) throw error;
+        await new Promise(setImmediate);
+      }
+    }
+  }
+
+  test('T53: without standard descriptors it starts, and nobody gets its log', async () => {
+    const port = await freePort();
+    const options = ['-c', 'x.ini', ...HERE, ...NO_PAGE, '-o', `server.port=${port}`];
+    const proc = spawn('sh', ['-c', 'exec "$0" "$@" <&- >&- 2>&-', SOCKHOP, ...options], { cwd: folder, stdio: 'ignore' });
+    const gone = once(proc, 'exit');
+
+    await served(port);
+    for (const fd of [0, 1, 2]) assert.equal(readlinkSync(`/proc/${proc.pid}/fd/${fd}`), '/dev/null');
+    proc.kill('SIGTERM');
+    assert.deepEqual(await within(gone, 'exit'), [0, null]);
   });
 
   test('a reader of the log that has gone does not end it, nor does SIGHUP', async () => {
-    const args = ['-c', 'x.ini', ...HERE, ...NO_PAGE, '-o', 'server.port=0', '-o', 'server.status=127.0.0.1:0'];
+    const port = await freePort();
+    const args = ['-c', 'x.ini', ...HERE, ...NO_PAGE, '-o', `server.port=${port}`];
     const proc = spawn(SOCKHOP, args, { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] });
     proc.stderr.destroy(); /* before its first line */
     const gone = once(proc, 'exit');
 
-    for (const signal of ['SIGHUP', 'SIGPIPE', 'SIGTERM']) {
-      await new Promise((done) => setTimeout(done, 500)); /* there is no log to wait for */
-      assert.equal(proc.exitCode ?? proc.signalCode, null, `alive before ${signal}`);
+    await served(port);
+    for (const signal of ['SIGHUP', 'SIGPIPE']) {
       proc.kill(signal);
+      assert.equal((await served(port)).status, 200, signal);
     }
+    proc.kill('SIGTERM');
     assert.deepEqual(await within(gone, 'exit'), [0, null]);
   });
 });
