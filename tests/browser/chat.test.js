@@ -307,7 +307,7 @@ describe('without a connection', () => {
     await ann.getByText('this may not have arrived').nth(1).waitFor();
 
     server = await startServer({ args: ['-o', `server.port=${port}`] });
-    await countIs(ann, 2);
+    for (const page of [ann, bob]) await message(page, 'You were away', '.notice').waitFor(); /* back, and logged in */
     await ann.getByRole('button', { name: 'Discard' }).last().click();
     await ann.getByRole('button', { name: 'Send again' }).click();
     await message(bob, 'did you get this?').waitFor();

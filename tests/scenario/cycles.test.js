@@ -150,7 +150,9 @@ describe('T46: out of descriptors', () => {
   });
 
   test('too few to start is said as such', async () => {
-    await assert.rejects(startServer({ prefix: shell('ulimit -n 8') }), /status 1\n[^]*Too many open files/);
+    const env = { ASAN_OPTIONS: `${process.env.ASAN_OPTIONS ?? ''}:detect_leaks=0` }; /* it has no descriptor for that */
+
+    await assert.rejects(startServer({ prefix: shell('ulimit -n 8'), env }), /status 1\n[^]*Too many open files/);
   });
 });
 
