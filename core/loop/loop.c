@@ -1,7 +1,7 @@
 /*
  * loop.c - the turn, and the threads that run it: see loop.h.
  *
- * Called by: main.c (start, stop), every layer (loop_send). Thread: each loop is touched by
+ * Called by: daemon.c (start, stop), every layer (loop_send). Thread: each loop is touched by
  * its own thread; loops_*() by the main thread while no other runs.
  */
 #include "core/loop/loop.h"

@@ -1,7 +1,7 @@
 /*
  * turnbuf.c - append-only buffers of one turn: see turnbuf.h.
  *
- * Called by: core/engine/websocket.c (frames), core/net/conn.c (direct copies), loop.c (end
+ * Called by: core/engine/websocket.c (frames), core/net/conn_send.c (direct copies), loop.c (end
  * of the turn). Thread: shard.
  */
 #include "core/loop/turnbuf.h"

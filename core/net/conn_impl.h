@@ -1,13 +1,25 @@
 /*
- * conn_impl.h - what net.c needs of conn.c, and nobody else. Thread: shard.
+ * conn_impl.h - what conn.c, conn_send.c and net.c need of each other, and nobody else.
+ * Thread: shard.
  */
 #ifndef NET_CONN_IMPL_H
 #define NET_CONN_IMPL_H
 
 struct conn;
 
+/* ---- conn_send.c ---- */
+
+/* Something was queued, or the end is near: flush at the end of this turn, or when the
+ * kernel has room. */
+void conn_wants_flush(struct conn *conn);
+
 /* Send what is queued; close what has failed, overflowed, or is done. */
 void conn_flush(struct conn *conn);
+
+/* Forget what is queued. */
+void conn_drop_queue(struct conn *conn);
+
+/* ---- conn.c ---- */
 
 /* Its one deadline is due. */
 void conn_deadline_passed(struct conn *conn);

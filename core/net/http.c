@@ -4,9 +4,9 @@
  * Called by: httpconn.c. Thread: any; no state outside the parser.
  * A head is collected byte by byte under its limits (scan_byte), each line checked when
  * it ends (end_line), the whole given to llhttp in one piece (parse_head), and what
- * llhttp understood checked for what HTTP leaves ambiguous (check_fields). A body goes
- * through llhttp piece by piece; the bytes around chunks are bounded and checked by us
- * (check_framing).
+ * llhttp understood checked for what HTTP leaves ambiguous (http_head_check). What a line
+ * and a whole head must satisfy is in http_head.c. A body goes through llhttp piece by
+ * piece; the bytes around chunks are bounded and checked by us (check_framing).
  */
 #include "core/net/http.h"
 
@@ -16,7 +16,7 @@
 #include <string.h>
 
 #include "core/base/mem.h"
-#include "core/base/text.h"
+#include "core/net/http_head.h"
 
 enum {
     MAX_EMPTY_LINES = 2,   /* before a request line; RFC 9112 2.2 wants one tolerated */
@@ -31,8 +31,7 @@ enum stage { AT_HEAD, AT_BODY, AT_END, AT_ERROR };
 struct http_parser {
     struct http_limits limits;
     enum stage stage;
-    int error;          /* the status to refuse with */
-    const char *reason; /* borrowed: a constant */
+    struct http_refusal refusal; /* once AT_ERROR */
 
     /* the head as it comes */
     char *head; /* owned: NULL between requests */
@@ -47,8 +46,7 @@ struct http_parser {
     /* the head as llhttp sees it */
     llhttp_t llhttp;
     struct http_request request;
-    struct http_header *headers; /* owned: NULL before llhttp runs */
-    char *path;                  /* behind headers, in the same block */
+    struct http_header *headers; /* owned: NULL before llhttp runs; the path behind */
     bool is_head_done, is_complete;
 
     /* the body */
@@ -60,31 +58,17 @@ struct http_parser {
 static enum http_status refuse(struct http_parser *parser, int status, const char *reason)
 {
     parser->stage = AT_ERROR;
-    parser->error = status;
-    parser->reason = reason;
+    parser->refusal = (struct http_refusal){status, reason};
     return HTTP_ERROR;
 }
 
-/* RFC 9110 5.6.2 */
-static bool is_token_char(unsigned char c)
+/* What a check of http_head.c found: 0, or -1 with our refusal set. */
+static enum http_status checked(struct http_parser *parser, int result)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           (c && strchr("!#$%&'*+-.^_`|~", c));
-}
-
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-static bool is_alnum(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || is_digit(c);
-}
-
-static bool is_blank(char c)
-{
-    return c == ' ' || c == '\t';
+    if (result == 0)
+        return HTTP_MORE;
+    parser->stage = AT_ERROR;
+    return HTTP_ERROR;
 }
 
 /* ---- what llhttp reports */
@@ -178,289 +162,7 @@ static bool is_pause(llhttp_errno_t code)
     return code == HPE_PAUSED || code == HPE_PAUSED_UPGRADE;
 }
 
-/* ---- reading header fields */
-
-const char *http_header(const struct http_request *request, const char *name,
-                        size_t *n_found)
-{
-    const char *found = NULL;
-    size_t n = 0;
-
-    for (size_t i = 0; i < request->n_headers; i++) {
-        const struct http_header *header = &request->headers[i];
-
-        if (!ascii_equal_nocase(header->name.text, header->name.len, name))
-            continue;
-        if (n++ == 0)
-            found = header->value.text;
-    }
-    if (n_found)
-        *n_found = n;
-    return found;
-}
-
-static bool list_has_token(const char *list, const char *token)
-{
-    while (*list) {
-        size_t len = strcspn(list, ",");
-        const char *item = list;
-        size_t item_len = len;
-
-        while (item_len > 0 && is_blank(*item)) {
-            item++;
-            item_len--;
-        }
-        while (item_len > 0 && is_blank(item[item_len - 1]))
-            item_len--;
-        if (ascii_equal_nocase(item, item_len, token))
-            return true;
-        list += len + (list[len] == ',');
-    }
-    return false;
-}
-
-bool http_has_token(const struct http_request *request, const char *name,
-                    const char *token)
-{
-    for (size_t i = 0; i < request->n_headers; i++) {
-        const struct http_header *header = &request->headers[i];
-
-        if (ascii_equal_nocase(header->name.text, header->name.len, name) &&
-            list_has_token(header->value.text, token))
-            return true;
-    }
-    return false;
-}
-
-/* ---- lines */
-
-/* "HTTP/1.0" and "HTTP/1.1"; any other of that form is a version we do not speak. */
-static enum http_status check_version(struct http_parser *parser, const char *text,
-                                      size_t len)
-{
-    if (len != 8 || memcmp(text, "HTTP/", 5) != 0 || !is_digit(text[5]) ||
-        text[6] != '.' || !is_digit(text[7]))
-        return refuse(parser, 400, "malformed version");
-    if (text[5] != '1' || (text[7] != '0' && text[7] != '1'))
-        return refuse(parser, 505, "version is neither 1.0 nor 1.1");
-    return HTTP_MORE;
-}
-
-/* method SP target SP version, one blank each. */
-static enum http_status check_request_line(struct http_parser *parser, const char *line,
-                                           size_t len)
-{
-    const char *end = line + len;
-    const char *target = memchr(line, ' ', len);
-    const char *version;
-
-    if (!target || target == line)
-        return refuse(parser, 400, "malformed request line");
-    for (const char *c = line; c < target; c++)
-        if (!is_token_char((unsigned char)*c))
-            return refuse(parser, 400, "malformed method");
-    version = memchr(target + 1, ' ', (size_t)(end - target - 1));
-    if (!version)
-        return refuse(parser, 400, "no version: HTTP/0.9 is not served");
-    if (version == target + 1)
-        return refuse(parser, 400, "no request target");
-    if (memchr(target, '#', (size_t)(version - target)))
-        return refuse(parser, 400, "fragment in the request target");
-    if (check_version(parser, version + 1, (size_t)(end - version - 1)) == HTTP_ERROR)
-        return HTTP_ERROR;
-    if (target - line == 7 && memcmp(line, "CONNECT", 7) == 0)
-        return refuse(parser, 501, "CONNECT is not served");
-    return HTTP_MORE;
-}
-
-/* A name, and the colon right behind it. */
-static enum http_status check_header_line(struct http_parser *parser, const char *line,
-                                          size_t len)
-{
-    size_t name_len = 0;
-
-    while (name_len < len && is_token_char((unsigned char)line[name_len]))
-        name_len++;
-    if (name_len == len || line[name_len] != ':')
-        return refuse(parser, 400, "malformed header name");
-    if (name_len == 0)
-        return refuse(parser, 400, "empty header name");
-    return HTTP_MORE;
-}
-
-/* ---- the request target */
-
-static bool has_prefix_nocase(const struct http_span *text, const char *prefix)
-{
-    size_t len = strlen(prefix);
-
-    return text->len >= len && ascii_equal_nocase(text->text, len, prefix);
-}
-
-/* Divide path?query; the path's text is copied, as the target stays as it was sent. */
-static void split_path(struct http_parser *parser, const char *text, size_t len)
-{
-    struct http_request *request = &parser->request;
-    const char *mark = memchr(text, '?', len);
-    size_t path_len = mark ? (size_t)(mark - text) : len;
-
-    if (path_len > 0)
-        memcpy(parser->path, text, path_len);
-    else
-        parser->path[path_len++] = '/'; /* "http://host": RFC 9110 4.2.3 */
-    parser->path[path_len] = '\0';
-    request->path = (struct http_span){parser->path, path_len};
-    request->query = (struct http_span){text + len, 0};
-    if (mark)
-        request->query = (struct http_span){mark + 1, (size_t)(text + len - mark - 1)};
-}
-
-/* http://authority/path?query, where authority must be what Host says. */
-static enum http_status split_absolute(struct http_parser *parser, size_t scheme_len)
-{
-    const struct http_request *request = &parser->request;
-    const char *authority = request->target.text + scheme_len;
-    size_t len = strcspn(authority, "/?");
-    const char *host = http_header(request, "host", NULL);
-
-    if (len == 0 || memchr(authority, '@', len))
-        return refuse(parser, 400, "malformed request target");
-    if (host && !ascii_equal_nocase(authority, len, host))
-        return refuse(parser, 400, "request target and Host differ");
-    split_path(parser, authority + len, request->target.len - scheme_len - len);
-    return HTTP_MORE;
-}
-
-static enum http_status split_target(struct http_parser *parser)
-{
-    struct http_request *request = &parser->request;
-    const struct http_span *target = &request->target;
-
-    if (target->text[0] == '/') {
-        split_path(parser, target->text, target->len);
-        return HTTP_MORE;
-    }
-    if (target->len == 1 && target->text[0] == '*' && request->method == HTTP_M_OPTIONS) {
-        split_path(parser, target->text, target->len);
-        return HTTP_MORE;
-    }
-    if (has_prefix_nocase(target, "http://"))
-        return split_absolute(parser, strlen("http://"));
-    if (has_prefix_nocase(target, "https://"))
-        return split_absolute(parser, strlen("https://"));
-    return refuse(parser, 400, "malformed request target");
-}
-
-/* ---- the head as a whole */
-
-/* name[:port] or [address][:port]; RFC 9110 7.2 without what no client of ours sends. */
-static bool is_host(const char *text)
-{
-    const char *at = text;
-
-    if (*at == '[') {
-        at++;
-        while (is_alnum(*at) || *at == ':' || *at == '.')
-            at++;
-        if (at == text + 1 || *at++ != ']')
-            return false;
-    } else {
-        while (is_alnum(*at) || (*at && strchr("-._~", *at)))
-            at++;
-        if (at == text)
-            return false;
-    }
-    if (*at == '\0')
-        return true;
-    if (*at++ != ':')
-        return false;
-    for (size_t n = 0; n < 5 && is_digit(*at); n++)
-        at++;
-    return *at == '\0';
-}
-
-static enum http_status check_host(struct http_parser *parser)
-{
-    const struct http_request *request = &parser->request;
-    size_t n;
-    const char *host = http_header(request, "host", &n);
-
-    if (n > 1)
-        return refuse(parser, 400, "more than one Host");
-    if (n == 0 && request->minor == 1)
-        return refuse(parser, 400, "no Host");
-    if (host && !is_host(host))
-        return refuse(parser, 400, "malformed Host");
-    return HTTP_MORE;
-}
-
-/* Where the body ends must be said once, and clearly. */
-static enum http_status check_length(struct http_parser *parser)
-{
-    struct http_request *request = &parser->request;
-    size_t n_lengths, n_codings;
-    const char *length = http_header(request, "content-length", &n_lengths);
-    const char *coding = http_header(request, "transfer-encoding", &n_codings);
-
-    if (n_lengths > 0 && n_codings > 0)
-        return refuse(parser, 400, "Content-Length and Transfer-Encoding");
-    if (n_lengths > 1)
-        return refuse(parser, 400, "more than one Content-Length");
-    if (n_codings > 1)
-        return refuse(parser, 400, "more than one Transfer-Encoding");
-    if (length && (*length == '\0' || length[strspn(length, "0123456789")] != '\0'))
-        return refuse(parser, 400, "malformed Content-Length");
-    if (coding && request->minor == 0)
-        return refuse(parser, 400, "Transfer-Encoding in HTTP/1.0");
-    if (coding && *coding == '\0')
-        return refuse(parser, 400, "malformed Transfer-Encoding");
-    if (coding && !ascii_equal_nocase(coding, strlen(coding), "chunked"))
-        return refuse(parser, 501, "transfer coding other than chunked");
-    request->content_length = length ? strtoull(length, NULL, 10) : 0;
-    request->has_body = coding || request->content_length > 0;
-    return HTTP_MORE;
-}
-
-static enum http_status check_expect(struct http_parser *parser)
-{
-    struct http_request *request = &parser->request;
-    size_t n;
-    const char *expect = http_header(request, "expect", &n);
-
-    if (n == 0 || request->minor == 0)
-        return HTTP_MORE; /* RFC 9110 10.1.1: to be ignored in HTTP/1.0 */
-    if (n > 1 || !ascii_equal_nocase(expect, strlen(expect), "100-continue"))
-        return refuse(parser, 417, "unknown expectation");
-    request->expects_continue = request->has_body;
-    return HTTP_MORE;
-}
-
-static bool wants_keep_alive(const struct http_request *request)
-{
-    if (http_has_token(request, "connection", "close"))
-        return false;
-    return request->minor == 1 || http_has_token(request, "connection", "keep-alive");
-}
-
-/* RFC 6455 4.2.1. A body in front of the frames would be nobody's. */
-static bool asks_for_websocket(const struct http_request *request)
-{
-    return request->method == HTTP_M_GET && request->minor == 1 && !request->has_body &&
-           http_has_token(request, "connection", "upgrade") &&
-           http_has_token(request, "upgrade", "websocket");
-}
-
-static enum http_status check_fields(struct http_parser *parser)
-{
-    struct http_request *request = &parser->request;
-
-    if (check_host(parser) == HTTP_ERROR || check_length(parser) == HTTP_ERROR ||
-        check_expect(parser) == HTTP_ERROR || split_target(parser) == HTTP_ERROR)
-        return HTTP_ERROR;
-    request->keep_alive = wants_keep_alive(request);
-    request->is_websocket = asks_for_websocket(request);
-    return HTTP_MORE;
-}
+/* ---- the head */
 
 static enum http_method method_of(uint8_t method)
 {
@@ -488,7 +190,7 @@ static void end_spans(struct http_parser *parser)
         struct http_span *value = &parser->headers[i].value;
 
         *in_head(parser, name->text + name->len) = '\0';
-        while (value->len > 0 && is_blank(value->text[value->len - 1]))
+        while (value->len > 0 && http_is_blank(value->text[value->len - 1]))
             value->len--;
         if (value->len > 0)
             *in_head(parser, value->text + value->len) = '\0';
@@ -512,9 +214,10 @@ static enum http_status parse_head(struct http_parser *parser)
     size_t n_headers = parser->n_lines - 1;
     size_t table_bytes = n_headers * sizeof *parser->headers;
     llhttp_errno_t code;
+    char *path;
 
     parser->headers = mem_alloc(table_bytes + parser->target_len + 2);
-    parser->path = (char *)parser->headers + table_bytes;
+    path = (char *)parser->headers + table_bytes; /* in the same block */
     request->headers = parser->headers;
     llhttp_init(&parser->llhttp, HTTP_REQUEST, &callbacks);
     parser->llhttp.data = parser;
@@ -531,7 +234,7 @@ static enum http_status parse_head(struct http_parser *parser)
     end_spans(parser);
     request->method = method_of(llhttp_get_method(&parser->llhttp));
     request->minor = llhttp_get_http_minor(&parser->llhttp);
-    if (check_fields(parser) == HTTP_ERROR)
+    if (checked(parser, http_head_check(request, path, &parser->refusal)) == HTTP_ERROR)
         return HTTP_ERROR;
     if (request->has_body == parser->is_complete)
         return refuse(parser, 400, "ambiguous length");
@@ -554,10 +257,10 @@ static enum http_status end_line(struct http_parser *parser)
     }
     parser->line_from = parser->head_len;
     if (parser->n_lines++ == 0)
-        return check_request_line(parser, line, len);
+        return checked(parser, http_head_check_request_line(line, len, &parser->refusal));
     if (parser->n_lines - 1 > parser->limits.max_headers)
         return refuse(parser, 431, "too many headers");
-    return check_header_line(parser, line, len);
+    return checked(parser, http_head_check_header_line(line, len, &parser->refusal));
 }
 
 /* The limits and blanks of the request line, as it comes. */
@@ -604,7 +307,7 @@ static enum http_status scan_byte(struct http_parser *parser, unsigned char c)
         return HTTP_ERROR;
     if (parser->n_lines == 0)
         return scan_request_line(parser, c);
-    if (is_first_of_line && is_blank((char)c))
+    if (is_first_of_line && http_is_blank((char)c))
         return refuse(parser, 400, "folded header");
     return HTTP_MORE;
 }
@@ -736,8 +439,8 @@ const struct http_request *http_parser_request(const struct http_parser *parser)
 
 int http_parser_error(const struct http_parser *parser, const char **reason)
 {
-    *reason = parser->reason;
-    return parser->error;
+    *reason = parser->refusal.reason;
+    return parser->refusal.status;
 }
 
 void http_parser_next(struct http_parser *parser)

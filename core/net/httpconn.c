@@ -1,51 +1,30 @@
 /*
- * httpconn.c - one connection while it speaks HTTP: see httpconn.h.
+ * httpconn.c - one connection while it speaks HTTP: reading its requests, giving them to
+ * their routes, moving to another shard, leaving HTTP; see httpconn.h. Responses are
+ * http_response.c's.
  *
- * Called by: listener.c (httpconn_deal), conn.c (through http_ops), and whoever answers.
- * Thread: shard.
+ * Called by: listener.c (httpconn_deal), conn.c (through http_ops), http_response.c, and
+ * whoever serves a route. Thread: shard.
  * The walk: on_data -> feed -> begin_request (route, limits, shard) -> take_body ->
  * dispatch -> http_respond -> end_response -> feed again. What must not happen inside a
- * caller's call, or inside the flush, is put off to the loop's next step (resume_later):
- * going on with kept input, and moving to another shard. The parser and the body exist
- * only while a request is being read, so that an idle connection and a held poll cost
- * struct httpconn alone.
+ * caller's call, or inside the flush, is put off to the loop's next step
+ * (httpconn_resume_later): going on with kept input, and moving to another shard. The
+ * parser and the body exist only while a request is being read, so that an idle
+ * connection and a held poll cost struct httpconn alone.
  */
 #include "core/net/httpconn.h"
 
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
-#include "core/base/log.h"
 #include "core/base/mem.h"
 #include "core/loop/bytes.h"
+#include "core/net/httpconn_impl.h"
 #include "core/net/router.h"
 
 enum {
-    KEPT_MAX = 64 * 1024,   /* pipelined input; reading stops there */
-    QUEUE_HIGH = 64 * 1024, /* with so much unsent, no further request is taken up */
-    FILE_PIECE = 64 * 1024,
-    COPY_MAX = 4096, /* a longer body gets bytes of its own */
-    TYPE_MAX = 256,
-    ADDRESS_MAX = 64
-};
-
-/* What the connection is about. */
-enum state {
-    READING,  /* between requests, or in the middle of one */
-    MOVING,   /* a head is here that another shard must serve */
-    DUE,      /* a request is with its route: the response is due */
-    SENDING,  /* a file is on its way */
-    CLOSING,  /* the last response is queued */
-    UPGRADED, /* http_upgrade() took the connection */
-};
-
-struct file_send {
-    int fd; /* owned */
-    uint64_t at, end;
+    KEPT_MAX = 64 * 1024,  /* pipelined input; reading stops there */
+    QUEUE_HIGH = 64 * 1024 /* with so much unsent, no further request is taken up */
 };
 
 /* Unread input, while feed() walks it. */
@@ -54,41 +33,9 @@ struct input {
     size_t len;
 };
 
-struct httpconn {
-    struct conn *conn;              /* borrowed: its user is this */
-    const struct http_route *route; /* borrowed: of the request at hand */
-    struct http_parser *parser;     /* owned: NULL between requests */
-    char *body;                     /* owned: NULL until some came */
-    size_t body_len, body_cap;
-    struct input *in; /* borrowed: while feed() runs */
-    char *kept;       /* owned: input that waits */
-    size_t kept_len;
-    void (*on_aborted)(struct httpconn *http, void *arg);
-    void *aborted_arg;
-    struct file_send *file;    /* owned: while SENDING */
-    int16_t move_to;           /* while MOVING: the shard */
-    uint8_t state;             /* enum state */
-    uint8_t minor;             /* HTTP/1.minor of the request at hand */
-    uint8_t n_inside;          /* calls that still use this: freed by the last */
-    bool is_gone;              /* the connection has ended or was upgraded */
-    bool is_head, keeps_alive; /* of the request at hand */
-    bool is_in_head;           /* the head deadline runs for a request that has begun */
-    bool is_resuming;          /* resume_later() is on its way */
-    bool waits_for_drain;      /* QUEUE_HIGH was met */
-};
-
 static const struct conn_ops http_ops;
 
 /* ---- life: whoever calls out of here keeps the memory with enter() and leave() */
-
-static void end_file(struct httpconn *http)
-{
-    if (!http->file)
-        return;
-    close(http->file->fd);
-    free(http->file);
-    http->file = NULL;
-}
 
 static void end_reading(struct httpconn *http)
 {
@@ -101,7 +48,7 @@ static void end_reading(struct httpconn *http)
 
 static void release(struct httpconn *http)
 {
-    end_file(http);
+    http_response_end_file(http);
     end_reading(http);
     free(http->kept);
     free(http);
@@ -137,7 +84,7 @@ static void on_resume(struct loop *loop, void *payload)
         resume(http);
 }
 
-static void resume_later(struct httpconn *http)
+void httpconn_resume_later(struct httpconn *http)
 {
     struct net *net = http->conn->net;
     struct resume *record;
@@ -159,241 +106,6 @@ static void keep(struct httpconn *http, const struct input *in)
     http->kept_len += in->len;
     if (http->kept_len >= KEPT_MAX)
         conn_read(http->conn, false);
-}
-
-/* ---- writing a response */
-
-/* The Date header's value, made once a second. */
-static const char *date_now(void)
-{
-    static _Thread_local time_t made_at;
-    static _Thread_local char text[40];
-    time_t now = time(NULL);
-    struct tm tm;
-
-    if (now != made_at || !text[0]) {
-        static const char days[][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
-        static const char months[][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
-                                         "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-
-        gmtime_r(&now, &tm); /* not strftime(): its names follow the locale */
-        snprintf(text, sizeof text, "%s, %02d %s %04d %02d:%02d:%02d GMT",
-                 days[tm.tm_wday % 7], tm.tm_mday % 100, months[tm.tm_mon % 12],
-                 (tm.tm_year + 1900) % 10000, tm.tm_hour % 100, tm.tm_min % 100,
-                 tm.tm_sec % 100);
-        made_at = now;
-    }
-    return text;
-}
-
-/* Whether text may stand as a header's value: a plugin may have made it. */
-static bool is_value(const char *text)
-{
-    size_t len = strlen(text);
-
-    for (size_t i = 0; i < len; i++)
-        if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
-            return false;
-    return len <= TYPE_MAX;
-}
-
-static uint64_t body_len_of(const struct http_response *response)
-{
-    if (response->has_file)
-        return response->file_len;
-    return response->bytes ? response->bytes->len : response->len;
-}
-
-/* Whether a status has no body by definition: RFC 9110 6.4.1 */
-static bool is_bodiless(int status)
-{
-    return status < 200 || status == 204 || status == 304;
-}
-
-static void send_head(struct httpconn *http, const struct http_response *response,
-                      uint64_t body_len)
-{
-    static const char end[] = "\r\n";
-    char head[512 + TYPE_MAX];
-    const char *type = response->content_type;
-    const char *connection = !http->keeps_alive ? "Connection: close\r\n"
-                             : http->minor == 0 ? "Connection: keep-alive\r\n"
-                                                : "";
-    char length[48] = "";
-    int n;
-
-    if (type && !is_value(type))
-        type = "application/octet-stream";
-    if (!is_bodiless(response->status))
-        snprintf(length, sizeof length, "Content-Length: %llu\r\n",
-                 (unsigned long long)body_len);
-    n = snprintf(head, sizeof head,
-                 "HTTP/1.1 %d %s\r\nDate: %s\r\n%s%s%s%s%s"
-                 "X-Content-Type-Options: nosniff\r\n",
-                 response->status, http_reason(response->status), date_now(),
-                 type ? "Content-Type: " : "", type ? type : "", type ? end : "", length,
-                 connection);
-    conn_send_copy(http->conn, head, (size_t)n);
-    if (response->headers)
-        conn_send_copy(http->conn, response->headers, strlen(response->headers));
-    conn_send_copy(http->conn, end, strlen(end));
-}
-
-/* The next piece of the file. Returns false when there is nothing more to send. */
-static bool send_piece(struct httpconn *http)
-{
-    struct file_send *file = http->file;
-    uint64_t left = file->end - file->at;
-    size_t want = left < FILE_PIECE ? (size_t)left : FILE_PIECE;
-    struct bytes *piece = bytes_try_new(want);
-    ssize_t n = -1;
-
-    if (piece)
-        do
-            n = pread(file->fd, piece->data, want, (off_t)file->at);
-        while (n < 0 && errno == EINTR);
-    if (n <= 0) { /* the file has shrunk: the length is promised, so the end is a close */
-        http->keeps_alive = false;
-        bytes_unref(piece);
-        return false;
-    }
-    file->at += (uint64_t)n;
-    conn_send(http->conn, piece, 0, (size_t)n);
-    bytes_unref(piece);
-    return file->at < file->end;
-}
-
-static void start_file(struct httpconn *http, const struct http_response *response)
-{
-    http->file = mem_alloc(sizeof *http->file);
-    *http->file = (struct file_send){.fd = response->file, .end = response->file_len};
-}
-
-static void send_data(struct httpconn *http, const struct http_response *response)
-{
-    struct bytes *bytes = response->bytes;
-
-    if (!bytes && response->len <= COPY_MAX) {
-        conn_send_copy(http->conn, response->data, response->len);
-        return;
-    }
-    if (!bytes)
-        bytes = bytes_copy(response->data, response->len);
-    conn_send(http->conn, bytes, 0, bytes->len);
-    if (!response->bytes)
-        bytes_unref(bytes);
-}
-
-/* All of the response is queued: go on, or close behind it. */
-static void end_response(struct httpconn *http)
-{
-    struct conn *conn = http->conn;
-
-    end_file(http);
-    if (!http->keeps_alive) {
-        http->state = CLOSING;
-        conn_clear_deadline(conn);
-        conn_close_after_flush(conn);
-        return;
-    }
-    http->state = READING;
-    http->route = NULL;
-    http->is_head = false;
-    http->is_in_head = http->kept_len > 0;
-    conn_set_deadline(conn, http->is_in_head ? NET_HEAD : NET_KEEP_ALIVE);
-    if (http->kept_len > 0)
-        resume_later(http);
-}
-
-/* The rest of a file leaves as the queue drains: at least a piece in each NET_BODY. */
-static void continue_file(struct httpconn *http)
-{
-    if (send_piece(http)) {
-        conn_set_deadline(http->conn, NET_BODY);
-        return;
-    }
-    end_response(http);
-}
-
-static void release_content(const struct http_response *response)
-{
-    bytes_unref(response->bytes);
-    if (response->has_file)
-        close(response->file);
-}
-
-int http_respond(struct httpconn *http, const struct http_response *response)
-{
-    uint64_t total = body_len_of(response);
-
-    if (http->state != DUE || http->is_gone) {
-        release_content(response);
-        return -1;
-    }
-    http->on_aborted = NULL;
-    if (response->close)
-        http->keeps_alive = false;
-    send_head(http, response, total);
-    if (!http->is_head && !is_bodiless(response->status)) {
-        if (response->has_file && total > 0) {
-            http->state = SENDING;
-            start_file(http, response);
-            continue_file(http);
-            bytes_unref(response->bytes);
-            return 0;
-        }
-        if (!response->has_file && total > 0)
-            send_data(http, response);
-    }
-    release_content(response);
-    end_response(http);
-    return 0;
-}
-
-/* ---- refusing */
-
-static void log_refusal(struct httpconn *http, int status, const char *reason)
-{
-    char address[ADDRESS_MAX];
-
-    metric_add(&http->conn->net->loop->metrics, METRIC_HTTP_ERRORS, 1);
-    if (!hop_log_enabled(HOP_DEBUG))
-        return;
-    conn_address(http->conn, address, sizeof address);
-    hop_log(HOP_DEBUG, "http.refused status=%d reason=\"%s\" peer=%s", status, reason,
-            address);
-}
-
-void http_respond_error(struct httpconn *http, int status, const char *reason)
-{
-    char body[64];
-    struct http_response response = {.status = status,
-                                     .content_type = "text/plain; charset=utf-8",
-                                     .data = body,
-                                     .close = true};
-
-    if (http->is_gone || http->state == SENDING || http->state == CLOSING)
-        return;
-    log_refusal(http, status, reason);
-    response.len = (size_t)snprintf(body, sizeof body, "%s\n", http_reason(status));
-    http->state = DUE;
-    http_respond(http, &response);
-}
-
-/* An answer of ours that the connection survives: 404 and 405 of the router. */
-static void respond_status(struct httpconn *http, int status, const char *allow)
-{
-    char headers[128] = "", body[64];
-    struct http_response response = {.status = status,
-                                     .content_type = "text/plain; charset=utf-8",
-                                     .headers = headers,
-                                     .data = body};
-
-    if (allow)
-        snprintf(headers, sizeof headers, "Allow: %s\r\n", allow);
-    response.len = (size_t)snprintf(body, sizeof body, "%s\n", http_reason(status));
-    http->state = DUE;
-    http_respond(http, &response);
 }
 
 /* ---- reading requests; each of these returns whether to go on */
@@ -433,8 +145,8 @@ static bool answer_unrouted(struct httpconn *http, int status, const char *allow
     if (request->has_body)
         http->keeps_alive = false; /* sooner than read what nobody wants */
     end_reading(http);
-    respond_status(http, status, allow);
-    return http->state == READING;
+    http_response_status(http, status, allow);
+    return http->state == HTTPCONN_READING;
 }
 
 /* Let the route see the head before the body. Returns false when it has answered. */
@@ -445,11 +157,11 @@ static bool announce_body(struct httpconn *http, const struct http_request *requ
     if (!http->route->on_body)
         return true;
     http->keeps_alive = false; /* nobody would read the body */
-    http->state = DUE;
+    http->state = HTTPCONN_DUE;
     http->route->on_body(http, request, http->route->arg);
-    if (http->is_gone || http->state != DUE)
+    if (http->is_gone || http->state != HTTPCONN_DUE)
         return false;
-    http->state = READING;
+    http->state = HTTPCONN_READING;
     http->keeps_alive = keeps_alive;
     return true;
 }
@@ -492,10 +204,10 @@ static bool begin_request(struct httpconn *http)
         shard = http->route->shard_for(request, http->route->arg);
     if (shard < 0 || conn->net->all[shard] == conn->net)
         return await_body(http);
-    http->state = MOVING;
+    http->state = HTTPCONN_MOVING;
     http->move_to = (int16_t)shard;
     if (conn->n_slices == 0)
-        resume_later(http); /* else when the queue has drained */
+        httpconn_resume_later(http); /* else when the queue has drained */
     return false;
 }
 
@@ -540,7 +252,7 @@ static bool dispatch(struct httpconn *http)
     http->parser = NULL;
     http->body = NULL;
     http->body_len = http->body_cap = 0;
-    http->state = DUE;
+    http->state = HTTPCONN_DUE;
     http->on_aborted = NULL; /* on_body's */
     conn_clear_deadline(http->conn);
     if (body)
@@ -549,7 +261,7 @@ static bool dispatch(struct httpconn *http)
                       route->arg);
     http_parser_free(parser);
     free(body);
-    return !http->is_gone && http->state == READING;
+    return !http->is_gone && http->state == HTTPCONN_READING;
 }
 
 /* More of the head is to come: its time runs from the first byte. */
@@ -618,7 +330,7 @@ static void feed(struct httpconn *http, struct input *in)
     http->in = NULL;
     if (http->is_gone)
         return;
-    if (http->state == CLOSING) {
+    if (http->state == HTTPCONN_CLOSING) {
         end_reading(http);
         return;
     }
@@ -651,9 +363,9 @@ static void resume(struct httpconn *http)
     struct conn *conn = http->conn;
 
     http->is_resuming = false;
-    if (http->state == MOVING && conn->n_slices == 0)
+    if (http->state == HTTPCONN_MOVING && conn->n_slices == 0)
         conn_move(conn, conn->net->all[http->move_to]); /* not ours any more */
-    else if (http->state == READING)
+    else if (http->state == HTTPCONN_READING)
         feed_kept(http, false);
 }
 
@@ -664,9 +376,9 @@ static void on_data(struct conn *conn, const char *data, size_t len)
     struct httpconn *http = conn->user;
     struct input in = {data, len};
 
-    if (http->state == CLOSING)
+    if (http->state == HTTPCONN_CLOSING)
         return;
-    if (http->state != READING || http->kept_len > 0) {
+    if (http->state != HTTPCONN_READING || http->kept_len > 0) {
         keep(http, &in);
         return;
     }
@@ -679,13 +391,13 @@ static void on_drained(struct conn *conn)
 {
     struct httpconn *http = conn->user;
 
-    if (http->state == SENDING) {
-        continue_file(http);
-    } else if (http->state == MOVING) {
-        resume_later(http);
+    if (http->state == HTTPCONN_SENDING) {
+        http_response_continue(http);
+    } else if (http->state == HTTPCONN_MOVING) {
+        httpconn_resume_later(http);
     } else if (http->waits_for_drain) {
         http->waits_for_drain = false;
-        resume_later(http);
+        httpconn_resume_later(http);
     }
 }
 
@@ -695,7 +407,7 @@ static void on_deadline(struct conn *conn, enum net_deadline which)
     struct httpconn *http = conn->user;
     bool has_begun = http->parser && http_parser_has_begun(http->parser);
 
-    if (http->state == READING && has_begun && !conn->queued_bytes &&
+    if (http->state == HTTPCONN_READING && has_begun && !conn->queued_bytes &&
         (which == NET_HEAD || which == NET_BODY)) {
         enter(http);
         http->keeps_alive = false;
@@ -724,11 +436,12 @@ static bool on_half_closed(struct conn *conn)
 {
     struct httpconn *http = conn->user;
 
-    if (http->state == DUE || (http->state != SENDING && !conn->n_slices))
+    if (http->state == HTTPCONN_DUE ||
+        (http->state != HTTPCONN_SENDING && !conn->n_slices))
         return false;
     http->kept_len = 0;
     http->keeps_alive = false;
-    if (http->state != SENDING)
+    if (http->state != HTTPCONN_SENDING)
         conn_close_after_flush(conn);
     return true;
 }
@@ -738,7 +451,7 @@ static void on_moved(struct conn *conn)
 {
     struct httpconn *http = conn->user;
 
-    http->state = READING;
+    http->state = HTTPCONN_READING;
     feed_kept(http, true);
 }
 
@@ -832,7 +545,7 @@ struct conn *http_upgrade(struct httpconn *http, const struct conn_ops *ops, voi
 
     enter(http);
     pass_leftover(http);
-    http->state = UPGRADED;
+    http->state = HTTPCONN_UPGRADED;
     http->is_gone = true;
     http->on_aborted = NULL;
     conn->ops = ops;

@@ -1,7 +1,7 @@
 /*
  * listener.c - accept, and the pause when descriptors run out: see listener.h.
  *
- * Called by: main.c (open, close), the events of shard 0. Thread: shard 0.
+ * Called by: daemon.c (open, close), the events of shard 0. Thread: shard 0.
  */
 #include "core/net/listener.h"
 
@@ -214,6 +214,8 @@ static const char *way_out(int error)
         return ": ports below 1024 need a privilege; choose a higher one";
     if (error == EADDRNOTAVAIL)
         return ": this machine has no such address";
+    if (is_out_of_resources(error))
+        return ": raise the limit of open files (ulimit -n, LimitNOFILE=)";
     return "";
 }
 

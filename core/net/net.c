@@ -1,7 +1,7 @@
 /*
  * net.c - what one shard's connections share, and their common end: see net.h.
  *
- * Called by: main.c (start and stop), conn.c. Thread: shard.
+ * Called by: daemon.c (start and stop), conn.c. Thread: shard.
  */
 #include "core/net/net.h"
 

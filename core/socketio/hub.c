@@ -2,7 +2,7 @@
  * hub.c - the logic half of Socket.IO: takes what the shards send, and is what the plugin
  * layer calls.
  *
- * Called by: core/plugin (hub_*), core/main.c (start, stop), and through lanes by the
+ * Called by: core/plugin (hub_*), core/daemon.c (start, stop), and through lanes by the
  * shards' half (hub_take_*). Targets: target.c; emits and acks: emit.c. Thread: logic.
  */
 #include "core/socketio/hub.h"

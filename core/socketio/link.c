@@ -1,23 +1,20 @@
 /*
  * link.c - the shard's half of Socket.IO: one link for each Engine.IO session.
  *
- * Called by: core/engine through sio_upper() (a session opens, speaks, ends), and through
- * lanes by core/socketio's logic half (link_take_*). What a client sends is decoded and its
- * JSON scanned here; logic gets only what is well-formed. Of the namespaces a link knows
- * whether it has joined the main one; names of others go to logic, which refuses them.
+ * Called by: core/engine through sio_upper() (a session opens, speaks, ends), daemon.c
+ * (sio_*). What a client sends is decoded and its JSON scanned here; logic gets only what
+ * is well-formed. Of the namespaces a link knows whether it has joined the main one; names
+ * of others go to logic, which refuses them. What logic sends arrives in link_down.c.
  * Thread: shard.
  */
 #include "core/socketio/sio.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <sockhop/log.h>
 
 #include "core/base/mem.h"
-#include "core/base/text.h"
-#include "core/loop/bytes.h"
 #include "core/socketio/hub.h"
 #include "core/socketio/json.h"
 #include "core/socketio/link.h"
@@ -25,18 +22,6 @@
 #include "core/socketio/records.h"
 
 enum { FIRST_SPANS = 64 };
-
-struct sio {
-    struct loop *loop;     /* borrowed */
-    struct hub *hub;       /* borrowed: named in records, never touched */
-    struct engine *engine; /* borrowed: NULL before sio_attach() and after its end */
-    struct json_limits limits;
-    struct members members;
-    struct timer_list connect_timers;
-    struct json_span *spans; /* owned: of the event at hand */
-    size_t spans_cap;
-    char *name; /* owned: of the event at hand, SIO_MAX_EVENT * 6 and its NUL */
-};
 
 static struct loop *logic_of(const struct sio *sio)
 {
@@ -357,130 +342,6 @@ static void on_binary(struct session *session, const void *data, size_t len)
     (void)len;
     refuse(session_upper(session), "binary message, and no packet waits for one",
            SESSION_PARSE_ERROR);
-}
-
-/* ---- what logic sends */
-
-static struct link *find_link(const struct sio *sio, handle session)
-{
-    struct session *found = sio->engine ? engine_find(sio->engine, session) : NULL;
-
-    return found && session_is_open(found) ? session_upper(found) : NULL;
-}
-
-/* The link that a record is for, unless it speaks of an earlier stay. */
-static struct link *addressee(const struct down_head *head)
-{
-    struct link *link = find_link(head->sio, head->session);
-
-    if (!link || head->epoch == EPOCH_ANY)
-        return link;
-    return link->is_joined && link->epoch == head->epoch ? link : NULL;
-}
-
-void link_take_joined(struct loop *to, void *payload)
-{
-    struct link *link = addressee(payload);
-
-    (void)to;
-    if (!link)
-        return;
-    timer_stop(&link->connect_timer);
-    free(link->address);
-    link->address = NULL;
-}
-
-void link_take_left(struct loop *to, void *payload)
-{
-    const struct down_head *head = payload;
-    struct link *link = addressee(head);
-
-    (void)to;
-    if (!link)
-        return;
-    link->is_joined = false;
-    members_leave_namespace(&head->sio->members, link, head->nsp);
-}
-
-void link_take_send(struct loop *to, void *payload)
-{
-    const struct down_send *record = payload;
-    struct link *link = addressee(&record->head);
-    struct outgoing out = {.packet = record->packet, .is_volatile = record->is_volatile};
-
-    if (link) {
-        metric_add(&to->metrics, METRIC_PACKETS_OUT, 1);
-        session_send(link->session, &out);
-    }
-    bytes_unref(record->packet);
-}
-
-void link_take_join(struct loop *to, void *payload)
-{
-    const struct down_room *record = payload;
-    struct link *link = addressee(&record->head);
-
-    (void)to;
-    if (link)
-        members_join(&record->head.sio->members, link, record->head.nsp, record->room);
-}
-
-void link_take_leave(struct loop *to, void *payload)
-{
-    const struct down_room *record = payload;
-    struct link *link = addressee(&record->head);
-
-    (void)to;
-    if (link)
-        members_leave(&record->head.sio->members, link, record->room);
-}
-
-void link_take_close(struct loop *to, void *payload)
-{
-    const struct down_close *record = payload;
-    struct link *link = addressee(&record->head);
-
-    (void)to;
-    if (link)
-        session_close(link->session, record->end);
-}
-
-static void mark_excepted(struct sio *sio, struct down_broadcast *record)
-{
-    const handle *except = down_broadcast_except(record);
-    const uint32_t *rooms = down_broadcast_rooms(record);
-
-    for (uint32_t i = 0; i < record->n_except; i++) {
-        struct link *link = find_link(sio, except[i]);
-
-        if (link)
-            members_mark(&sio->members, link);
-    }
-    for (uint32_t i = 0; i < record->n_except_rooms; i++)
-        members_mark_room(&sio->members, rooms[record->n_rooms + i]);
-}
-
-void link_take_broadcast(struct loop *to, void *payload)
-{
-    struct down_broadcast *record = payload;
-    struct sio *sio = record->sio;
-    const uint32_t *rooms = down_broadcast_rooms(record);
-    struct outgoing out = {.packet = record->packet, .is_volatile = record->is_volatile};
-
-    (void)to;
-    members_begin(&sio->members);
-    mark_excepted(sio, record);
-    if (record->n_rooms == 1 && record->n_stays == 0)
-        members_use_buffer(&sio->members, rooms[0], &out);
-    for (uint32_t i = 0; i < record->n_stays; i++) {
-        struct link *link = find_link(sio, record->stays[i].session);
-
-        if (link && link->is_joined && link->epoch == record->stays[i].epoch)
-            members_send_link(&sio->members, link, &out);
-    }
-    for (uint32_t i = 0; i < record->n_rooms; i++)
-        members_send_room(&sio->members, rooms[i], &out);
-    bytes_unref(record->packet);
 }
 
 /* ---- the header's functions */

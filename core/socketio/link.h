@@ -1,20 +1,38 @@
 /*
- * link.h - one session as Socket.IO sees it in its shard. Private to link.c and members.c.
- * Thread: shard.
+ * link.h - one session as Socket.IO sees it in its shard, and what all of a shard share.
+ * Private to link.c, link_down.c and members.c. Thread: shard.
  */
 #ifndef SOCKETIO_LINK_H
 #define SOCKETIO_LINK_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "core/loop/slots.h"
 #include "core/loop/timer.h"
+#include "core/socketio/json.h"
 #include "core/socketio/members.h"
 
+struct engine;
+struct hub;
+struct loop;
 struct session;
-struct sio;
 
+/* One for each shard. */
+struct sio {
+    struct loop *loop;     /* borrowed */
+    struct hub *hub;       /* borrowed: named in records, never touched */
+    struct engine *engine; /* borrowed: NULL before sio_attach() and after its end */
+    struct json_limits limits;
+    struct members members;
+    struct timer_list connect_timers;
+    struct json_span *spans; /* owned: of the event at hand */
+    size_t spans_cap;
+    char *name; /* owned: of the event at hand, SIO_MAX_EVENT * 6 and its NUL */
+};
+
+/* One for each session. */
 struct link {
     struct sio *sio;         /* borrowed */
     struct session *session; /* borrowed: tells us when it ends */

@@ -1,9 +1,9 @@
 /*
  * members.c - the rooms of one shard: arrays of links, joined and left in O(1).
  *
- * Called by: core/socketio/link.c, for what logic sent and when a session ends. A link
- * knows its place in each array and each array its place in the link, so that both ends
- * are undone by moving their last entry into the gap. Thread: shard.
+ * Called by: core/socketio/link_down.c, for what logic sent, and link.c, when a client or a
+ * session leaves. A link knows its place in each array and each array its place in the
+ * link, so that both ends are undone by moving their last entry into the gap. Thread: shard.
  */
 #include "core/socketio/members.h"
 

@@ -1,8 +1,8 @@
 /*
  * records.h - what the two halves of Socket.IO send each other through lanes.
  *
- * Up: shard -> logic, run by hub.c. Down: logic -> shard, run by link.c. All records of
- * one session travel in one lane each way, so that their order holds. Each names a
+ * Up: shard -> logic, run by hub.c. Down: logic -> shard, run by link_down.c. All records
+ * of one session travel in one lane each way, so that their order holds. Each names a
  * session, a namespace and the epoch of the session's stay in it: a client may leave and
  * come back faster than the other half hears of it, and what belonged to the earlier stay
  * must not touch the later one. Text stands behind the struct, NUL-terminated.

@@ -1,9 +1,9 @@
 /*
  * sio.h - Socket.IO v5: the shard's half and the logic half, and the records between.
  *
- * Shard half (struct sio, link.c, members.c): decodes packets and scans their JSON, sends
- * what is well-formed to logic, keeps each room's array of sessions, sends what logic
- * emits. Logic half (struct hub, hub.h): namespaces, sockets, room index, acks.
+ * Shard half (struct sio, link.c, link_down.c, members.c): decodes packets and scans their
+ * JSON, sends what is well-formed to logic, keeps each room's array of sessions, sends what
+ * logic emits. Logic half (struct hub, hub.h): namespaces, sockets, room index, acks.
  * Source: Socket.IO protocol v5; docs/PROTOCOL.md 1.5 to 1.7.
  */
 #ifndef SOCKETIO_SIO_H

@@ -1,5 +1,5 @@
 /*
- * test_conn.c - core/net/conn.c and net.c: the queue of a connection, its limits, its end.
+ * test_conn.c - core/net/conn.c, conn_send.c, net.c: a connection's queue, limits, and end.
  *
  * Most tests run one loop turn by turn, with the other end of the connection in the same
  * thread; conn_move() has shards in threads of their own, and the test as the client.
