@@ -32,12 +32,19 @@ struct hook_list {
     size_t n;
 };
 
+/* A key of a name that is in use. */
+struct claim {
+    const char *key;   /* borrowed from the user's keys */
+    struct user *user; /* borrowed: whose */
+};
+
 /* A socket that has logged in; held by its slot. */
 struct user {
-    struct auth *auth;            /* borrowed: NULL once the name is free again */
-    char *name;                   /* owned: as the client wrote it */
-    char *key;                    /* owned: see name_key() */
-    struct user *previous, *next; /* in the order of login */
+    struct auth *auth; /* borrowed: NULL once the name is free again */
+    char *name;        /* owned: as the client wrote it */
+    struct name_keys keys;
+    struct claim claims[NAME_KEYS]; /* one for each key */
+    struct user *previous, *next;   /* in the order of login */
 };
 
 struct auth {
@@ -45,9 +52,12 @@ struct auth {
     hop_slot slot;                  /* of struct user */
     int64_t min_length, max_length; /* characters */
     size_t max_bytes;
+    int restriction; /* enum name_restriction */
+    bool blocks_lookalikes;
+    struct name_rules *rules; /* owned */
 
     /* A tree and no hash table: clients choose the keys, and a tree needs no secret. */
-    void *by_key; /* owned: tsearch() of struct user */
+    void *by_key; /* owned: tsearch() of struct claim */
     struct user *first, *last;
     struct hook_list on_login, on_leave;
     hop_auth interface;
@@ -60,6 +70,13 @@ static const hop_config_key auth_keys[] = {
             "longest name, characters (code points)"),
     HOP_SIZE_RANGE(struct auth, max_bytes, "max_bytes", 40, 1, 4096,
                    "longest name, bytes of UTF-8"),
+    /* The order of the words is that of enum name_restriction. */
+    HOP_CHOICE(struct auth, restriction, "restriction", "highly-restrictive",
+               "ascii|single-script|highly-restrictive|moderately-restrictive|"
+               "minimally-restrictive|any",
+               "scripts that may stand in one name: a level of Unicode's UTS 39, or any"),
+    HOP_BOOL(struct auth, blocks_lookalikes, "block_lookalikes", true,
+             "whether a name that looks like one in use counts as taken"),
     HOP_KEYS_END,
 };
 
@@ -67,9 +84,18 @@ static const hop_config_key auth_keys[] = {
 
 static int compare_keys(const void *left, const void *right)
 {
-    const struct user *a = left, *b = right;
+    const struct claim *a = left, *b = right;
 
     return strcmp(a->key, b->key);
+}
+
+static void withdraw(struct auth *auth, struct user *user)
+{
+    for (size_t i = 0; i < NAME_KEYS; i++) {
+        if (user->claims[i].user)
+            tdelete(&user->claims[i], &auth->by_key, compare_keys);
+        user->claims[i].user = NULL;
+    }
 }
 
 /* Makes the name free; the struct stays until its slot is freed. */
@@ -79,7 +105,7 @@ static void release_name(struct user *user)
 
     if (!auth)
         return;
-    tdelete(user, &auth->by_key, compare_keys);
+    withdraw(auth, user);
     *(user->previous ? &user->previous->next : &auth->first) = user->next;
     *(user->next ? &user->next->previous : &auth->last) = user->previous;
     user->auth = NULL;
@@ -93,20 +119,19 @@ static void user_free(void *value)
         return;
     release_name(user);
     free(user->name);
-    free(user->key);
+    name_keys_done(&user->keys);
     free(user);
 }
 
 /* Not claimed yet: NULL without memory, or when ICU cannot make a key of the name. */
-static struct user *user_new(const char *name)
+static struct user *user_new(const struct name_rules *rules, const char *name)
 {
     struct user *user = calloc(1, sizeof *user);
 
     if (!user)
         return NULL;
     user->name = strdup(name);
-    user->key = name_key(name);
-    if (user->name && user->key && *user->key)
+    if (user->name && name_keys_make(rules, name, &user->keys) == 0 && *user->keys.key[0])
         return user;
     user_free(user);
     return NULL;
@@ -115,10 +140,17 @@ static struct user *user_new(const char *name)
 /* Returns false when the name is taken (or memory is). */
 static bool claim_name(struct auth *auth, struct user *user)
 {
-    struct user *const *found = tsearch(user, &auth->by_key, compare_keys);
+    for (size_t i = 0; i < NAME_KEYS && user->keys.key[i]; i++) {
+        struct claim *claim = &user->claims[i], *const * found;
 
-    if (!found || *found != user)
-        return false;
+        claim->key = user->keys.key[i];
+        found = tsearch(claim, &auth->by_key, compare_keys);
+        if (!found || *found != claim) {
+            withdraw(auth, user);
+            return false;
+        }
+        claim->user = user;
+    }
     user->auth = auth;
     user->previous = auth->last;
     *(auth->last ? &auth->last->next : &auth->first) = user;
@@ -170,11 +202,6 @@ static void tell_leave(const struct auth *auth, hop_socket socket,
 static hop_verdict on_login(hop_socket socket, hop_event *event, void *self)
 {
     struct auth *auth = self;
-    const struct name_limits limits = {
-        .min_length = (size_t)auth->min_length,
-        .max_length = (size_t)auth->max_length,
-        .max_bytes = auth->max_bytes,
-    };
     enum name_verdict verdict;
     struct user *user;
     const char *name; /* borrowed from the event */
@@ -185,11 +212,11 @@ static hop_verdict on_login(hop_socket socket, hop_event *event, void *self)
     if (hop_event_unpack(event, "[s]", &name) < 0)
         return refuse(auth, socket, event, "loginNameBad", "name_bad",
                       "a name as text, please");
-    verdict = name_check(name, &limits);
+    verdict = name_check(auth->rules, name);
     if (verdict != NAME_OK)
         return refuse(auth, socket, event, "loginNameBad", "name_bad",
                       name_complaint(verdict));
-    user = user_new(name);
+    user = user_new(auth->rules, name);
     if (!user)
         return refuse(auth, socket, event, "loginNameBad", "name_bad",
                       name_complaint(NAME_BAD_CHARACTER));
@@ -271,13 +298,18 @@ static int add_leave_hook(void *self, hop_auth_hook *hook, void *hook_self)
 static int auth_init(hop_server *server, void *self)
 {
     struct auth *auth = self;
-    char *key = name_key("Ada"); /* ICU's data may be missing: better known now */
+    const struct name_limits limits = {
+        .min_length = (size_t)auth->min_length,
+        .max_length = (size_t)auth->max_length,
+        .max_bytes = auth->max_bytes,
+    };
 
-    free(key);
-    if (!key)
-        return hop_fail(server, "ICU has no data for NFKC: install its library anew");
     if (auth->min_length > auth->max_length)
         return hop_fail(server, "min_length is above max_length: nobody could log in");
+    auth->rules = name_rules_new(&limits, (enum name_restriction)auth->restriction,
+                                 auth->blocks_lookalikes);
+    if (!auth->rules)
+        return hop_fail(server, "ICU has no data for names: install its library anew");
     auth->server = server;
     auth->slot = hop_slot_new(server, user_free);
     auth->interface = (hop_auth){
@@ -290,7 +322,17 @@ static int auth_init(hop_server *server, void *self)
     };
     hop_on(server, "login", on_login, auth);
     hop_on_disconnect(server, on_disconnect, auth);
-    return hop_provide(server, "auth", &auth->interface, sizeof auth->interface);
+    if (hop_provide(server, "auth", &auth->interface, sizeof auth->interface) == 0)
+        return 0;
+    name_rules_free(auth->rules);
+    return -1;
+}
+
+static void auth_free(void *self)
+{
+    struct auth *auth = self;
+
+    name_rules_free(auth->rules);
 }
 
 HOP_API const hop_plugin hop_plugin_entry = {
@@ -298,4 +340,5 @@ HOP_API const hop_plugin hop_plugin_entry = {
     .state_size = sizeof(struct auth),
     .keys = auth_keys,
     .init = auth_init,
+    .free = auth_free,
 };

@@ -1,6 +1,7 @@
 /*
  * name.c - which texts may be names, and when two names are the same one, through ICU.
  *
+ * Scripts and look-alikes are judged by ICU's uspoof (T17, UTS 39).
  * Refused are Cc, Cf, Zl, Zp, Cs, Co and Cn (T18). Of Cf even ZWJ and ZWNJ, which a few
  * scripts and joined emoji use: in a name of ten characters they are mostly a way to look
  * like somebody else. Further what ICU calls default-ignorable, which nobody sees, but for
@@ -10,12 +11,12 @@
  */
 #include "name.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <unicode/uchar.h>
 #include <unicode/unorm2.h>
+#include <unicode/uspoof.h>
 #include <unicode/ustring.h>
 #include <unicode/utf8.h>
 
@@ -24,6 +25,58 @@ enum {
     EMOJI_STYLE = 0xfe0f,
     BRAILLE_BLANK = 0x2800 /* a symbol to ICU, a blank to the eye */
 };
+
+struct name_rules {
+    struct name_limits limits;
+    bool checks_scripts, checks_lookalikes;
+    USpoofChecker *spoof;     /* owned */
+    const UNormalizer2 *fold; /* ICU's own: NFKC with case folded */
+};
+
+/* ---- the rules */
+
+struct name_rules *name_rules_new(const struct name_limits *limits,
+                                  enum name_restriction restriction, bool lookalikes)
+{
+    static const URestrictionLevel levels[] = {
+        [NAME_ASCII] = USPOOF_ASCII,
+        [NAME_SINGLE] = USPOOF_SINGLE_SCRIPT_RESTRICTIVE,
+        [NAME_HIGHLY] = USPOOF_HIGHLY_RESTRICTIVE,
+        [NAME_MODERATELY] = USPOOF_MODERATELY_RESTRICTIVE,
+        [NAME_MINIMALLY] = USPOOF_MINIMALLY_RESTRICTIVE,
+        [NAME_ANY] = USPOOF_UNRESTRICTIVE,
+    };
+    struct name_rules *rules = calloc(1, sizeof *rules);
+    UErrorCode status = U_ZERO_ERROR;
+
+    if (!rules)
+        return NULL;
+    rules->limits = *limits;
+    rules->checks_scripts = restriction != NAME_ANY;
+    rules->checks_lookalikes = lookalikes;
+    rules->fold = unorm2_getNFKCCasefoldInstance(&status);
+    rules->spoof = uspoof_open(&status);
+    if (U_SUCCESS(status)) {
+        uspoof_setRestrictionLevel(rules->spoof, levels[restriction]);
+        uspoof_setChecks(rules->spoof, USPOOF_RESTRICTION_LEVEL | USPOOF_MIXED_NUMBERS,
+                         &status);
+    }
+    if (U_SUCCESS(status))
+        return rules;
+    name_rules_free(rules);
+    return NULL;
+}
+
+void name_rules_free(struct name_rules *rules)
+{
+    if (!rules)
+        return;
+    if (rules->spoof)
+        uspoof_close(rules->spoof);
+    free(rules);
+}
+
+/* ---- which texts may be names */
 
 static bool is_space(UChar32 code)
 {
@@ -49,8 +102,18 @@ static bool is_refused(UChar32 code, bool is_first)
     return u_hasBinaryProperty(code, UCHAR_DEFAULT_IGNORABLE_CODE_POINT);
 }
 
-enum name_verdict name_check(const char *name, const struct name_limits *limits)
+/* Emoji, digits and signs are of no script and go with each. */
+static bool goes_together(const struct name_rules *rules, const char *name, size_t len)
 {
+    UErrorCode status = U_ZERO_ERROR;
+
+    return uspoof_check2UTF8(rules->spoof, name, (int32_t)len, NULL, &status) == 0 &&
+           U_SUCCESS(status);
+}
+
+enum name_verdict name_check(const struct name_rules *rules, const char *name)
+{
+    const struct name_limits *limits = &rules->limits;
     const size_t len = strlen(name);
     enum name_verdict verdict = NAME_OK; /* of the characters; lengths are told first */
     bool was_space = true;               /* none at the beginning */
@@ -76,6 +139,8 @@ enum name_verdict name_check(const char *name, const struct name_limits *limits)
         return NAME_LONG;
     if (verdict == NAME_OK && was_space)
         return NAME_BAD_SPACE;
+    if (verdict == NAME_OK && rules->checks_scripts && !goes_together(rules, name, len))
+        return NAME_MIXED_SCRIPTS;
     return verdict;
 }
 
@@ -88,10 +153,13 @@ const char *name_complaint(enum name_verdict verdict)
         [NAME_LONG] = "too long",
         [NAME_BAD_CHARACTER] = "holds an invisible or unassigned character",
         [NAME_BAD_SPACE] = "blanks at an end, or two in a row",
+        [NAME_MIXED_SCRIPTS] = "mixes letters of scripts that do not go together",
     };
 
     return complaints[verdict];
 }
+
+/* ---- when two names are one */
 
 /* Text in UTF-16, as ICU's functions want it: owned. NULL when it is not UTF-8. */
 static UChar *to_utf16(const char *text, int32_t *len)
@@ -122,27 +190,88 @@ static char *to_utf8(const UChar *wide, int32_t len)
     return NULL;
 }
 
-char *name_key(const char *name)
+/* Text in UTF-16 on its way through ICU. */
+struct wide {
+    UChar *text; /* owned */
+    int32_t len;
+};
+
+typedef int32_t transform(const void *with, const struct wide *in, UChar *out,
+                          int32_t cap, UErrorCode *status);
+
+static int32_t normalize(const void *with, const struct wide *in, UChar *out, int32_t cap,
+                         UErrorCode *status)
+{
+    return unorm2_normalize(with, in->text, in->len, out, cap, status);
+}
+
+static int32_t skeleton(const void *with, const struct wide *in, UChar *out, int32_t cap,
+                        UErrorCode *status)
+{
+    return uspoof_getSkeleton(with, 0, in->text, in->len, out, cap, status);
+}
+
+/* Puts the result in the place of what was there. Returns false when ICU fails. */
+static bool change(struct wide *wide, transform *call, const void *with)
 {
     UErrorCode status = U_ZERO_ERROR;
-    const UNormalizer2 *form = unorm2_getNFKCCasefoldInstance(&status);
-    int32_t len, key_len;
-    UChar *wide = U_SUCCESS(status) ? to_utf16(name, &len) : NULL;
-    UChar *folded = NULL;
-    char *key = NULL;
+    int32_t len = call(with, wide, NULL, 0, &status); /* asks for the size */
+    UChar *text;
 
-    if (!wide)
-        return NULL;
-    key_len = unorm2_normalize(form, wide, len, NULL, 0, &status); /* asks for the size */
-    if (status == U_BUFFER_OVERFLOW_ERROR || U_SUCCESS(status)) {
-        status = U_ZERO_ERROR;
-        folded = malloc(((size_t)key_len + 1) * sizeof *folded);
-    }
-    if (folded)
-        key_len = unorm2_normalize(form, wide, len, folded, key_len + 1, &status);
-    if (folded && U_SUCCESS(status))
-        key = to_utf8(folded, key_len);
-    free(folded);
-    free(wide);
+    if (status != U_BUFFER_OVERFLOW_ERROR && U_FAILURE(status))
+        return false;
+    text = malloc(((size_t)len + 1) * sizeof *text);
+    if (!text)
+        return false;
+    status = U_ZERO_ERROR;
+    len = call(with, wide, text, len + 1, &status);
+    free(wide->text);
+    *wide = (struct wide){text, len};
+    return U_SUCCESS(status);
+}
+
+/* One key, owned; NULL when ICU fails. */
+static char *make_key(const struct name_rules *rules, const char *name, bool folds_first)
+{
+    struct wide wide = {NULL, 0};
+    char *key = NULL;
+    bool is_made;
+
+    wide.text = to_utf16(name, &wide.len);
+    is_made = wide.text && (!folds_first || change(&wide, normalize, rules->fold));
+    if (is_made && rules->checks_lookalikes)
+        is_made = change(&wide, skeleton, rules->spoof) && /* makes of 0 an O */
+                  change(&wide, normalize, rules->fold);
+    if (is_made)
+        key = to_utf8(wide.text, wide.len);
+    free(wide.text);
     return key;
+}
+
+int name_keys_make(const struct name_rules *rules, const char *name,
+                   struct name_keys *keys)
+{
+    *keys = (struct name_keys){{NULL}};
+    keys->key[0] = make_key(rules, name, true);
+    if (!keys->key[0])
+        return -1;
+    if (!rules->checks_lookalikes)
+        return 0;
+    keys->key[1] = make_key(rules, name, false);
+    if (!keys->key[1]) {
+        name_keys_done(keys);
+        return -1;
+    }
+    if (strcmp(keys->key[0], keys->key[1]) == 0) {
+        free(keys->key[1]);
+        keys->key[1] = NULL;
+    }
+    return 0;
+}
+
+void name_keys_done(struct name_keys *keys)
+{
+    for (size_t i = 0; i < NAME_KEYS; i++)
+        free(keys->key[i]);
+    *keys = (struct name_keys){{NULL}};
 }

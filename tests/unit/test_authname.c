@@ -1,18 +1,76 @@
 /*
  * test_authname.c - plugins/auth/name.c: which texts may be names (C54, T18, T19), and when
- * two are the same.
+ * two are the same or look it (T17). Names and look-alikes are in tests/data/.
  */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
 #include "plugins/auth/name.c"
 
-static const struct name_limits usual = {3, 10, 40};
+static const struct name_limits usual_limits = {3, 10, 40};
+static struct name_rules *usual, *lax;
+
+static int make_rules(void **state)
+{
+    (void)state;
+    usual = name_rules_new(&usual_limits, NAME_HIGHLY, true);
+    lax = name_rules_new(&usual_limits, NAME_ANY, false);
+    return usual && lax ? 0 : -1;
+}
+
+static int free_rules(void **state)
+{
+    (void)state;
+    name_rules_free(usual);
+    name_rules_free(lax);
+    return 0;
+}
+
+static bool are_one(const struct name_rules *rules, const char *a, const char *b)
+{
+    struct name_keys of_a, of_b;
+    bool is_one = false;
+
+    assert_int_equal(name_keys_make(rules, a, &of_a), 0);
+    assert_int_equal(name_keys_make(rules, b, &of_b), 0);
+    for (size_t i = 0; i < NAME_KEYS && of_a.key[i]; i++)
+        for (size_t j = 0; j < NAME_KEYS && of_b.key[j]; j++)
+            if (strcmp(of_a.key[i], of_b.key[j]) == 0)
+                is_one = true;
+    name_keys_done(&of_a);
+    name_keys_done(&of_b);
+    return is_one;
+}
+
+/* The lines of a file of tests/data/ that are neither empty nor comments. */
+static void each_line(const char *name, void (*take)(char *line))
+{
+    const char *source = getenv("SOCKHOP_SOURCE");
+    char path[4096], line[512];
+    size_t n = 0;
+    FILE *file;
+
+    snprintf(path, sizeof path, "%s/tests/data/%s", source ? source : ".", name);
+    file = fopen(path, "r");
+    if (!file)
+        fail_msg("%s cannot be read", path);
+    while (fgets(line, sizeof line, file)) {
+        line[strcspn(line, "\n")] = '\0';
+        if (*line && *line != '#') {
+            take(line);
+            n++;
+        }
+    }
+    fclose(file);
+    assert_true(n > 20);
+}
 
 static void a_name_is_taken_or_refused_for_a_reason(void **state)
 {
@@ -110,9 +168,9 @@ static void a_name_is_taken_or_refused_for_a_reason(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        if (name_check(rows[i].name, &usual) != rows[i].verdict)
+        if (name_check(usual, rows[i].name) != rows[i].verdict)
             fail_msg("row %zu, \"%s\": %s", i, rows[i].name,
-                     name_complaint(name_check(rows[i].name, &usual)));
+                     name_complaint(name_check(usual, rows[i].name)));
 }
 
 /* T18: every code point between two letters has the verdict of its class. */
@@ -131,7 +189,7 @@ static void every_code_point_has_the_verdict_of_its_class(void **state)
         U8_APPEND_UNSAFE(name, len, code);
         name[len++] = 'b';
         name[len] = '\0';
-        verdict = name_check(name, &usual);
+        verdict = name_check(lax, name);
         if ((U_MASK(u_charType(code)) & refused) && verdict != NAME_BAD_CHARACTER)
             fail_msg("U+%04X is taken", (unsigned)code);
         if (verdict != NAME_OK && verdict != NAME_BAD_CHARACTER)
@@ -174,22 +232,136 @@ static void names_that_look_alike_by_case_or_form_are_one(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        char *a = name_key(rows[i].a), *b = name_key(rows[i].b);
-
-        assert_non_null(a);
-        assert_non_null(b);
-        if ((strcmp(a, b) == 0) != rows[i].is_one)
-            fail_msg("\"%s\" and \"%s\": keys \"%s\" and \"%s\"", rows[i].a, rows[i].b, a,
-                     b);
-        free(a);
-        free(b);
+        if (are_one(lax, rows[i].a, rows[i].b) != rows[i].is_one)
+            fail_msg("\"%s\" and \"%s\"", rows[i].a, rows[i].b);
+        if (are_one(usual, rows[i].a, rows[i].b) != rows[i].is_one)
+            fail_msg("\"%s\" and \"%s\", look-alikes", rows[i].a, rows[i].b);
     }
 }
 
 static void a_key_of_no_utf8_is_none(void **state)
 {
+    struct name_keys keys;
+
     (void)state;
-    assert_null(name_key("\xff"));
+    assert_int_equal(name_keys_make(usual, "\xff", &keys), -1);
+    assert_null(keys.key[0]);
+    assert_int_equal(name_keys_make(lax, "\xff", &keys), -1);
+}
+
+/* ---- T17 */
+
+static void is_taken(char *name)
+{
+    enum name_verdict verdict = name_check(usual, name);
+
+    if (verdict != NAME_OK && verdict != NAME_LONG && verdict != NAME_SHORT)
+        fail_msg("\"%s\": %s", name, name_complaint(verdict));
+    assert_true(are_one(usual, name, name));
+}
+
+static void no_honest_name_is_refused(void **state)
+{
+    (void)state;
+    each_line("names.txt", is_taken);
+}
+
+static size_t n_pairs;
+
+/* Whoever has the plain name keeps the look-alike out, also where mixed scripts may be. */
+static void is_kept_out(char *line)
+{
+    char *plain = strtok(line, "\t"), *alike;
+    char a[64], b[64];
+
+    while ((alike = strtok(NULL, " "))) {
+        snprintf(a, sizeof a, "x%sz", plain);
+        snprintf(b, sizeof b, "x%sz", alike);
+        if (!are_one(usual, a, b))
+            fail_msg("\"%s\" beside \"%s\"", b, a);
+        n_pairs++;
+    }
+}
+
+static void a_look_alike_of_a_name_is_kept_out(void **state)
+{
+    (void)state;
+    n_pairs = 0;
+    each_line("lookalikes.txt", is_kept_out);
+    assert_true(n_pairs >= 200);
+}
+
+/* Of one script each, so that only their look gives them away. */
+static void a_whole_name_of_another_script_is_kept_out(void **state)
+{
+    static const char *const rows[][2] = {
+        {"scope", "\xd1\x95\xd1\x81\xd0\xbe\xd1\x80\xd0\xb5"}, /* Cyrillic */
+        {"AHAHTA", "\xd0\x90\xd0\x9d\xd0\x90\xd0\x9d\xd0\xa2\xd0\x90"},
+        {"NIKOH", "\xce\x9d\xce\x99\xce\x9a\xce\x9f\xce\x97"}, /* Greek */
+        {"ADlADl", "ADIADI"},
+        {"B0B", "BOB"},
+        {"bill", "bi11"},
+        {"modern", "modem"},
+        {"Tom", "Torn"},
+        {"PayPal", "PayPaI"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        assert_int_equal(name_check(usual, rows[i][1]), NAME_OK);
+        if (!are_one(usual, rows[i][0], rows[i][1]))
+            fail_msg("\"%s\" beside \"%s\"", rows[i][1], rows[i][0]);
+        if (are_one(lax, rows[i][0], rows[i][1]))
+            fail_msg("\"%s\" is \"%s\" though look-alikes do not count", rows[i][1],
+                     rows[i][0]);
+    }
+}
+
+static void names_that_differ_to_the_eye_are_two(void **state)
+{
+    static const char *const rows[][2] = {
+        {"Anna", "Hanna"},  {"Bob", "Rob"},     {"ill", "iii"}, {"lal", "ial"},
+        {"Maria", "Mario"}, {"user1", "user2"}, {"abc", "abd"}, {"oak", "Qak"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (are_one(usual, rows[i][0], rows[i][1]))
+            fail_msg("\"%s\" and \"%s\" are one", rows[i][0], rows[i][1]);
+}
+
+static void scripts_go_together_as_configured(void **state)
+{
+    static const struct {
+        const char *name;
+        enum name_restriction loosest_that_refuses; /* NAME_ANY + 1: none does */
+    } rows[] = {
+        {"Ada", NAME_ANY + 1},
+        {"Zo\xc3\xab", NAME_ASCII},
+        {"Tokyo\xe6\x9d\xb1", NAME_SINGLE},            /* and Han */
+        {"Ada\xd7\x90", NAME_HIGHLY},                  /* and Hebrew */
+        {"Ad\xd0\xb0", NAME_MODERATELY},               /* and Cyrillic */
+        {"Ad\xce\xb1", NAME_MODERATELY},               /* and Greek */
+        {"\xd7\x90\xd7\x91\xd0\xb0", NAME_MODERATELY}, /* Hebrew and Cyrillic */
+        {"12\xd9\xa3", NAME_MINIMALLY},                /* digits of two kinds */
+    };
+
+    (void)state;
+    for (enum name_restriction level = NAME_ASCII; level <= NAME_ANY; level++) {
+        struct name_rules *rules = name_rules_new(&usual_limits, level, true);
+
+        assert_non_null(rules);
+        for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+            bool is_refused_here = rows[i].loosest_that_refuses <= NAME_ANY &&
+                                   level <= rows[i].loosest_that_refuses;
+
+            if (name_check(rules, rows[i].name) !=
+                (is_refused_here ? NAME_MIXED_SCRIPTS : NAME_OK))
+                fail_msg("\"%s\" at level %d: %s", rows[i].name, (int)level,
+                         name_complaint(name_check(rules, rows[i].name)));
+        }
+        name_rules_free(rules);
+    }
 }
 
 int main(void)
@@ -199,7 +371,12 @@ int main(void)
         cmocka_unit_test(every_code_point_has_the_verdict_of_its_class),
         cmocka_unit_test(names_that_look_alike_by_case_or_form_are_one),
         cmocka_unit_test(a_key_of_no_utf8_is_none),
+        cmocka_unit_test(no_honest_name_is_refused),
+        cmocka_unit_test(a_look_alike_of_a_name_is_kept_out),
+        cmocka_unit_test(a_whole_name_of_another_script_is_kept_out),
+        cmocka_unit_test(names_that_differ_to_the_eye_are_two),
+        cmocka_unit_test(scripts_go_together_as_configured),
     };
 
-    return cmocka_run_group_tests_name("authname", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("authname", tests, make_rules, free_rules);
 }

@@ -110,6 +110,27 @@ static void a_name_that_is_taken_is_refused(void **state)
     fake_sent_is("2 welcome []\nall userJoined [\"Ada2\"]\n");
 }
 
+/* T17 */
+static void a_name_that_looks_like_one_in_use_is_taken(void **state)
+{
+    (void)state;
+    log_in(1, "Paul");
+    fake_event(2, "[\"login\",\"PauI\"]", NO_ACK); /* capital i */
+    fake_sent_is("2 loginNameExists [\"PauI\"]\n");
+    fake_event(2, "[\"login\",\"\xd0\xa0\xd0\xb0ul\"]", 1); /* half of it Cyrillic */
+    fake_sent_is("2 loginNameBad [\"\xd0\xa0\xd0\xb0ul\"]\n"
+                 "2 ack1 [{\"ok\":false,\"error\":{\"code\":\"name_bad\",\"message\":"
+                 "\"mixes letters of scripts that do not go together\"}}]\n");
+    fake_disconnect(1, "transport close");
+    fake.sent[0] = '\0';
+    fake_event(2, "[\"login\",\"PauI\"]", NO_ACK); /* free again: both of its keys */
+    fake_sent_is("2 welcome []\nall userJoined [\"PauI\"]\n");
+    fake_event(3, "[\"login\",\"paul\"]", NO_ACK);
+    fake_sent_is("3 loginNameExists [\"paul\"]\n");
+    fake_event(3, "[\"login\",\"paui\"]", NO_ACK);
+    fake_sent_is("3 loginNameExists [\"paui\"]\n");
+}
+
 static void a_second_login_on_a_socket_changes_nothing(void **state)
 {
     (void)state;
@@ -279,6 +300,21 @@ static void limits_of_names_are_keys(void **state)
     fixture_close(&fixture);
 }
 
+static void look_alikes_and_scripts_can_be_allowed(void **state)
+{
+    (void)state;
+    open_with(
+        "[plugin:auth]\nrestriction = any\nblock_lookalikes = no\n[plugin:lobby]\n");
+    log_in(1, "Paul");
+    fake_event(2, "[\"login\",\"PauI\"]", NO_ACK);
+    fake_sent_is("2 welcome []\nall userJoined [\"PauI\"]\n");
+    fake_event(3, "[\"login\",\"\xd0\xa0\xd0\xb0ul\"]", NO_ACK);
+    fake_sent_is("3 welcome []\nall userJoined [\"\xd0\xa0\xd0\xb0ul\"]\n");
+    fake_event(4, "[\"login\",\"PAUL\"]", NO_ACK); /* case never counts */
+    fake_sent_is("4 loginNameExists [\"PAUL\"]\n");
+    fixture_close(&fixture);
+}
+
 static void the_lobby_needs_auth(void **state)
 {
     (void)state;
@@ -338,6 +374,7 @@ int main(void)
         TEST(a_bad_name_is_answered_with_that_name),
         TEST(a_huge_argument_is_not_sent_back),
         TEST(a_name_that_is_taken_is_refused),
+        TEST(a_name_that_looks_like_one_in_use_is_taken),
         TEST(a_second_login_on_a_socket_changes_nothing),
         TEST(names_of_javascript_are_names),
         TEST(a_name_is_free_once_its_socket_has_gone),
@@ -349,6 +386,7 @@ int main(void)
         TEST(echo_sends_back_what_it_gets),
         cmocka_unit_test(notices_can_be_switched_off),
         cmocka_unit_test(limits_of_names_are_keys),
+        cmocka_unit_test(look_alikes_and_scripts_can_be_allowed),
         cmocka_unit_test(the_lobby_needs_auth),
         cmocka_unit_test(the_skeleton_does_what_its_page_says),
     };
