@@ -25,6 +25,7 @@
 #include "core/base/text.h"
 #include "core/engine/engine.h"
 #include "core/loop/loop.h"
+#include "core/net/gate.h"
 #include "core/net/listener.h"
 #include "core/net/net.h"
 #include "core/net/router.h"
@@ -52,7 +53,8 @@ struct daemon {
     const struct settings *settings; /* borrowed */
     const struct config *config;     /* borrowed */
     struct loops *loops;             /* owned, as all that follows */
-    struct net *nets[LOOPS_MAX];     /* by shard, as the next two */
+    struct gate *gate;
+    struct net *nets[LOOPS_MAX]; /* by shard, as the next two */
     struct engine *engines[LOOPS_MAX];
     struct part parts[LOOPS_MAX];
     struct hub *hub;
@@ -205,6 +207,7 @@ static void make_shard(struct daemon *daemon, unsigned shard)
     part->sio = sio_new(loop, daemon->settings, daemon->hub);
     upper = sio_upper(part->sio);
     daemon->nets[shard] = net_new(loop, daemon->settings, daemon->nets);
+    daemon->nets[shard]->gate = daemon->gate;
     daemon->engines[shard] = engine_new(daemon->nets[shard], daemon->settings, &upper);
     sio_attach(part->sio, daemon->engines[shard]);
     timer_list_init(&part->deadline, loop, daemon->settings->shutdown_timeout_ms,
@@ -286,6 +289,8 @@ static int open_public(struct daemon *daemon, hop_error *error)
         int cause = errno;
 
         free(address);
+        if (result == 0)
+            listener_set_gate(daemon->listeners[daemon->n_listeners - 1], daemon->gate);
         if (result < 0 &&
             (!is_optional || (cause != EADDRNOTAVAIL && cause != EAFNOSUPPORT))) {
             config_error(daemon->config, "server",
@@ -322,6 +327,7 @@ static int start(struct daemon *daemon, hop_error *error)
     raise_fd_limit();
     daemon->loops = loops_new(settings->n_threads, settings->max_lane_bytes);
     daemon->hub = hub_new(daemon->loops, settings);
+    daemon->gate = gate_new(settings);
     make_shards(daemon);
     if (make_routes(daemon, error) < 0)
         return -1;
@@ -367,6 +373,7 @@ static void finish(struct daemon *daemon)
     }
     if (daemon->router)
         engine_route_free(&daemon->engine_route);
+    gate_free(daemon->gate);
     router_free(daemon->router);
     static_free(daemon->files);
     for (int i = 0; i < SIGNALS; i++)

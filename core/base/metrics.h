@@ -19,6 +19,15 @@
       "TCP connections accepted")                                                        \
     X(CONNECTIONS_MOVED, "sockhop_connections_moved_total", counter, "",                 \
       "connections that moved to their session's shard")                                 \
+    X(REFUSED_FULL, "sockhop_connections_refused_total", counter,                        \
+      "reason=\"max_connections\"", "connections refused, by the limit they met")        \
+    X(REFUSED_ADDRESS, "sockhop_connections_refused_total", counter,                     \
+      "reason=\"max_connections_per_address\"",                                          \
+      "connections refused, by the limit they met")                                      \
+    X(REFUSED_MEMORY, "sockhop_connections_refused_total", counter,                      \
+      "reason=\"max_memory\"", "connections refused, by the limit they met")             \
+    X(ADDRESSES, "sockhop_addresses", gauge, "",                                         \
+      "addresses and IPv6 networks with a connection, loopback not counted")             \
     X(ACCEPT_PAUSES, "sockhop_accept_pauses_total", counter, "",                         \
       "times accepting paused for want of descriptors")                                  \
     X(HTTP_REQUESTS, "sockhop_http_requests_total", counter, "", "HTTP requests parsed") \

@@ -37,14 +37,17 @@ struct settings {
     const char *origins; /* "" same host only; list; "*" any */
 
     /* [limits] */
-    size_t max_head_bytes;    /* 16 KiB: request line and headers; 431 */
-    size_t max_target_bytes;  /* 8 KiB: request target; 414 */
-    int64_t max_headers;      /* 100; 431 */
-    size_t max_body_bytes;    /* 1,000,000: bodies of plugins' routes; 413 */
-    int64_t head_timeout_ms;  /* 10 s, total; 408 */
-    int64_t body_timeout_ms;  /* 30 s, total; 408 */
-    int64_t keep_alive_ms;    /* 60 s: idle between requests */
-    size_t max_queue_bytes;   /* 1 MiB a connection: closed above */
+    size_t max_head_bytes;   /* 16 KiB: request line and headers; 431 */
+    size_t max_target_bytes; /* 8 KiB: request target; 414 */
+    int64_t max_headers;     /* 100; 431 */
+    size_t max_body_bytes;   /* 1,000,000: bodies of plugins' routes; 413 */
+    int64_t head_timeout_ms; /* 10 s, total; 408 */
+    int64_t body_timeout_ms; /* 30 s, total; 408 */
+    size_t min_body_rate;    /* 500 bytes a second of a body or message; 0: any; 408 */
+    int64_t keep_alive_ms;   /* 60 s: idle between requests */
+    int64_t max_connections; /* in all, of the public listeners; 0: no limit */
+    int64_t max_connections_per_address; /* 1,000; 0: no limit; loopback has none */
+    size_t max_queue_bytes;              /* 1 MiB a connection: closed above */
     size_t soft_queue_bytes;  /* 256 KiB: closed when above for soft_queue_ms */
     int64_t soft_queue_ms;    /* 10 s */
     int64_t max_queue_frames; /* 16,384 slices or packets a connection */

@@ -18,6 +18,7 @@
 
 #include "core/base/mem.h"
 #include "core/net/conn_impl.h"
+#include "core/net/gate.h"
 
 static void on_readable(evutil_socket_t fd, short what, void *arg);
 
@@ -224,6 +225,8 @@ void conn_close(struct conn *conn, enum conn_end end)
     conn_drop_queue(conn);
     close(conn->fd);
     conn->fd = -1;
+    if (conn->is_counted)
+        gate_leave(conn->net->gate, &conn->peer.any, &conn->net->loop->metrics);
     conn->next_dead = conn->net->dead;
     conn->net->dead = conn;
     conn->ops->on_closed(conn, end);
@@ -295,13 +298,20 @@ void conn_move(struct conn *conn, struct net *to)
 
 /* ---- address ---- */
 
-void conn_address(const struct conn *conn, char *out, size_t size)
+void conn_print_address(const struct sockaddr *peer, char *out, size_t size)
 {
-    int family = conn->peer.any.sa_family;
-    const void *address = family == AF_INET6 ? (const void *)&conn->peer.in6.sin6_addr
-                                             : (const void *)&conn->peer.in4.sin_addr;
+    int family = peer->sa_family;
+    const void *address =
+        family == AF_INET6
+            ? (const void *)&((const struct sockaddr_in6 *)(const void *)peer)->sin6_addr
+            : (const void *)&((const struct sockaddr_in *)(const void *)peer)->sin_addr;
 
     if ((family != AF_INET && family != AF_INET6) ||
         !inet_ntop(family, address, out, (socklen_t)size))
         snprintf(out, size, "unknown");
+}
+
+void conn_address(const struct conn *conn, char *out, size_t size)
+{
+    conn_print_address(&conn->peer.any, out, size);
 }

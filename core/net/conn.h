@@ -69,6 +69,7 @@ struct conn {
     bool is_ending;           /* close once the queue is empty, and read no more */
     bool is_shut;             /* our FIN is sent: waiting for the peer's */
     bool is_doomed;           /* failed while sending: closed with `doom` by the flush */
+    bool is_counted;          /* by net->gate */
     uint8_t doom;             /* enum conn_end */
     uint8_t deadline_kind;
     struct timer_node deadline; /* on one of net->deadline[] */
@@ -132,7 +133,9 @@ void conn_clear_deadline(struct conn *conn);
  */
 void conn_move(struct conn *conn, struct net *to);
 
-/* Address as text: "127.0.0.1", "::1". */
+/* Address as text: "127.0.0.1", "::1"; "unknown" for what has none. */
+enum { CONN_ADDRESS_MAX = 64 };
 void conn_address(const struct conn *conn, char *out, size_t size);
+void conn_print_address(const struct sockaddr *peer, char *out, size_t size);
 
 #endif

@@ -466,17 +466,18 @@ static const struct conn_ops http_ops = {
 
 /* ---- the interface */
 
-void httpconn_deal(struct net *net, int fd, const struct sockaddr_storage *peer,
-                   const struct router *router)
+struct conn *httpconn_deal(struct net *net, int fd, const struct sockaddr_storage *peer,
+                           const struct router *router)
 {
     struct httpconn *http = mem_calloc(1, sizeof *http);
 
     http->conn = conn_new(net, fd, peer, router, &http_ops, http);
     if (!http->conn) {
         free(http);
-        return;
+        return NULL;
     }
     conn_set_deadline(http->conn, NET_HEAD);
+    return http->conn;
 }
 
 void http_hold(struct httpconn *http, void (*on_aborted)(struct httpconn *, void *),

@@ -63,8 +63,8 @@ struct http_response {
 };
 
 /* listener_deal: what a new connection of the public and of the status listener gets. */
-void httpconn_deal(struct net *net, int fd, const struct sockaddr_storage *peer,
-                   const struct router *router);
+struct conn *httpconn_deal(struct net *net, int fd, const struct sockaddr_storage *peer,
+                           const struct router *router);
 
 /*
  * Answer the request at hand. HEAD: the body is left out, its length kept. Date,

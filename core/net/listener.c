@@ -6,9 +6,11 @@
 #include "core/net/listener.h"
 
 #include <arpa/inet.h>
+#include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -18,6 +20,8 @@
 #include <sockhop/log.h>
 
 #include "core/base/mem.h"
+#include "core/net/conn.h"
+#include "core/net/gate.h"
 
 enum {
     ACCEPT_BATCH = 64, /* then other events have their turn */
@@ -28,13 +32,16 @@ enum {
 
 struct listener {
     struct net *net;             /* borrowed */
+    struct gate *gate;           /* borrowed: NULL: everybody may come in */
     const struct router *router; /* borrowed */
     listener_deal *deal;
     struct event *event, *pause_event; /* owned */
     int fd;
     int reserve_fd; /* given up to refuse a client politely when no other is left */
     unsigned next_shard;
-    uint64_t logged_ms;
+    uint64_t logged_ms;         /* of a pause */
+    uint64_t refusal_logged_ms; /* of a client over a limit */
+    unsigned n_unlogged;        /* refused since then */
 };
 
 struct dealt {
@@ -42,18 +49,35 @@ struct dealt {
     const struct router *router;
     struct net *net;
     int fd;
+    bool is_counted; /* by net->gate */
     struct sockaddr_storage peer;
 };
+
+/* Hand a connection to what serves it; whoever ends it uncounts it. */
+static void deal_here(const struct dealt *dealt)
+{
+    struct net *net = dealt->net;
+    struct conn *conn = dealt->deal(net, dealt->fd, &dealt->peer, dealt->router);
+
+    if (conn)
+        conn->is_counted = dealt->is_counted;
+    else if (dealt->is_counted)
+        gate_leave(net->gate, (const struct sockaddr *)&dealt->peer, &net->loop->metrics);
+}
 
 static void take_dealt(struct loop *loop, void *payload)
 {
     const struct dealt *dealt = payload;
 
     (void)loop;
-    if (dealt->net->is_closing)
-        close(dealt->fd);
-    else
-        dealt->deal(dealt->net, dealt->fd, &dealt->peer, dealt->router);
+    if (!dealt->net->is_closing) {
+        deal_here(dealt);
+        return;
+    }
+    close(dealt->fd);
+    if (dealt->is_counted)
+        gate_leave(dealt->net->gate, (const struct sockaddr *)&dealt->peer,
+                   &dealt->net->loop->metrics);
 }
 
 /* Round robin over the shards; our own gets its share directly. */
@@ -62,19 +86,82 @@ static void deal_out(struct listener *listener, int fd,
 {
     struct loop *loop = listener->net->loop;
     struct net *net = listener->net->all[listener->next_shard];
-    struct dealt *dealt;
+    struct dealt dealt = {
+        listener->deal, listener->router, net, fd, listener->gate != NULL, *peer};
     int on = 1;
 
     listener->next_shard = (listener->next_shard + 1) % loop->loops->n_shards;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     metric_add(&loop->metrics, METRIC_CONNECTIONS_ACCEPTED, 1);
-    if (net == listener->net) {
-        listener->deal(net, fd, peer, listener->router);
-        return;
-    }
-    dealt = loop_send(loop, net->loop, take_dealt, sizeof *dealt, 0);
-    *dealt = (struct dealt){listener->deal, listener->router, net, fd, *peer};
+    if (net == listener->net)
+        deal_here(&dealt);
+    else
+        *(struct dealt *)loop_send(loop, net->loop, take_dealt, sizeof dealt, 0) = dealt;
 }
+
+/* ---- over a limit ---- */
+
+/* What is told to clients and operators, by verdict of the gate. */
+static const struct refusal {
+    enum metric metric;
+    const char *key; /* that would let it in */
+} refusals[] = {
+    [GATE_FULL] = {METRIC_REFUSED_FULL, "max_connections"},
+    [GATE_ADDRESS_FULL] = {METRIC_REFUSED_ADDRESS, "max_connections_per_address"},
+};
+
+static void log_refusal(struct listener *listener, const char *key,
+                        const struct sockaddr_storage *peer)
+{
+    uint64_t now_ms = loop_now(listener->net->loop);
+    char address[CONN_ADDRESS_MAX];
+
+    listener->n_unlogged++;
+    if (listener->refusal_logged_ms &&
+        now_ms - listener->refusal_logged_ms < LOG_EVERY_MS)
+        return;
+    conn_print_address((const struct sockaddr *)peer, address, sizeof address);
+    hop_log(HOP_WARN,
+            "listener.refused reason=%s address=%s clients=%u connections=%" PRId64
+            " hint=\"raise limits.%s, if these are not hostile\"",
+            key, address, listener->n_unlogged, gate_connections(listener->gate), key);
+    listener->refusal_logged_ms = now_ms;
+    listener->n_unlogged = 0;
+}
+
+/* Best effort: what the kernel does not take at once is not worth any state. */
+static void refuse(struct listener *listener, int fd, const struct refusal *refusal,
+                   const struct sockaddr_storage *peer)
+{
+    static const char answer[] = "HTTP/1.1 503 Service Unavailable\r\n"
+                                 "Retry-After: 10\r\n"
+                                 "Content-Length: 0\r\n"
+                                 "Connection: close\r\n\r\n";
+
+    metric_add(&listener->net->loop->metrics, refusal->metric, 1);
+    log_refusal(listener, refusal->key, peer);
+    send(fd, answer, sizeof answer - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+    shutdown(fd, SHUT_WR);
+    /* A request that is here already, left unread, would turn our end into a RST. */
+    recv(fd, NULL, NET_READ_BYTES, MSG_DONTWAIT | MSG_TRUNC);
+    close(fd);
+}
+
+static void take_in(struct listener *listener, int fd,
+                    const struct sockaddr_storage *peer)
+{
+    enum gate_verdict verdict = GATE_OPEN;
+
+    if (listener->gate)
+        verdict = gate_enter(listener->gate, (const struct sockaddr *)peer,
+                             &listener->net->loop->metrics);
+    if (verdict == GATE_OPEN)
+        deal_out(listener, fd, peer);
+    else
+        refuse(listener, fd, &refusals[verdict], peer);
+}
+
+/* ---- no descriptors left ---- */
 
 static int open_reserve(void)
 {
@@ -141,7 +228,7 @@ static void on_acceptable(evutil_socket_t listen_fd, short what, void *arg)
                          SOCK_NONBLOCK | SOCK_CLOEXEC);
 
         if (fd >= 0) {
-            deal_out(listener, fd, &peer);
+            take_in(listener, fd, &peer);
         } else if (is_out_of_resources(errno)) {
             pause_accepting(listener, errno);
             return;
@@ -256,6 +343,12 @@ struct listener *listener_open(struct net *net, const char *address, int *port,
     }
     hop_log(HOP_INFO, "%s.open address=%s port=%d", what, address, *port);
     return listener;
+}
+
+void listener_set_gate(struct listener *listener, struct gate *gate)
+{
+    assert(listener->net->gate == gate); /* connections leave by their net's */
+    listener->gate = gate;
 }
 
 void listener_close(struct listener *listener)

@@ -15,6 +15,7 @@
 #include "core/loop/turnbuf.h"
 
 struct conn;
+struct gate;
 struct router;
 
 /* Total deadlines: one list each. */
@@ -31,6 +32,7 @@ struct net {
     struct loop *loop;               /* borrowed */
     const struct settings *settings; /* borrowed */
     struct net *const *all;          /* borrowed: the shards' nets by shard number */
+    struct gate *gate;               /* borrowed: counts connections; NULL: nobody does */
     struct slots conns;              /* of struct conn */
     struct timer_list deadline[NET_DEADLINES];
     struct turnbuf direct; /* frames for one receiver */

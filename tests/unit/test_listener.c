@@ -1,6 +1,6 @@
 /*
- * test_listener.c - core/net/listener.c: opening, dealing to the shards, and the pause when
- * descriptors run out.
+ * test_listener.c - core/net/listener.c: opening, dealing to the shards, the limits on
+ * connections, and the pause when descriptors run out.
  *
  * The test is the client; the server's loops run in threads, or (where the limit of
  * descriptors is lowered) in a process of their own.
@@ -10,16 +10,20 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <event2/event.h>
+#include <net/if.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/net/conn.h"
+#include "core/net/gate.h"
 #include "tests/unit/turns.h"
 
 enum { SHARDS = 2 };
@@ -51,38 +55,55 @@ static void on_closed(struct conn *conn, enum conn_end end)
 
 static const struct conn_ops echo_ops = {.on_data = echo, .on_closed = on_closed};
 
-static void deal(struct net *net, int fd, const struct sockaddr_storage *peer,
-                 const struct router *router)
+static struct conn *deal(struct net *net, int fd, const struct sockaddr_storage *peer,
+                         const struct router *router)
 {
+    struct conn *conn;
+
     assert_true(loop_is_mine(net->loop));
     assert_ptr_equal(router, router_mark);
     assert_int_equal(peer->ss_family, AF_INET);
-    if (!conn_new(net, fd, peer, router, &echo_ops, NULL))
-        return;
+    conn = conn_new(net, fd, peer, router, &echo_ops, NULL);
+    if (!conn)
+        return NULL;
     atomic_fetch_add(&n_open, 1);
     atomic_fetch_add(&n_dealt[net->loop->index], 1);
+    return conn;
 }
 
 struct server {
+    struct settings settings;
     struct loops *loops;
+    struct gate *gate;
     struct net *net[SHARDS];
     struct listener *listener;
     int port;
 };
 
-static void open_server(struct server *server, int n_threads)
+static void open_server_with(struct server *server, int n_threads, const char *address)
 {
     hop_error error;
 
-    *server = (struct server){.loops = loops_new(n_threads, 1 << 20)};
+    server->loops = loops_new(n_threads, 1 << 20);
+    server->gate = gate_new(&server->settings);
+    server->port = 0;
     for (unsigned i = 0; i < SHARDS; i++)
         atomic_store(&n_dealt[i], 0);
-    for (unsigned i = 0; i < server->loops->n_shards; i++)
-        server->net[i] = net_new(server->loops->loop[i], &settings, server->net);
+    for (unsigned i = 0; i < server->loops->n_shards; i++) {
+        server->net[i] = net_new(server->loops->loop[i], &server->settings, server->net);
+        server->net[i]->gate = server->gate;
+    }
     server->listener =
-        listener_open(server->net[0], "127.0.0.1", &server->port, "listener",
+        listener_open(server->net[0], address, &server->port, "listener",
                       (const struct router *)(const void *)router_mark, deal, &error);
     assert_non_null(server->listener);
+    listener_set_gate(server->listener, server->gate);
+}
+
+static void open_server(struct server *server, int n_threads)
+{
+    *server = (struct server){.settings = settings};
+    open_server_with(server, n_threads, "127.0.0.1");
 }
 
 static void stop_loop(void *loop)
@@ -106,24 +127,31 @@ static void end_server(struct server *server)
         net_free(server->net[i]);
     for (unsigned i = 0; i < loops->n_loops; i++)
         assert_int_equal(metric_of(loops->loop[i], METRIC_CONNECTIONS), 0);
+    assert_int_equal(gate_connections(server->gate), 0);
+    gate_free(server->gate);
     loops_free(loops);
 }
 
 /* ---- a client ---- */
 
-static int dial(int port)
+static int dial_address(const char *address, int port)
 {
     const struct timeval deadline = {DEADLINE_MS / 1000, 0};
     struct sockaddr_in name = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
     int fd = socket(AF_INET, SOCK_STREAM, 0);
 
-    name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assert_int_equal(inet_pton(AF_INET, address, &name.sin_addr), 1);
     assert_true(fd >= 0);
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &deadline, sizeof deadline);
     if (connect(fd, (struct sockaddr *)&name, sizeof name) == 0)
         return fd;
     close(fd);
     return -1;
+}
+
+static int dial(int port)
+{
+    return dial_address("127.0.0.1", port);
 }
 
 static bool is_served(int fd)
@@ -256,7 +284,197 @@ static void one_that_is_dealt_while_the_server_stops_is_closed(void **state)
     for (int i = 0; i < 4; i += 2)
         close(fd[i]);
     assert_int_equal(atomic_load(&n_open), 0);
+    assert_int_equal(gate_connections(server.gate), 0);
+    gate_free(server.gate);
     loops_free(server.loops);
+}
+
+/* ---- limits on connections (T47) ---- */
+
+static int64_t refused(struct server *server, enum metric id)
+{
+    return metric_of(server->loops->loop[0], id);
+}
+
+/* All that comes, to the end. */
+static void assert_refused(int fd)
+{
+    static const char answer[] = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 10\r\n"
+                                 "Content-Length: 0\r\nConnection: close\r\n\r\n";
+    char text[512];
+    ssize_t n;
+
+    n = recv(fd, text, sizeof text, MSG_WAITALL);
+    assert_int_equal(n, sizeof answer - 1);
+    assert_memory_equal(text, answer, sizeof answer - 1);
+    close(fd);
+}
+
+static bool all_have_left(void *arg)
+{
+    const struct server *server = arg;
+
+    return gate_connections(server->gate) == 0;
+}
+
+static void wait_all_have_left(struct server *server)
+{
+    uint64_t deadline_ms = clock_ms() + DEADLINE_MS;
+
+    while (!all_have_left(server)) {
+        assert_true(clock_ms() < deadline_ms);
+        poll(NULL, 0, 1);
+    }
+}
+
+/* In shards of their own: one counts in, the others count out. */
+static void one_connection_above_the_limit_is_answered_503(void **state)
+{
+    struct server server = {.settings = settings};
+    int fd[6];
+
+    (void)state;
+    server.settings.max_connections = 6;
+    open_server_with(&server, SHARDS, "127.0.0.1");
+    loops_start(server.loops);
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < 6; i++) {
+            fd[i] = dial(server.port);
+            assert_true(is_served(fd[i]));
+        }
+        for (int i = 0; i < 5; i++) {
+            assert_refused(dial(server.port));
+            assert_true(is_served(fd[i])); /* the others notice nothing */
+        }
+        assert_int_equal(refused(&server, METRIC_REFUSED_FULL), 5 * (round + 1));
+        for (int i = 0; i < 6; i++)
+            close(fd[i]);
+        wait_all_have_left(&server);
+    }
+    assert_int_equal(metric_of(server.loops->loop[0], METRIC_CONNECTIONS_ACCEPTED), 18);
+    end_server(&server);
+    assert_int_equal(atomic_load(&n_open), 0);
+}
+
+/* The answer arrives although the client has sent its request already. */
+static void a_refused_client_that_has_spoken_first_gets_its_answer(void **state)
+{
+    static const char request[] = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    struct server server = {.settings = settings};
+    int fd[20], inside, none = 0, one = 1;
+
+    (void)state;
+    server.settings.max_connections = 1;
+    open_server_with(&server, 0, "127.0.0.1");
+    loop_on_stage(server.loops->logic, LOOP_FREE, stop_after_turn, server.loops->logic);
+    inside = dial(server.port);
+    turns_until(server.loops->logic, all_are_open, &one);
+    for (int i = 0; i < 20; i++) {
+        fd[i] = dial(server.port);
+        assert_int_equal(send(fd[i], request, sizeof request - 1, 0), sizeof request - 1);
+    }
+    while (refused(&server, METRIC_REFUSED_FULL) < 20)
+        turn(server.loops->logic);
+    for (int i = 0; i < 20; i++)
+        assert_refused(fd[i]);
+    close(inside);
+    turns_until(server.loops->logic, all_are_open, &none);
+    end_server(&server);
+}
+
+/*
+ * Loopback has no limit by address; so this one lives in a network of its own, where a
+ * loopback device has a further address. The child: returns a step that failed, or 0.
+ */
+enum { NO_NETWORK = 99, PER_ADDRESS = 3 };
+
+static bool make_network(void)
+{
+    struct ifreq request = {.ifr_name = "lo:1"};
+    struct sockaddr_in *name = (struct sockaddr_in *)(void *)&request.ifr_addr;
+    int fd;
+    bool is_made;
+
+    if (unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0)
+        return false;
+    fd = socket(AF_INET, SOCK_DGRAM, 0);
+    name->sin_family = AF_INET;
+    inet_pton(AF_INET, "192.0.2.1", &name->sin_addr);
+    is_made = fd >= 0 && ioctl(fd, SIOCSIFADDR, &request) == 0;
+    snprintf(request.ifr_name, sizeof request.ifr_name, "lo");
+    request.ifr_flags = IFF_UP | IFF_RUNNING;
+    is_made = is_made && ioctl(fd, SIOCSIFFLAGS, &request) == 0;
+    close(fd);
+    return is_made;
+}
+
+static int crowd_one_address(void)
+{
+    struct server server = {.settings = settings};
+    struct loop *loop;
+    int fd[PER_ADDRESS], late;
+    char text[128];
+
+    if (!make_network())
+        return NO_NETWORK;
+    server.settings.max_connections_per_address = PER_ADDRESS;
+    open_server_with(&server, SHARDS, "192.0.2.1");
+    loop = server.loops->loop[0];
+    loops_start(server.loops);
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < PER_ADDRESS; i++) {
+            fd[i] = dial_address("192.0.2.1", server.port);
+            if (!is_served(fd[i]))
+                return 1;
+        }
+        for (int i = 0; i < 10; i++) {
+            late = dial_address("192.0.2.1", server.port);
+            if (recv(late, text, 12, MSG_WAITALL) != 12 ||
+                memcmp(text, "HTTP/1.1 503", 12) != 0)
+                return 2;
+            close(late);
+        }
+        if (metric_of(loop, METRIC_REFUSED_ADDRESS) != 10 * (round + 1) ||
+            !is_served(fd[0]))
+            return 3;
+        for (int i = 0; i < PER_ADDRESS; i++)
+            close(fd[i]);
+        wait_all_have_left(&server);
+        if (metric_of(loop, METRIC_ADDRESSES) +
+                metric_of(server.loops->loop[1], METRIC_ADDRESSES) !=
+            0)
+            return 4;
+    }
+    end_server(&server);
+    return 0;
+}
+
+static int count_lines(FILE *log, const char *word);
+
+static void an_address_above_its_limit_gets_503_and_one_line_a_second(void **state)
+{
+    uint64_t started_ms = clock_ms();
+    FILE *log = tmpfile();
+    pid_t child = fork();
+    int status;
+
+    (void)state;
+    if (child == 0) {
+        dup2(fileno(log), STDERR_FILENO);
+        _exit(crowd_one_address());
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    if (WEXITSTATUS(status) == NO_NETWORK) {
+        fclose(log);
+        skip(); /* this system gives no network of one's own */
+    }
+    assert_int_equal(WEXITSTATUS(status), 0);
+    assert_in_range(count_lines(log, "listener.refused "
+                                     "reason=max_connections_per_address "
+                                     "address=192.0.2.1 clients="),
+                    1, (clock_ms() - started_ms) / 1000 + 1);
+    fclose(log);
 }
 
 /* ---- no descriptors left (T46) ---- */
@@ -322,6 +540,7 @@ static void serve_with_few_files(int from_parent, int to_parent)
     event_free(event);
     listener_close(server.listener);
     net_free(server.net[0]);
+    gate_free(server.gate);
     loops_free(server.loops);
     _exit(atomic_load(&n_open) == 0 ? 0 : 1);
 }
@@ -419,6 +638,9 @@ int main(void)
         cmocka_unit_test(more_than_a_batch_is_accepted_over_some_turns),
         cmocka_unit_test(a_client_that_has_gone_before_it_was_accepted_harms_nothing),
         cmocka_unit_test(one_that_is_dealt_while_the_server_stops_is_closed),
+        cmocka_unit_test(one_connection_above_the_limit_is_answered_503),
+        cmocka_unit_test(a_refused_client_that_has_spoken_first_gets_its_answer),
+        cmocka_unit_test(an_address_above_its_limit_gets_503_and_one_line_a_second),
         cmocka_unit_test(
             without_descriptors_it_pauses_quietly_serves_the_old_and_recovers),
     };

@@ -87,6 +87,9 @@ static void an_empty_file_gives_the_documented_defaults(void **state)
     assert_int_equal(it.head_timeout_ms, 10000);
     assert_int_equal(it.body_timeout_ms, 30000);
     assert_int_equal(it.keep_alive_ms, 60000);
+    assert_int_equal(it.min_body_rate, 500);
+    assert_int_equal(it.max_connections, 0);
+    assert_int_equal(it.max_connections_per_address, 1000);
     assert_int_equal(it.max_queue_bytes, 1 << 20);
     assert_int_equal(it.soft_queue_bytes, 256 << 10);
     assert_int_equal(it.soft_queue_ms, 10000);
@@ -110,7 +113,8 @@ static void each_key_reaches_its_member(void **state)
         "allow_upgrades=no\norigins=https://example.org, http://localhost:3000\n"
         "[limits]\nmax_head=8k\nmax_target=1k\nmax_headers=9\nmax_body=10\n"
         "head_timeout=11s\nbody_timeout=12s\nkeep_alive=13s\nmax_queue=14k\n"
-        "soft_queue=15000\n"
+        "soft_queue=15000\nmin_body_rate=22\nmax_connections=23\n"
+        "max_connections_per_address=24\n"
         "max_queue_frames=16\nmax_lane=1M\nmax_fragments=17\nmax_controls=18\n"
         "max_json_depth=19\nmax_json_values=20\n"
         "[log]\nlevel=debug\n");
@@ -144,6 +148,9 @@ static void each_key_reaches_its_member(void **state)
     assert_int_equal(it.head_timeout_ms, 11000);
     assert_int_equal(it.body_timeout_ms, 12000);
     assert_int_equal(it.keep_alive_ms, 13000);
+    assert_int_equal(it.min_body_rate, 22);
+    assert_int_equal(it.max_connections, 23);
+    assert_int_equal(it.max_connections_per_address, 24);
     assert_int_equal(it.max_queue_bytes, 14336);
     assert_int_equal(it.soft_queue_bytes, 13312);
     assert_int_equal(it.soft_queue_ms, 21000);
