@@ -42,6 +42,7 @@ struct http_parser {
     uint8_t n_empty;   /* empty lines met before the request line */
     uint8_t n_blanks;  /* met in the request line */
     bool is_after_cr;  /* the last byte of the head, or of chunk framing, was CR */
+    bool is_after_lf;  /* the last byte of chunk framing was LF */
 
     /* the head as llhttp sees it */
     llhttp_t llhttp;
@@ -343,13 +344,18 @@ static enum http_status take_head(struct http_parser *parser, const char *data,
 
 /* ---- the body */
 
-/* The bytes between the pieces of a body: llhttp 8.1 lets a lone CR end the trailers. */
+/* The bytes between the pieces of a body: llhttp 8.1 lets a lone CR end the trailers, and
+ * takes trailers that are folded or have no name. */
 static enum http_status check_framing(struct http_parser *parser, const char *data,
                                       size_t len)
 {
-    for (size_t i = 0; i < len; i++)
+    for (size_t i = 0; i < len; i++) {
         if (scan_control(parser, (unsigned char)data[i]) == HTTP_ERROR)
             return HTTP_ERROR;
+        if (parser->is_after_lf && (http_is_blank(data[i]) || data[i] == ':'))
+            return refuse(parser, 400, "malformed trailer");
+        parser->is_after_lf = data[i] == '\n';
+    }
     parser->framing_bytes += len;
     if (parser->framing_bytes > MAX_FRAMING_BYTES + parser->body_bytes)
         return refuse(parser, 400, "too much chunk framing");
@@ -367,14 +373,14 @@ static enum http_status take_body(struct http_parser *parser, const char *data,
     code = llhttp_execute(&parser->llhttp, data, len);
     if (code != HPE_OK)
         end = llhttp_get_error_pos(&parser->llhttp);
-    if (code != HPE_OK && !is_pause(code))
-        return refuse_by_llhttp(parser, code);
-
     *used = (size_t)(end - data);
+    /* Ours first: it stands before llhttp's place, and reasons must not follow the cuts. */
     if (check_framing(parser, data,
                       parser->piece ? (size_t)(parser->piece - data) : *used) ==
         HTTP_ERROR)
         return HTTP_ERROR;
+    if (code != HPE_OK && !is_pause(code))
+        return refuse_by_llhttp(parser, code);
     if (parser->piece) {
         parser->body_bytes += parser->piece_len;
         return HTTP_BODY;
