@@ -20,6 +20,9 @@
 #include "core/net/conn_impl.h"
 #include "core/net/gate.h"
 
+/* A connection's n_watched: the coming look passes, whatever has come until then. */
+static const uint32_t RATE_EXCUSED = UINT32_MAX;
+
 static void on_readable(evutil_socket_t fd, short what, void *arg);
 
 /* ---- birth ---- */
@@ -109,6 +112,7 @@ static void pause_reading(struct conn *conn)
 {
     event_del(conn->read_event);
     conn->is_paused = true;
+    conn->n_watched = RATE_EXCUSED;
     conn->next_paused = conn->net->paused;
     conn->net->paused = conn;
 }
@@ -148,6 +152,12 @@ static void at_end_of_input(struct conn *conn)
     conn_close(conn, conn->is_ending ? CONN_BY_US : CONN_PEER_CLOSED);
 }
 
+static void count_watched(struct conn *conn, uint32_t n)
+{
+    conn->n_watched =
+        conn->n_watched < RATE_EXCUSED - n ? conn->n_watched + n : RATE_EXCUSED;
+}
+
 static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
     struct conn *conn = arg;
@@ -160,6 +170,8 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
         return;
     }
     n = recv(fd, net->read_buffer, NET_READ_BYTES, 0);
+    if (n > 0)
+        count_watched(conn, (uint32_t)n);
     if (n == 0)
         at_end_of_input(conn);
     else if (n > 0 && !conn->is_ending) /* else: dropped, so that our close arrives */
@@ -170,12 +182,39 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 
 /* ---- deadlines ---- */
 
+static bool is_rated(const struct conn *conn)
+{
+    return conn->deadline_kind == NET_BODY && conn->net->settings->min_body_rate;
+}
+
+/* Its total time, or before that a look at how fast it comes. One node for both: most
+ * connections never have a body. */
+static void await_body(struct conn *conn)
+{
+    struct net *net = conn->net;
+    uint64_t now_ms = loop_now(net->loop);
+    int32_t left_ms = (int32_t)(conn->body_due - (uint32_t)now_ms);
+
+    if (left_ms > net->deadline[NET_RATE].interval_ms)
+        timer_start(&net->deadline[NET_RATE], &conn->deadline);
+    else
+        timer_start_at(&net->deadline[NET_BODY], &conn->deadline,
+                       now_ms + (uint64_t)(left_ms > 0 ? left_ms : 0));
+}
+
 void conn_set_deadline(struct conn *conn, enum net_deadline which)
 {
     if (!conn->is_open || (conn->is_ending && which != NET_LINGER))
         return;
     conn->deadline_kind = (uint8_t)which;
-    timer_start(&conn->net->deadline[which], &conn->deadline);
+    if (!is_rated(conn)) {
+        timer_start(&conn->net->deadline[which], &conn->deadline);
+        return;
+    }
+    conn->n_watched = RATE_EXCUSED;
+    conn->body_due = (uint32_t)(loop_now(conn->net->loop) +
+                                (uint64_t)conn->net->settings->body_timeout_ms);
+    await_body(conn);
 }
 
 void conn_clear_deadline(struct conn *conn)
@@ -192,6 +231,23 @@ void conn_deadline_passed(struct conn *conn)
         conn->ops->on_deadline(conn, (enum net_deadline)conn->deadline_kind);
     else
         conn_close(conn, CONN_TIMED_OUT);
+}
+
+/* T04. What lies unread is not the peer's fault. */
+void conn_check_rate(struct conn *conn)
+{
+    const struct net *net = conn->net;
+    uint64_t wanted = net->settings->min_body_rate *
+                      (uint64_t)net->deadline[NET_RATE].interval_ms / 1000;
+
+    bool is_held_up = !conn->wants_read || conn_has_input(conn);
+
+    if (!is_held_up && conn->n_watched != RATE_EXCUSED && conn->n_watched < wanted) {
+        conn_deadline_passed(conn);
+        return;
+    }
+    conn->n_watched = is_held_up ? RATE_EXCUSED : 0;
+    await_body(conn);
 }
 
 /* ---- end ---- */
@@ -265,7 +321,9 @@ static void arrive(struct loop *loop, void *payload)
         conn_close(conn, CONN_FAILED);
         return;
     }
-    if (arrival->due_ms)
+    if (arrival->due_ms && is_rated(conn))
+        await_body(conn);
+    else if (arrival->due_ms)
         timer_start_at(&conn->net->deadline[conn->deadline_kind], &conn->deadline,
                        arrival->due_ms);
     metric_add(&conn->net->loop->metrics, METRIC_CONNECTIONS_MOVED, 1);

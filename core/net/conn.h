@@ -79,6 +79,7 @@ struct conn {
     struct slice one;  /* the first slice, so that most need no array */
     struct slice *more;                     /* owned: the further ones, NULL when none */
     uint32_t n_slices, more_head, more_cap; /* further ones: a ring of more_cap */
+    uint32_t n_watched; /* bytes read since the last look at the rate; RATE_EXCUSED */
     size_t queued_bytes;
     struct conn *next_dirty, *next_dead, *next_paused;
     struct conn *prev_open, *next_open;
@@ -86,7 +87,8 @@ struct conn {
         struct sockaddr any;
         struct sockaddr_in in4;
         struct sockaddr_in6 in6;
-    } peer; /* TCP only: 28 bytes instead of sockaddr_storage's 128 */
+    } peer;            /* TCP only: 28 bytes instead of sockaddr_storage's 128 */
+    uint32_t body_due; /* of NET_BODY while NET_RATE runs: the clock's low half */
 };
 
 /* Adopt a connected, non-blocking socket. Takes the fd over, also on failure (NULL). */
@@ -123,7 +125,8 @@ bool conn_has_input(const struct conn *conn);
 /* Switch reading on or off (a full pipeline, a body nobody takes yet). */
 void conn_read(struct conn *conn, bool on);
 
-/* Set the one deadline, or clear it. One that is ending keeps its NET_LINGER. */
+/* Set the one deadline, or clear it. One that is ending keeps its NET_LINGER. Under
+ * NET_BODY the peer must also send limits.min_body_rate; too slow is NET_BODY passed. */
 void conn_set_deadline(struct conn *conn, enum net_deadline which);
 void conn_clear_deadline(struct conn *conn);
 

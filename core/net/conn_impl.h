@@ -24,6 +24,9 @@ void conn_drop_queue(struct conn *conn);
 /* Its one deadline is due. */
 void conn_deadline_passed(struct conn *conn);
 
+/* While NET_BODY runs: has enough come since the last look? */
+void conn_check_rate(struct conn *conn);
+
 /* Release the memory of one that has ended. */
 void conn_free(struct conn *conn);
 

@@ -26,6 +26,11 @@ static void on_deadline(struct timer_node *node)
     conn_deadline_passed(conn_of_deadline(node));
 }
 
+static void on_rate(struct timer_node *node)
+{
+    conn_check_rate(conn_of_deadline(node));
+}
+
 static void on_slow(struct timer_node *node)
 {
     struct conn *conn =
@@ -99,6 +104,12 @@ struct net *net_new(struct loop *loop, const struct settings *settings,
         [NET_KEEP_ALIVE] = settings->keep_alive_ms,
         [NET_LINGER] = LINGER_MS,
         [NET_SLOW] = settings->soft_queue_ms,
+        [NET_RATE] = NET_RATE_MS,
+    };
+    void (*const on_due[NET_DEADLINES])(struct timer_node *) = {
+        [NET_HEAD] = on_deadline,       [NET_BODY] = on_deadline,
+        [NET_KEEP_ALIVE] = on_deadline, [NET_LINGER] = on_deadline,
+        [NET_SLOW] = on_slow,           [NET_RATE] = on_rate,
     };
 
     net->loop = loop;
@@ -107,8 +118,7 @@ struct net *net_new(struct loop *loop, const struct settings *settings,
     net->read_buffer = mem_alloc(NET_READ_BYTES);
     slots_init(&net->conns, loop->index);
     for (unsigned i = 0; i < NET_DEADLINES; i++)
-        timer_list_init(&net->deadline[i], loop, interval_ms[i],
-                        i == NET_SLOW ? on_slow : on_deadline);
+        timer_list_init(&net->deadline[i], loop, interval_ms[i], on_due[i]);
     loop_on_stage(loop, LOOP_FLUSH, flush_dirty, net);
     loop_on_stage(loop, LOOP_FREE, free_dead, net);
     loop_on_relief(loop, resume_paused, net);

@@ -21,10 +21,11 @@ struct router;
 /* Total deadlines: one list each. */
 enum net_deadline {
     NET_HEAD,       /* a request's head, from its first byte or from accept */
-    NET_BODY,       /* a request's body */
+    NET_BODY,       /* a request's body, or a message; see NET_RATE too */
     NET_KEEP_ALIVE, /* between requests */
     NET_LINGER,     /* close sent: the peer's turn, or what is queued (5 s) */
     NET_SLOW,       /* above soft_queue_bytes */
+    NET_RATE,       /* the next look at how fast a body comes: ends as NET_BODY */
     NET_DEADLINES
 };
 
@@ -46,7 +47,10 @@ struct net {
     bool is_closing;       /* net_shutdown() was called */
 };
 
-enum { NET_READ_BYTES = 65536 };
+enum {
+    NET_READ_BYTES = 65536,
+    NET_RATE_MS = 5000 /* between two looks; the first of them is free */
+};
 
 /* all: table that the caller fills with one net for each shard. */
 struct net *net_new(struct loop *loop, const struct settings *settings,

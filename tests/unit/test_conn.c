@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "core/loop/bytes.h"
+#include "core/net/conn_impl.h"
 #include "tests/unit/turns.h"
 
 enum { STREAM_MAX = 8 << 20 };
@@ -800,6 +801,146 @@ static void a_deadline_is_told_once_and_can_be_cleared(void **state)
     close(end.peer_fd);
 }
 
+/* ---- the rate of a body (T04): looked at here when the test likes */
+
+enum { RATE = 500, WANTED = RATE * (NET_RATE_MS / 1000) };
+
+static const struct settings rated = {
+    .body_timeout_ms = 60000,
+    .min_body_rate = RATE,
+    .max_queue_bytes = 256 << 10,
+    .soft_queue_bytes = 64 << 10,
+    .soft_queue_ms = 60000,
+    .max_queue_frames = 1000,
+};
+
+static void open_rated(struct bench *bench, struct end *end)
+{
+    bench->net->settings = &rated;
+    open_end(bench, end);
+    conn_set_deadline(end->conn, NET_BODY);
+    assert_ptr_equal(end->conn->deadline.list, &bench->net->deadline[NET_RATE]);
+    assert_int_equal(metric_of(bench->loops->logic, METRIC_TIMERS), 1);
+}
+
+static void receive(struct end *end, size_t len)
+{
+    char data[WANTED + 1] = {0};
+
+    assert_true(len <= sizeof data);
+    assert_int_equal(write(end->peer_fd, data, len), len);
+    end->n_got = 0;
+    while (end->n_got < len) /* socketpair: it is there at once, in one piece or some */
+        run(end);
+}
+
+static bool survives_a_look(struct end *end)
+{
+    timer_stop(&end->conn->deadline);
+    conn_check_rate(end->conn);
+    return end->conn->is_open;
+}
+
+static void a_body_must_keep_its_rate_in_each_window(void **state)
+{
+    static const struct {
+        size_t len[3]; /* in the windows behind the first */
+        int n_passed;
+    } rows[] = {
+        {{0}, 0},
+        {{1}, 0},
+        {{WANTED - 1}, 0},
+        {{WANTED, WANTED - 1}, 1},
+        {{WANTED + 1, WANTED, 0}, 2}, /* what came too early does not count later */
+        {{WANTED, WANTED, WANTED}, 3},
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct end end;
+        int n = 0;
+
+        open_rated(*state, &end);
+        assert_true(survives_a_look(&end)); /* the first window is free */
+        for (; n < 3; n++) {
+            receive(&end, rows[i].len[n]);
+            if (!survives_a_look(&end))
+                break;
+            assert_int_equal(metric_of(end.bench->loops->logic, METRIC_TIMERS), 1);
+        }
+        assert_int_equal(n, rows[i].n_passed);
+        if (n == 3)
+            leave(&end);
+        else
+            assert_int_equal(end.why, CONN_TIMED_OUT);
+        close(end.peer_fd);
+        run(&end);
+    }
+}
+
+static void a_look_blames_nobody_for_what_we_have_not_read(void **state)
+{
+    struct end end;
+
+    open_rated(*state, &end);
+    assert_true(survives_a_look(&end));
+    conn_read(end.conn, false); /* switched off by its user */
+    assert_true(survives_a_look(&end));
+    conn_read(end.conn, true);
+    assert_true(survives_a_look(&end)); /* and in the window when it was */
+    assert_int_equal(write(end.peer_fd, "x", 1), 1);
+    assert_true(survives_a_look(&end)); /* unread */
+    run(&end);
+    assert_true(survives_a_look(&end));
+    assert_int_equal(write(end.peer_fd, "x", 1), 1);
+    fill_lane(*state);
+    run(&end); /* paused, and on again at the end of the turn */
+    assert_true(survives_a_look(&end));
+    run(&end);
+    assert_int_equal(end.n_got, 2);
+    assert_true(survives_a_look(&end));
+    assert_false(survives_a_look(&end));
+    close(end.peer_fd);
+}
+
+static void looks_come_by_themselves_and_end_with_the_total_deadline(void **state)
+{
+    struct bench *bench = *state;
+    struct settings mine = rated;
+    struct end slow, fast, late;
+
+    bench->net->deadline[NET_RATE].interval_ms = 30;
+    open_rated(bench, &slow); /* sends nothing: the second look ends it */
+    until_closed(&slow);
+    assert_int_equal(slow.why, CONN_TIMED_OUT);
+    close(slow.peer_fd);
+    mine.body_timeout_ms = 100;
+    open_rated(bench, &fast);
+    conn_clear_deadline(fast.conn);
+    bench->net->settings = &mine;
+    conn_set_deadline(fast.conn, NET_BODY);
+    while (!is_closed(&fast)) { /* fast enough, but it takes too long */
+        if (write(fast.peer_fd, "xxxxxxxxxxxxxxxxxxxx", 20) < 0)
+            assert_true(errno == EAGAIN || errno == EPIPE);
+        fast.n_got = 0;
+        run(&fast);
+    }
+    assert_int_equal(fast.why, CONN_TIMED_OUT);
+    close(fast.peer_fd);
+    mine.body_timeout_ms = 30; /* no longer than a window: no look at all */
+    open_end(bench, &late);
+    conn_set_deadline(late.conn, NET_BODY);
+    assert_ptr_equal(late.conn->deadline.list, &bench->net->deadline[NET_BODY]);
+    until_closed(&late);
+    close(late.peer_fd);
+    mine.min_body_rate = 0; /* off */
+    mine.body_timeout_ms = 60000;
+    open_end(bench, &late);
+    conn_set_deadline(late.conn, NET_BODY);
+    assert_ptr_equal(late.conn->deadline.list, &bench->net->deadline[NET_BODY]);
+    leave(&late);
+    bench->net->settings = &settings;
+}
+
 /* ---- the end ---- */
 
 static void closing_tells_its_user_once_and_drops_the_queue(void **state)
@@ -1403,6 +1544,9 @@ int main(void)
         TEST(a_paused_connection_may_end),
         TEST(a_deadline_closes_a_connection_that_has_no_other_plan),
         TEST(a_deadline_is_told_once_and_can_be_cleared),
+        TEST(a_body_must_keep_its_rate_in_each_window),
+        TEST(a_look_blames_nobody_for_what_we_have_not_read),
+        TEST(looks_come_by_themselves_and_end_with_the_total_deadline),
         TEST(closing_tells_its_user_once_and_drops_the_queue),
         TEST(it_may_be_closed_in_any_callback),
         TEST(one_may_close_the_others_while_the_turn_flushes),

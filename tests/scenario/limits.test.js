@@ -1,0 +1,164 @@
+/*
+ * limits.test.js - what an operator bounds for all clients together: connections, the rate of bodies,
+ * memory. Whoever is over a limit is told or closed; the others notice nothing. Plugins: echo, rooms.
+ * Loopback has no limit by address: that one is with test_gate.c and test_listener.c.
+ */
+import assert from 'node:assert/strict';
+import { after, afterEach, before, describe, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+
+import { ENGINE, Polling, Tcp, allGone, ask, closeClients, connect, request, settle, startWith, within } from '../lib/client.js';
+
+afterEach(closeClients);
+
+const REFUSED = (key) => `sockhop_connections_refused_total{reason="${key}"}`;
+const limits = (keys) => `[limits]\n${Object.entries(keys).map(([key, value]) => `${key} = ${value}\n`).join('')}`;
+const count = async (server, name) => (await server.metrics()).get(name);
+const refusalLines = (server) => server.log.filter((line) => line.includes('listener.refused'));
+
+/* Nobody is left, and nobody is still counted. */
+async function allLeft(server) {
+  await allGone(server);
+  assert.equal(await count(server, 'sockhop_addresses'), 0);
+}
+
+describe('connections in all', () => {
+  const MAX = 20;
+  let server;
+
+  before(async () => {
+    server = await startWith(['echo'], { config: limits({ max_connections: MAX }) });
+  });
+  after(() => server.stop());
+
+  test('T47 T07: at the limit everybody is served, one above it gets 503, and its place is free when one has left', async () => {
+    for (let round = 1; round <= 3; round++) {
+      const idle = await Promise.all(Array.from({ length: MAX - 2 }, () => Tcp.open(server)));
+      const chatter = await connect(server);
+      const last = await Tcp.open(server); /* the limit: with the chatter MAX */
+
+      await last.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+      assert.equal((await last.response()).status, 200);
+      for (let i = 0; i < 3; i++) {
+        const late = await Tcp.open(server);
+        const answer = await late.response();
+
+        assert.equal(answer.status, 503);
+        assert.ok(Number(answer.headers['retry-after']) > 0);
+        assert.equal(answer.headers.connection, 'close');
+        await late.ended();
+      }
+      await assert.rejects(connect(server), /xhr|websocket|close/i);
+      assert.equal(await count(server, REFUSED('max_connections')), 4 * round);
+      assert.deepEqual(await ask(chatter, 'echo', 'still here'), ['still here']);
+      await server.waitLog(/WARN listener\.refused reason=max_connections address=127\.0\.0\.1 clients=\d+ .*limits\.max_connections/);
+
+      await idle[0].close(); /* a place */
+      const connections = (n) => (metrics) => metrics.get('sockhop_connections') === n; /* the status port's is one */
+      await server.waitMetrics(connections(MAX));
+      assert.deepEqual(await settle(await connect(server)), ['settle']);
+      closeClients();
+      await server.waitMetrics(connections(1));
+    }
+  });
+
+  test('T47: a flood of refused clients leaves nothing open and logs at most a line a second', async () => {
+    const started = Date.now();
+    const idle = await Promise.all(Array.from({ length: MAX }, () => Tcp.open(server)));
+    const before = await count(server, REFUSED('max_connections'));
+    const n_lines = refusalLines(server).length;
+
+    for (let i = 0; i < 20; i++) {
+      const flood = await Promise.all(Array.from({ length: 20 }, () => Tcp.open(server)));
+      await Promise.all(flood.map((tcp) => tcp.ended()));
+    }
+    const metrics = await server.metrics();
+    assert.equal(metrics.get(REFUSED('max_connections')) - before, 400);
+    assert.equal(metrics.get('sockhop_connections'), MAX + 1);
+    await server.waitLog(/listener\.refused/);
+    assert.ok(refusalLines(server).length - n_lines <= (Date.now() - started) / 1000 + 1);
+    await Promise.all(idle.map((tcp) => tcp.close()));
+    await server.waitMetrics((now) => now.get('sockhop_connections') === 1);
+    await settle(await connect(server));
+    closeClients();
+    await allLeft(server);
+  });
+});
+
+describe('the rate of a body', () => {
+  let server;
+
+  before(async () => {
+    server = await startWith(['echo']); /* the defaults: 500 bytes a second, 30 s in all */
+  });
+  after(() => server.stop());
+
+  const post = (sid, framing) => `POST ${ENGINE}&sid=${sid} HTTP/1.1\r\nHost: a\r\n${framing}\r\n\r\n`;
+
+  /* A WebSocket in its opening handshake, and the head of a text message of 60,000 bytes. */
+  async function openMessage() {
+    const tcp = await Tcp.open(server);
+
+    await tcp.write(
+      'GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
+        'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n',
+    );
+    assert.equal((await tcp.response()).status, 101);
+    await tcp.write(Buffer.from([0x81, 0xfe, 60000 >> 8, 60000 & 0xff, 0, 0, 0, 0]));
+    return tcp;
+  }
+
+  async function openPost(framing = 'Content-Length: 60000') {
+    const polling = await Polling.open(server, { join: true });
+    const tcp = await Tcp.open(server);
+
+    await tcp.write(post(polling.sid, framing));
+    return tcp;
+  }
+
+  /* Sends size bytes now and then, and more often than needed, until isOver(). */
+  async function trickle(tcp, size, isOver) {
+    while (!isOver() && !tcp.isEnded) {
+      tcp.socket.write('4'.repeat(size));
+      await delay(size > 100 ? 200 : 500);
+    }
+  }
+
+  test('T04 T08: a body or a message that trickles is cut off long before its total time, one that comes at its pace is not', async () => {
+    const started = Date.now();
+    const slowPosts = await Promise.all([openPost(), openPost(), openPost('Transfer-Encoding: chunked')]);
+    const fastPost = await openPost();
+    const [slowMessage, fastMessage] = await Promise.all([openMessage(), openMessage()]);
+    let n_slow = slowPosts.length + 1;
+    const isOver = () => n_slow === 0;
+
+    await slowPosts[2].write('ea60\r\n'); /* a chunk of 60,000 */
+    const ends = slowPosts.map(async (tcp, i) => {
+      const sending = i === 1 ? Promise.resolve() : trickle(tcp, 10, isOver); /* the second sends nothing */
+      const answer = await tcp.response();
+
+      assert.equal(answer.status, 408);
+      n_slow--;
+      await tcp.ended();
+      await sending;
+    });
+    const messageEnd = (async () => {
+      const sending = trickle(slowMessage, 10, isOver);
+
+      await slowMessage.ended();
+      assert.ok(slowMessage.data.includes(Buffer.from([0x88, 2, 1008 >> 8, 1008 & 0xff])), 'no close frame 1008');
+      n_slow--;
+      await sending;
+    })();
+    const pace = [trickle(fastPost, 500, isOver), trickle(fastMessage, 500, isOver)]; /* 2,500 a second */
+    await within(Promise.all([...ends, messageEnd, ...pace]), 'end of what is slow', 60000);
+    assert.ok(Date.now() - started < 29000, 'not sooner than by the total deadline');
+
+    assert.ok(!fastPost.isEnded && !fastMessage.isEnded);
+    assert.equal(fastPost.data.length, 0);
+    const chatter = await connect(server);
+    await settle(chatter);
+    closeClients();
+    await allLeft(server);
+  });
+});
