@@ -209,12 +209,12 @@ static int check_sections(const struct config *config, hop_error *error)
 static int small_number(const char *text, int max)
 {
     size_t len = strlen(text);
-    int number;
+    long number;
 
     if (len == 0 || len > 6 || strspn(text, "0123456789") != len)
         return -1;
-    number = atoi(text);
-    return number <= max ? number : -1;
+    number = strtol(text, NULL, 10);
+    return number <= max ? (int)number : -1;
 }
 
 /* The cores that this process may use. */

@@ -14,8 +14,6 @@
 
 static struct bytes *init_inline(struct bytes *bytes, size_t len)
 {
-    if (!bytes)
-        return NULL;
     atomic_init(&bytes->refs, 1);
     bytes->len = len;
     bytes->cap = len;
@@ -30,7 +28,9 @@ struct bytes *bytes_new(size_t len)
 
 struct bytes *bytes_try_new(size_t len)
 {
-    return init_inline(mem_try_alloc(sizeof(struct bytes) + len), len);
+    struct bytes *bytes = mem_try_alloc(sizeof *bytes + len);
+
+    return bytes ? init_inline(bytes, len) : NULL;
 }
 
 struct bytes *bytes_copy(const void *data, size_t len)

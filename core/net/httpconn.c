@@ -353,6 +353,7 @@ static void feed_kept(struct httpconn *http, bool is_at_body)
         feed(http, &in);
     else
         end_reading(http);
+    http->in = NULL; /* it is ours, and going */
     leave(http);
     free(owned);
 }

@@ -184,7 +184,7 @@ static void refuse_one(struct listener *listener)
 
 static void pause_accepting(struct listener *listener, int error)
 {
-    const struct timeval wait = {.tv_usec = PAUSE_MS * 1000};
+    const struct timeval wait = {.tv_usec = PAUSE_MS * 1000L};
     uint64_t now_ms = loop_now(listener->net->loop);
 
     refuse_one(listener);
@@ -264,7 +264,7 @@ static int parse_address(const char *address, int port, struct sockaddr_storage 
 
 static int bound_port(int fd)
 {
-    struct sockaddr_storage name;
+    struct sockaddr_storage name = {0};
     socklen_t len = sizeof name;
 
     if (getsockname(fd, (struct sockaddr *)&name, &len) < 0)

@@ -6,6 +6,7 @@
  */
 #include "core/net/router.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -114,13 +115,13 @@ static int method_index(const char *method)
 /* The value of Allow: "GET, HEAD, POST". */
 static void list_allowed(struct exact *exact)
 {
-    exact->allow[0] = '\0';
+    size_t len = 0;
+
     for (int i = 0; i < N_METHODS; i++) {
         if (!exact->route[i] && !(i == HTTP_M_HEAD && exact->route[HTTP_M_GET]))
             continue;
-        if (exact->allow[0])
-            strcat(exact->allow, ", ");
-        strcat(exact->allow, method_names[i]);
+        len += (size_t)snprintf(exact->allow + len, sizeof exact->allow - len, "%s%s",
+                                len ? ", " : "", method_names[i]);
     }
 }
 

@@ -5,6 +5,7 @@
  */
 #include "core/plugin/plugin.h"
 
+#include <assert.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdio.h>
@@ -301,6 +302,7 @@ struct plugin *plugin_open(const struct settings *settings, const struct config 
     struct plugin *plugin;
     hop_error reason;
 
+    assert(name); /* the loader asks for plugins' sections only */
     if (!plugin_name_is_valid(name)) {
         config_error(config, section, NULL, error,
                      "\"%s\" is no plugin's name: use a-z, 0-9, '_' and '-', a letter "

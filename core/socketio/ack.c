@@ -55,7 +55,7 @@ static void on_timeout(evutil_socket_t fd, short what, void *arg)
 uint64_t ack_new(struct socket *socket, int timeout_ms, hop_ack_handler *on_ack,
                  void *self)
 {
-    struct timeval timeout = {timeout_ms / 1000, timeout_ms % 1000 * 1000};
+    struct timeval timeout = {timeout_ms / 1000, timeout_ms % 1000 * 1000L};
     struct ack *ack = mem_calloc(1, sizeof *ack);
 
     ack->id = socket->next_ack_id++;

@@ -6,6 +6,7 @@
  */
 #include "core/socketio/client.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "core/base/mem.h"
@@ -53,7 +54,10 @@ struct client *client_new(struct clients *clients, handle session, const char *a
 
 void client_free(struct clients *clients, struct client *client)
 {
-    *place_of(clients, client->session) = NULL;
+    struct client **place = place_of(clients, client->session);
+
+    assert(place);
+    *place = NULL;
     free(client->address);
     free(client);
 }

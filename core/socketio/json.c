@@ -30,6 +30,7 @@ static void scan_init(struct scan *scan, const char *text, size_t len,
     scan->max_depth = limits->max_depth < MAX_DEPTH ? limits->max_depth : MAX_DEPTH;
     scan->values_left = limits->max_values;
     scan->depth = 0;
+    memset(scan->is_object, 0, sizeof scan->is_object);
 }
 
 static bool in_object(const struct scan *scan)

@@ -40,6 +40,15 @@ static struct member_room *find_room(const struct members *members, uint32_t num
     return number < members->n_rooms ? members->room[number] : NULL;
 }
 
+/* A room that has members is there. */
+static struct member_room *joined_room(const struct members *members, uint32_t number)
+{
+    struct member_room *room = find_room(members, number);
+
+    assert(room);
+    return room;
+}
+
 static void make_place(struct members *members, uint32_t number)
 {
     uint32_t n = members->n_rooms ? members->n_rooms : FIRST_CAP;
@@ -134,13 +143,13 @@ static void take_out_of_link(struct members *members, struct link *link, uint32_
     if (place == link->n_memberships)
         return;
     link->memberships[place] = last;
-    find_room(members, last.room)->member[last.index].place = place;
+    joined_room(members, last.room)->member[last.index].place = place;
 }
 
 static void leave_place(struct members *members, struct link *link, uint32_t place)
 {
     struct membership membership = link->memberships[place];
-    struct member_room *room = find_room(members, membership.room);
+    struct member_room *room = joined_room(members, membership.room);
 
     take_out_of_room(room, membership.index);
     take_out_of_link(members, link, place);
@@ -159,7 +168,7 @@ void members_leave(struct members *members, struct link *link, uint32_t number)
 void members_leave_namespace(struct members *members, struct link *link, uint32_t nsp)
 {
     for (uint32_t i = link->n_memberships; i > 0; i--)
-        if (find_room(members, link->memberships[i - 1].room)->nsp == nsp)
+        if (joined_room(members, link->memberships[i - 1].room)->nsp == nsp)
             leave_place(members, link, i - 1);
 }
 
