@@ -284,8 +284,11 @@ static void on_engine_request(struct engine *engine, struct httpconn *http,
                               size_t body_len)
 {
     struct handshake handshake;
-    enum handshake_error error = handshake_verify(engine, request, &handshake);
+    enum handshake_error error;
 
+    if (handshake_preflight(engine, http, request))
+        return;
+    error = handshake_verify(engine, request, &handshake);
     if (error != HANDSHAKE_OK)
         handshake_refuse(http, request, error, &handshake);
     else if (engine->is_shut_down && !handshake.session)

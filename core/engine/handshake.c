@@ -18,6 +18,7 @@
 
 enum {
     ORIGIN_MAX = 512,    /* a host name has 253 characters at most */
+    REQUESTED_MAX = 512, /* names of headers that a preflight may ask for */
     QUERY_VALUE_MAX = 64 /* of what we look for; longer is not it */
 };
 
@@ -135,16 +136,22 @@ enum origin_verdict origin_check(const char *origin, const char *host,
     return list_has(origins, "*") ? ORIGIN_ANY : ORIGIN_FORBIDDEN;
 }
 
-/* Credentials only where the operator named the origin: "*" names nobody (C02). */
+/* Credentials only where the operator named the origin: "*" names nobody (C02). Vary: as the
+ * answer to another origin, or to none, is not this one. */
 static void add_cors(struct handshake *handshake, enum origin_verdict verdict,
-                     const char *origin)
+                     const char *origin, const char *origins)
 {
-    if (verdict != ORIGIN_LISTED && verdict != ORIGIN_ANY)
-        return;
-    snprintf(handshake->headers, sizeof handshake->headers,
-             "Access-Control-Allow-Origin: %s\r\n%sVary: Origin\r\n", origin,
-             verdict == ORIGIN_LISTED ? "Access-Control-Allow-Credentials: true\r\n"
-                                      : "");
+    static const char vary[] = "Vary: Origin\r\n";
+
+    handshake->is_cross_origin = verdict == ORIGIN_LISTED || verdict == ORIGIN_ANY;
+    if (handshake->is_cross_origin)
+        snprintf(handshake->headers, sizeof handshake->headers,
+                 "Access-Control-Allow-Origin: %s\r\n%s%s", origin,
+                 verdict == ORIGIN_LISTED ? "Access-Control-Allow-Credentials: true\r\n"
+                                          : "",
+                 vary);
+    else if (*origins)
+        memcpy(handshake->headers, vary, sizeof vary);
 }
 
 static enum handshake_error verify_origin(const struct engine *engine,
@@ -152,20 +159,62 @@ static enum handshake_error verify_origin(const struct engine *engine,
                                           struct handshake *handshake)
 {
     size_t n_origins = 0;
+    const char *origins = engine->settings->origins;
     const char *origin = http_header(request, "origin", &n_origins);
-    enum origin_verdict verdict = origin_check(origin, http_header(request, "host", NULL),
-                                               engine->settings->origins);
+    enum origin_verdict verdict =
+        origin_check(origin, http_header(request, "host", NULL), origins);
 
     if (verdict == ORIGIN_INVALID) {
         handshake->reason = "bad characters in Origin";
         return HANDSHAKE_BAD_REQUEST;
     }
-    if (verdict == ORIGIN_FORBIDDEN || n_origins > 1) {
+    if (n_origins > 1)
+        verdict = ORIGIN_FORBIDDEN;
+    add_cors(handshake, verdict, origin, origins);
+    if (verdict == ORIGIN_FORBIDDEN) {
         handshake->reason = "Origin is not allowed (engine.origins)";
         return HANDSHAKE_FORBIDDEN;
     }
-    add_cors(handshake, verdict, origin);
     return HANDSHAKE_OK;
+}
+
+/* ---- preflight */
+
+/* The header's value when it is a list of names, as a browser sends it; else NULL. */
+static const char *requested_headers(const struct http_request *request)
+{
+    const char *names = http_header(request, "access-control-request-headers", NULL);
+    const char *rest = names, *item;
+    size_t len;
+
+    if (!names || strlen(names) > REQUESTED_MAX)
+        return NULL;
+    while ((item = list_next(&rest, &len)))
+        if (!http_is_token(item, len))
+            return NULL;
+    return names;
+}
+
+bool handshake_preflight(const struct engine *engine, struct httpconn *http,
+                         const struct http_request *request)
+{
+    struct handshake handshake = {0};
+    char headers[ORIGIN_HEADERS_MAX + REQUESTED_MAX + 256];
+    const char *names;
+
+    if (request->method != HTTP_M_OPTIONS ||
+        !http_header(request, "access-control-request-method", NULL) ||
+        verify_origin(engine, request, &handshake) != HANDSHAKE_OK ||
+        !handshake.is_cross_origin)
+        return false;
+    names = requested_headers(request);
+    snprintf(headers, sizeof headers,
+             "%sAccess-Control-Allow-Methods: GET, POST\r\n%s%s%s"
+             "Access-Control-Max-Age: 600\r\n",
+             handshake.headers, names ? "Access-Control-Allow-Headers: " : "",
+             names ? names : "", names ? "\r\n" : "");
+    http_respond(http, &(struct http_response){.status = 204, .headers = headers});
+    return true;
 }
 
 /* ---- the other checks */

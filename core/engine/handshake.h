@@ -26,6 +26,7 @@ enum handshake_error {
 struct handshake {
     struct session *session;          /* borrowed: NULL for a new one */
     bool is_websocket;                /* the transport; else polling */
+    bool is_cross_origin;             /* let in by engine.origins */
     const char *reason;               /* why it was refused: for the log */
     char headers[ORIGIN_HEADERS_MAX]; /* CORS lines for the response, or "" */
 };
@@ -33,6 +34,11 @@ struct handshake {
 enum handshake_error handshake_verify(const struct engine *engine,
                                       const struct http_request *request,
                                       struct handshake *handshake);
+
+/* Answer a browser that asks before it sends another origin's request (CORS preflight). Returns
+ * whether it was one, of an origin that engine.origins lets in. */
+bool handshake_preflight(const struct engine *engine, struct httpconn *http,
+                         const struct http_request *request);
 
 const char *handshake_error_message(enum handshake_error error);
 

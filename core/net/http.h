@@ -91,6 +91,9 @@ const char *http_header(const struct http_request *request, const char *name,
 bool http_has_token(const struct http_request *request, const char *name,
                     const char *token);
 
+/* Whether text may be a name or another token: RFC 9110 5.6.2. */
+bool http_is_token(const char *text, size_t len);
+
 /* The standard reason phrase, "OK" for 200; "Unknown" for what has none. */
 const char *http_reason(int status);
 

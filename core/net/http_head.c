@@ -2,8 +2,8 @@
  * http_head.c - what a complete head of a request must satisfy: see http_head.h; and the
  * look-ups of its headers, see http.h.
  *
- * Called by: http.c (http_head_*), whoever reads a request (http_header() and
- * http_has_token()). Thread: any; no state, all is in the arguments.
+ * Called by: http.c (http_head_*), whoever reads a request (http_header(),
+ * http_has_token() and http_is_token()). Thread: any; no state, all is in the arguments.
  */
 #include "core/net/http_head.h"
 
@@ -33,6 +33,14 @@ static bool is_digit(char c)
 static bool is_alnum(char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || is_digit(c);
+}
+
+bool http_is_token(const char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if (!is_token_char((unsigned char)text[i]))
+            return false;
+    return len > 0;
 }
 
 /* ---- reading header fields */
@@ -112,9 +120,8 @@ int http_head_check_request_line(const char *line, size_t len,
 
     if (!target || target == line)
         return refuse(refusal, 400, "malformed request line");
-    for (const char *c = line; c < target; c++)
-        if (!is_token_char((unsigned char)*c))
-            return refuse(refusal, 400, "malformed method");
+    if (!http_is_token(line, (size_t)(target - line)))
+        return refuse(refusal, 400, "malformed method");
     version = memchr(target + 1, ' ', (size_t)(end - target - 1));
     if (!version)
         return refuse(refusal, 400, "no version: HTTP/0.9 is not served");
