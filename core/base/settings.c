@@ -110,6 +110,8 @@ static const hop_config_key limits_keys[] = {
             "packets queued for a client; closed above"),
     HOP_SIZE_RANGE(S, max_lane_bytes, "max_lane", 8 * MIB, 64 * KIB, 1 * GIB,
                    "bytes between two threads; reading pauses above"),
+    HOP_INT(S, max_turn_packets, "max_turn_packets", 64, 1, 1000000,
+            "packets, frames or requests of a connection before others get their turn"),
     HOP_INT(S, max_fragments, "max_fragments", 1024, 1, 1000000,
             "WebSocket fragments of a message"),
     HOP_INT(S, max_controls, "max_controls", 100, 1, 1000000,

@@ -52,6 +52,7 @@ struct settings {
     int64_t soft_queue_ms;    /* 10 s */
     int64_t max_queue_frames; /* 16,384 slices or packets a connection */
     size_t max_lane_bytes;    /* 8 MiB between two threads: shards stop reading */
+    int64_t max_turn_packets; /* 64 packets, frames or requests of a connection a turn */
     int64_t max_fragments;    /* 1,024 WebSocket fragments a message */
     int64_t max_controls;     /* 100 WebSocket control frames a second */
     int64_t max_json_depth;   /* 64 */

@@ -17,6 +17,8 @@
 #include "core/engine/session_impl.h"
 #include "core/loop/bytes.h"
 #include "core/loop/loop.h"
+#include "core/net/conn.h"
+#include "core/net/net.h"
 
 enum { KEPT_QUEUE = 8 /* a longer array is given back once it is empty */ };
 
@@ -247,7 +249,7 @@ static void on_post_aborted(struct httpconn *http, void *arg)
 
 void polling_post_begins(struct session *session, struct httpconn *http)
 {
-    if (session->polling->post) { /* T26 */
+    if (session->polling->post || session->polling->is_posting) { /* T26 */
         session_end(session, SESSION_TRANSPORT_ERROR, "two posts at once");
         respond_empty(http, 400);
         return;
@@ -280,13 +282,10 @@ static bool is_octet_stream(const struct http_request *request)
     return type && ascii_equal_nocase(type, len, "application/octet-stream");
 }
 
-/* Returns the status to answer with. */
-static int take_packets(struct session *session, const struct http_request *request,
-                        const char *body, size_t body_len)
+/* The status to refuse the body with, which ends the session; 0: its packets may come. */
+static int check_body(struct session *session, const struct http_request *request,
+                      const char *body, size_t body_len)
 {
-    struct payload payload;
-    struct packet packet;
-
     if (is_octet_stream(request)) {
         session_end(session, SESSION_TRANSPORT_ERROR, "octet-stream from a v4 client");
         return 400;
@@ -295,33 +294,141 @@ static int take_packets(struct session *session, const struct http_request *requ
         session_end(session, SESSION_PARSE_ERROR, "body is not UTF-8");
         return 400;
     }
-    payload_init(&payload, body, body_len);
-    while (session->is_open && payload_next(&payload, &packet))
+    return 0;
+}
+
+/* As many packets as one turn takes. Returns whether more wait; the session may end. */
+static bool take_packets(struct session *session, struct payload *payload)
+{
+    int64_t n_left = session->engine->settings->max_turn_packets;
+    struct packet packet;
+
+    do {
+        if (!session->is_open || !payload_next(payload, &packet))
+            return false;
         session_on_packet(session, &packet);
-    return 200; /* as the reference, also when a packet was bad: the session has ended */
+    } while (--n_left > 0);
+    return session->is_open && !payload->is_done;
+}
+
+/* As the reference, also when a packet was bad: the session has ended then. */
+static void respond_ok(struct httpconn *http, const char *cors)
+{
+    char headers[sizeof NO_STORE + ORIGIN_HEADERS_MAX] = NO_STORE;
+
+    strcat(headers, cors);
+    http_respond(http, &(struct http_response){
+                           .status = 200,
+                           .content_type = "text/html", /* text/plain made old browsers
+                                                           offer a download */
+                           .headers = headers,
+                           .data = "ok",
+                           .len = 2,
+                       });
+}
+
+/* ---- the packets of a POST that wait for their turn */
+
+/*
+ * They belong to their session, whatever becomes of the request: it may have moved on to a
+ * WebSocket. So they are in its hands, and the answer in those of the connection.
+ */
+struct rest {
+    struct net_work work;
+    struct engine *engine; /* borrowed: no work runs once it is gone */
+    handle session, conn;
+    struct payload payload; /* in body */
+    char cors[ORIGIN_HEADERS_MAX];
+    char body[];
+};
+
+static void on_waiting_post_aborted(struct httpconn *http, void *arg)
+{
+    struct session *session = arg;
+
+    (void)http;
+    session->polling->post = NULL; /* all of it is here: the session takes it */
+}
+
+static void end_rest(struct net *net, struct rest *rest)
+{
+    struct session *session = engine_find(rest->engine, rest->session);
+    struct httpconn *http = httpconn_find(net, rest->conn);
+
+    if (session && session->polling) {
+        session->polling->post = NULL;
+        session->polling->is_posting = false;
+    }
+    if (http) { /* it waits for this answer, and for nothing else */
+        conn_read(http_conn(http), true);
+        respond_ok(http, rest->cors);
+    }
+    free(rest);
+}
+
+static void run_rest(struct net *net, struct net_work *work)
+{
+    struct rest *rest = (struct rest *)(void *)work;
+    struct session *session = engine_find(rest->engine, rest->session);
+
+    if (session && take_packets(session, &rest->payload))
+        net_put_off(net, work);
+    else
+        end_rest(net, rest);
+}
+
+/* Returns false when there is no memory for it. */
+static bool put_off(struct session *session, struct httpconn *http,
+                    const struct payload *payload, const char *cors)
+{
+    struct rest *rest = mem_try_alloc(sizeof *rest + payload->left);
+
+    if (!rest)
+        return false;
+    *rest = (struct rest){
+        .work.run = run_rest,
+        .engine = session->engine,
+        .session = session->self,
+        .conn = http_conn(http)->self,
+    };
+    memcpy(rest->body, payload->at, payload->left);
+    payload_init(&rest->payload, rest->body, payload->left);
+    strcpy(rest->cors, cors);
+    if (session->polling) {
+        session->polling->post = http;
+        session->polling->is_posting = true;
+        http_hold(http, on_waiting_post_aborted, session);
+    }
+    conn_read(http_conn(http), false);
+    net_put_off(session->engine->net, &rest->work);
+    return true;
 }
 
 void polling_post(struct session *session, struct httpconn *http,
                   const struct http_request *request, const char *body, size_t body_len,
                   const char *headers)
 {
+    struct payload payload;
     int status;
-    char lines[sizeof NO_STORE + ORIGIN_HEADERS_MAX] = NO_STORE;
-    struct http_response response = {
-        .status = 200,
-        .content_type = "text/html", /* text/plain made old browsers offer a download */
-        .headers = lines,
-        .data = "ok",
-        .len = 2,
-    };
 
+    if (session->polling
+            ->is_posting) { /* T26; this one has no body: none was announced */
+        session_end(session, SESSION_TRANSPORT_ERROR, "two posts at once");
+        respond_empty(http, 400);
+        return;
+    }
     if (session->polling->post == http)
         session->polling->post = NULL;
-    status = take_packets(session, request, body, body_len);
-    if (status != 200) {
+    status = check_body(session, request, body, body_len);
+    if (status) {
         respond_empty(http, status);
         return;
     }
-    strcat(lines, headers);
-    http_respond(http, &response);
+    payload_init(&payload, body, body_len);
+    if (!take_packets(session, &payload)) {
+        respond_ok(http, headers);
+    } else if (!put_off(session, http, &payload, headers)) {
+        session_end(session, SESSION_TRANSPORT_ERROR, "no memory for a POST");
+        respond_empty(http, 503);
+    }
 }

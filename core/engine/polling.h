@@ -41,7 +41,10 @@ void polling_post_refused(struct session *session, const struct httpconn *http);
 /* Be told no more of the POST on its way: the sid is going, or the transport. */
 void polling_forget_post(struct session *session);
 
-/* A POST, complete: decodes its packets and answers. */
+/*
+ * A POST, complete: decodes its packets and answers. What is more than a turn takes
+ * (limits.max_turn_packets) waits for the next, and the answer with it.
+ */
 void polling_post(struct session *session, struct httpconn *http,
                   const struct http_request *request, const char *body, size_t body_len,
                   const char *headers);

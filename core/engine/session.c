@@ -347,12 +347,13 @@ void session_on_beat(struct timer_node *node)
         polling_push(session, session->engine->ping_packet);
 }
 
-/* Whether the pong may be here, but unread: a full lane stops the reading. */
+/* Whether the pong may be here, but unread: a full lane stops the reading, and what is
+ * more than a turn takes waits. */
 static bool may_have_answered(const struct session *session)
 {
     if (session->ws)
         return session->ws->conn && conn_has_input(session->ws->conn);
-    return net_holds_input(session->engine->net);
+    return session->polling->is_posting || net_holds_input(session->engine->net);
 }
 
 void session_on_no_pong(struct timer_node *node)

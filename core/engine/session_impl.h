@@ -47,7 +47,7 @@ struct session {
 struct polling {
     struct session *session; /* borrowed: owns us */
     struct httpconn *get;    /* borrowed: the held GET, or NULL */
-    struct httpconn *post;   /* borrowed: the POST whose body is arriving, or NULL */
+    struct httpconn *post;   /* borrowed: the POST that is arriving or waits, or NULL */
     char *get_headers;       /* owned: CORS lines of its response, or NULL */
     struct bytes **queue;    /* refs: packets for the next response */
     uint32_t n_queued, queue_cap;
@@ -56,6 +56,7 @@ struct polling {
     struct websocket *probe; /* borrowed, frees itself: the upgrade under way, or NULL */
     struct timer_node upgrade; /* limits the probe */
     bool is_probing;           /* "2probe" was answered: GETs get a noop at once */
+    bool is_posting;           /* packets of a complete POST wait for their turn */
     bool is_over_limit;        /* ends with SESSION_SLOW at LOOP_PACK */
 };
 

@@ -308,9 +308,11 @@ static void on_frame(struct websocket *ws, enum frame_event event,
         on_control(ws, event, frame);
 }
 
+/* As many as one turn takes; the rest is held for the next. */
 static void on_data(struct conn *conn, const char *data, size_t len)
 {
     struct websocket *ws = conn->user;
+    int64_t n_left = ws->engine->settings->max_turn_packets;
     struct frame frame;
 
     ws->is_reading = true;
@@ -323,6 +325,10 @@ static void on_data(struct conn *conn, const char *data, size_t len)
         if (event == FRAME_MORE)
             break;
         on_frame(ws, event, &frame);
+        if (--n_left <= 0 && can_send(ws)) {
+            conn_hold(conn, data, len);
+            break;
+        }
     }
     ws->is_reading = false;
     settle_reader(ws);

@@ -38,7 +38,7 @@ struct lane {
     struct lane_block *head, *tail;
     bool is_shut;
     atomic_size_t pending;
-    atomic_bool wants_relief;
+    atomic_bool wants_relief[LANE_MARKS];
 };
 
 _Static_assert(sizeof(struct record) % ALIGN == 0, "payloads are aligned");
@@ -50,7 +50,8 @@ struct lane *lane_new(void)
 
     pthread_mutex_init(&lane->mutex, NULL);
     atomic_init(&lane->pending, 0);
-    atomic_init(&lane->wants_relief, false);
+    for (unsigned i = 0; i < LANE_MARKS; i++)
+        atomic_init(&lane->wants_relief[i], false);
     return lane;
 }
 
@@ -212,15 +213,20 @@ size_t lane_pending(struct lane *lane)
     return atomic_load(&lane->pending);
 }
 
-bool lane_delivered(struct lane *lane, size_t weight, size_t relief_below)
+void lane_want_relief(struct lane *lane, enum lane_mark mark, bool wanted)
 {
-    size_t left = atomic_fetch_sub(&lane->pending, weight) - weight;
-
-    return left <= relief_below && atomic_load(&lane->wants_relief) &&
-           atomic_exchange(&lane->wants_relief, false);
+    atomic_store(&lane->wants_relief[mark], wanted);
 }
 
-void lane_want_relief(struct lane *lane, bool wanted)
+bool lane_delivered(struct lane *lane, size_t weight,
+                    const size_t relief_below[LANE_MARKS])
 {
-    atomic_store(&lane->wants_relief, wanted);
+    size_t left = atomic_fetch_sub(&lane->pending, weight) - weight;
+    bool is_due = false;
+
+    for (unsigned i = 0; i < LANE_MARKS; i++)
+        if (left <= relief_below[i] && atomic_load(&lane->wants_relief[i]) &&
+            atomic_exchange(&lane->wants_relief[i], false))
+            is_due = true;
+    return is_due;
 }

@@ -43,9 +43,13 @@ size_t lane_run_first(struct lane_block **blocks, struct loop *to);
 
 /* Bytes pushed and not yet delivered. Thread: any. */
 size_t lane_pending(struct lane *lane);
-/* Count delivered bytes; returns true when the sender asked for relief and it is due. */
-bool lane_delivered(struct lane *lane, size_t weight, size_t relief_below);
-/* Ask to be told once pending has fallen. */
-void lane_want_relief(struct lane *lane, bool wanted);
+/* How much waits: the sender may ask to be told once that is over. */
+enum lane_mark { LANE_FULL, LANE_BEHIND, LANE_MARKS };
+/* Ask, or not any more. Thread: sender */
+void lane_want_relief(struct lane *lane, enum lane_mark mark, bool wanted);
+/* Count delivered bytes; returns true when the sender asked for relief of a mark and no more
+ * than relief_below[mark] is left. Thread: receiver */
+bool lane_delivered(struct lane *lane, size_t weight,
+                    const size_t relief_below[LANE_MARKS]);
 
 #endif

@@ -25,6 +25,9 @@
 /* Of draining in a turn: neither two loops that chat nor a burst may starve I/O. */
 enum { MAX_ROUNDS = 16, DRAIN_MS = 20 };
 
+/* Of max_lane_bytes: at 8 MiB some thousand small events, a few ms of logic's time. */
+enum { BEHIND_PART = 32 };
+
 struct post {
     void (*work)(void *arg);
     void *arg;
@@ -90,6 +93,7 @@ static struct loop *loop_new(struct loops *loops, unsigned index)
     atomic_init(&loop->wake_sent, false);
     atomic_init(&loop->is_running, false);
     loop->posts = lane_new();
+    loop->next_turn = lane_new();
     return loop;
 }
 
@@ -107,6 +111,7 @@ static void loop_free(struct loop *loop)
     for (unsigned i = 0; i < loop->loops->n_loops; i++)
         lane_free(loop->in[i]);
     lane_free(loop->posts);
+    lane_free(loop->next_turn);
     event_free(loop->wake_event);
     event_free(loop->timer_event);
     close(loop->wake_fd);
@@ -202,12 +207,33 @@ void *loop_send(struct loop *from, struct loop *to, lane_work *work, size_t payl
     return lane_push(to->in[from->index], work, payload_bytes, weight);
 }
 
+void *loop_send_next_turn(struct loop *loop, lane_work *work, size_t payload_bytes)
+{
+    return lane_push(loop->next_turn, work, payload_bytes, 0);
+}
+
+/* What was put off to this turn; what it puts off is for the next. */
+static bool run_put_off(struct loop *loop)
+{
+    static const size_t no_relief[LANE_MARKS];
+    struct lane_block *blocks = lane_take(loop->next_turn, true);
+
+    if (!blocks)
+        return false;
+    lane_delivered(loop->next_turn, lane_run(blocks, loop), no_relief);
+    return true;
+}
+
 /* Deliver what lane `from` -> `loop` holds, but at least a block of it: as much as there is
  * time for. Returns whether it held anything. */
 static bool drain_lane(struct loop *loop, unsigned from)
 {
     struct lane_block *blocks = lane_take(loop->in[from], from == loop->index);
-    size_t weight = 0;
+    size_t max = loop->loops->max_lane_bytes, weight = 0;
+    const size_t relief_below[LANE_MARKS] = {
+        [LANE_FULL] = max / 2,
+        [LANE_BEHIND] = max / BEHIND_PART / 2,
+    };
 
     if (!blocks)
         return false;
@@ -215,7 +241,7 @@ static bool drain_lane(struct loop *loop, unsigned from)
         weight += lane_run_first(&blocks, loop);
     while (blocks && read_clock() < loop->drain_until_ms);
     lane_put_back(loop->in[from], blocks);
-    if (lane_delivered(loop->in[from], weight, loop->loops->max_lane_bytes / 2))
+    if (lane_delivered(loop->in[from], weight, relief_below))
         loop_send(loop, loop->loops->loop[from], give_relief, 0, 0);
     return true;
 }
@@ -262,18 +288,26 @@ static bool publish_all(struct loop *loop)
     return had_work;
 }
 
-bool loop_is_congested(struct loop *from, struct loop *to)
+static bool is_above(struct lane *lane, enum lane_mark mark, size_t max)
 {
-    struct lane *lane = to->in[from->index];
-    size_t max = from->loops->max_lane_bytes;
-
     if (lane_pending(lane) <= max)
         return false;
-    lane_want_relief(lane, true);
+    lane_want_relief(lane, mark, true);
     if (lane_pending(lane) > max)
         return true;
-    lane_want_relief(lane, false); /* it drained in between */
+    lane_want_relief(lane, mark, false); /* it drained in between */
     return false;
+}
+
+bool loop_is_congested(struct loop *from, struct loop *to)
+{
+    return is_above(to->in[from->index], LANE_FULL, from->loops->max_lane_bytes);
+}
+
+bool loop_is_behind(struct loop *from, struct loop *to)
+{
+    return is_above(to->in[from->index], LANE_BEHIND,
+                    from->loops->max_lane_bytes / BEHIND_PART);
 }
 
 void loop_on_relief(struct loop *loop, void (*run)(void *), void *arg)
@@ -342,7 +376,8 @@ static bool finish_turn(struct loop *loop)
     run_stage(loop, LOOP_FREE);
     turnbufs_end_turn(loop);
     release_kept(loop);
-    return is_busy || lane_pending(loop->in[loop->index]) > 0;
+    return is_busy || lane_pending(loop->in[loop->index]) > 0 ||
+           lane_pending(loop->next_turn) > 0;
 }
 
 void loop_run(struct loop *loop)
@@ -355,6 +390,7 @@ void loop_run(struct loop *loop)
         if (!is_busy)
             arm_timer(loop);
         loop->now_is_fresh = false;
+        run_put_off(loop);
         event_base_loop(loop->base, EVLOOP_ONCE | (is_busy ? EVLOOP_NONBLOCK : 0));
         is_busy = finish_turn(loop);
     }
@@ -413,6 +449,8 @@ static bool drain_turn(struct loop *loop)
 
     loop->now_is_fresh = false;
     loop->drain_until_ms = UINT64_MAX;
+    if (run_put_off(loop))
+        had_work = true;
     if (drain_all(loop))
         had_work = true;
     run_stage(loop, LOOP_PACK);

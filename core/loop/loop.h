@@ -5,10 +5,10 @@
  * one loop is both shard 0 and logic, and the same code runs: what it sends to itself
  * goes through a lane too, drained at the end of the turn.
  *
- * The turn: wait for events -> due timers -> inbound lanes in rounds (at most 16, and for
- * some 20 ms; the rest is for the next turn, which does not wait) -> stage PACK (sessions
- * build responses) -> stage FLUSH (one send per connection) -> publish outbound lanes ->
- * stage FREE (what died in this turn).
+ * The turn: what was put off to this turn -> wait for events, unless busy -> due timers ->
+ * inbound lanes in rounds (at most 16, and for some 20 ms; the rest is for the next turn,
+ * which does not wait) -> stage PACK (sessions build responses) -> stage FLUSH (one send per
+ * connection) -> publish outbound lanes -> stage FREE (what died in this turn).
  */
 #ifndef LOOP_LOOP_H
 #define LOOP_LOOP_H
@@ -46,6 +46,7 @@ struct loop {
     /* private to core/loop */
     struct lane *in[LOOPS_MAX]; /* owned: lane from loop i to this one */
     struct lane *posts;         /* owned: from any thread, loop_post() */
+    struct lane *next_turn;     /* owned: to itself, loop_send_next_turn() */
     struct timer_list *timer_lists;
     struct event *timer_event, *wake_event;
     uint64_t timer_armed_ms;
@@ -112,12 +113,18 @@ typedef void lane_work(struct loop *to, void *payload);
 void *loop_send(struct loop *from, struct loop *to, lane_work *work, size_t payload_bytes,
                 size_t weight);
 
+/* The same from a loop to itself, but in its next turn, which does not wait for events:
+ * those come in between. Thread: the loop's. */
+void *loop_send_next_turn(struct loop *loop, lane_work *work, size_t payload_bytes);
+
 /*
  * Whether the lane from -> to holds more than max_lane_bytes. Once it has drained to half,
  * the hook of loop_on_relief() is called in `from`. Logic takes nothing from the shards
  * while a lane of its own is so full: theirs fill then. Thread: from's.
  */
 bool loop_is_congested(struct loop *from, struct loop *to);
+/* The same at a 32nd of that: who has sent much already should send no more just now. */
+bool loop_is_behind(struct loop *from, struct loop *to);
 void loop_on_relief(struct loop *loop, void (*run)(void *), void *arg);
 
 /* Run work(arg) in the loop. Returns 0, or -1 when the loop has ended. Thread: any. */

@@ -97,21 +97,27 @@ void conn_free(struct conn *conn)
 
 /* ---- reading ---- */
 
-void conn_read(struct conn *conn, bool on)
+/* As its user wants, unless the lane is full or what was read before is not done with. */
+static void update_reading(struct conn *conn)
 {
-    conn->wants_read = on;
-    if (!conn->read_event || conn->is_paused)
+    if (!conn->read_event)
         return;
-    if (on)
+    if (conn->wants_read && !conn->is_paused && !conn->is_holding)
         event_add(conn->read_event, NULL);
     else
         event_del(conn->read_event);
 }
 
+void conn_read(struct conn *conn, bool on)
+{
+    conn->wants_read = on;
+    update_reading(conn);
+}
+
 static void pause_reading(struct conn *conn)
 {
-    event_del(conn->read_event);
     conn->is_paused = true;
+    update_reading(conn);
     conn->n_watched = RATE_EXCUSED;
     conn->next_paused = conn->net->paused;
     conn->net->paused = conn;
@@ -134,7 +140,8 @@ bool conn_has_input(const struct conn *conn)
 {
     char byte;
 
-    return conn->is_open && (conn->is_paused || recv(conn->fd, &byte, 1, MSG_PEEK) > 0);
+    return conn->is_open && (conn->is_paused || conn->is_holding ||
+                             recv(conn->fd, &byte, 1, MSG_PEEK) > 0);
 }
 
 /* The peer's FIN: nothing more will come. */
@@ -178,6 +185,56 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
         conn->ops->on_data(conn, net->read_buffer, (size_t)n);
     else if (n < 0 && errno != EAGAIN && errno != EINTR)
         conn_close(conn, CONN_FAILED);
+}
+
+/* ---- holding ---- */
+
+struct held {
+    struct net_work work;
+    handle conn;
+    size_t from, len; /* of data: what is left */
+    char data[];
+};
+
+static void run_held(struct net *net, struct net_work *work)
+{
+    struct held *held = (struct held *)(void *)work;
+    struct conn *conn = slots_get(&net->conns, held->conn);
+
+    if (!conn || !conn->is_holding) { /* it has ended, or is ending */
+        free(held);
+        return;
+    }
+    conn->is_holding = false;
+    net->held = held;
+    conn->ops->on_data(conn, held->data + held->from, held->len - held->from);
+    net->held = NULL;
+    if (conn->is_holding) { /* conn_hold() has moved `from` */
+        net_put_off(net, work);
+        return;
+    }
+    update_reading(conn);
+    free(held);
+}
+
+void conn_hold(struct conn *conn, const char *data, size_t len)
+{
+    struct net *net = conn->net;
+    struct held *held = net->held;
+
+    if (!conn->is_open || conn->is_ending || len == 0)
+        return;
+    conn->is_holding = true;
+    conn->n_watched = RATE_EXCUSED;
+    if (held && held->conn == conn->self) {
+        held->from = held->len - len;
+        return;
+    }
+    update_reading(conn);
+    held = mem_alloc(sizeof *held + len);
+    *held = (struct held){.work.run = run_held, .conn = conn->self, .len = len};
+    memcpy(held->data, data, len);
+    net_put_off(net, &held->work);
 }
 
 /* ---- deadlines ---- */
@@ -225,7 +282,7 @@ void conn_clear_deadline(struct conn *conn)
 
 void conn_deadline_passed(struct conn *conn)
 {
-    if (conn->is_paused) /* it may have come in time: we did not read */
+    if (conn->is_paused || conn->is_holding) /* it may have come in time */
         conn_set_deadline(conn, (enum net_deadline)conn->deadline_kind);
     else if (conn->deadline_kind != NET_LINGER && conn->ops->on_deadline)
         conn->ops->on_deadline(conn, (enum net_deadline)conn->deadline_kind);
@@ -265,6 +322,7 @@ static void free_events(struct conn *conn)
 static void unsettle(struct conn *conn)
 {
     unpause(conn);
+    conn->is_holding = false;
     free_events(conn);
     timer_stop(&conn->deadline);
     timer_stop(&conn->slow);
@@ -295,6 +353,7 @@ void conn_close_after_flush(struct conn *conn)
     if (!conn->is_open || conn->is_ending)
         return;
     conn->is_ending = true;
+    conn->is_holding = false;
     unpause(conn);
     conn_read(conn, true); /* and drop it: unread input would turn our close into a RST */
     conn_set_deadline(conn, NET_LINGER);
@@ -337,7 +396,7 @@ void conn_move(struct conn *conn, struct net *to)
 {
     struct arrival *arrival;
 
-    assert(conn->is_open && conn->n_slices == 0 && conn->net != to);
+    assert(conn->is_open && !conn->is_holding && conn->n_slices == 0 && conn->net != to);
     if (conn->is_dirty) { /* nothing to flush; but the list must not keep it */
         struct conn **at = &conn->net->dirty;
 

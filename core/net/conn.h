@@ -66,6 +66,7 @@ struct conn {
     bool is_capped;           /* the queue limits apply (WebSocket) */
     bool wants_read;          /* what its user asked for; a full lane may override */
     bool is_dirty, is_paused; /* on the net's lists of these */
+    bool is_holding;          /* conn_hold(): not read meanwhile */
     bool is_ending;           /* close once the queue is empty, and read no more */
     bool is_shut;             /* our FIN is sent: waiting for the peer's */
     bool is_doomed;           /* failed while sending: closed with `doom` by the flush */
@@ -121,6 +122,13 @@ void conn_close_after_flush(struct conn *conn);
 
 /* Whether its peer has sent what was not read yet: a deadline then is not the peer's fault. */
 bool conn_has_input(const struct conn *conn);
+
+/*
+ * Have on_data called with this in the next turn, and read nothing before all of it was
+ * taken. For an on_data that has done its share for one turn: data may be a tail of what it
+ * was given. Copied.
+ */
+void conn_hold(struct conn *conn, const char *data, size_t len);
 
 /* Switch reading on or off (a full pipeline, a body nobody takes yet). */
 void conn_read(struct conn *conn, bool on);

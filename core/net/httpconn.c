@@ -7,8 +7,9 @@
  * whoever serves a route. Thread: shard.
  * The walk: on_data -> feed -> begin_request (route, limits, shard) -> take_body ->
  * dispatch -> http_respond -> end_response -> feed again. What must not happen inside a
- * caller's call, or inside the flush, is put off to the loop's next step
- * (httpconn_resume_later): going on with kept input, and moving to another shard. The
+ * caller's call, or inside the flush, is put off to the loop's next turn
+ * (httpconn_resume_later): going on with kept input, and moving to another shard. So is
+ * what follows the first limits.max_turn_packets requests of one turn. The
  * parser and the body exist only while a request is being read, so that an idle
  * connection and a held poll cost struct httpconn alone.
  */
@@ -31,6 +32,7 @@ enum {
 struct input {
     const char *data;
     size_t len;
+    int64_t n_requests; /* begun in this turn */
 };
 
 static const struct conn_ops http_ops;
@@ -92,7 +94,7 @@ void httpconn_resume_later(struct httpconn *http)
     if (http->is_resuming)
         return;
     http->is_resuming = true;
-    record = loop_send(net->loop, net->loop, on_resume, sizeof *record, 0);
+    record = loop_send_next_turn(net->loop, on_resume, sizeof *record);
     *record = (struct resume){.net = net, .conn = http->conn->self};
 }
 
@@ -285,6 +287,14 @@ static struct http_parser *new_parser(const struct settings *settings)
     return http_parser_new(&limits);
 }
 
+/* The rest is for the next turn: others come in between. */
+static void put_off(struct httpconn *http)
+{
+    metric_add(&http->conn->net->loop->metrics, METRIC_PUT_OFF, 1);
+    conn_read(http->conn, false); /* feed_kept() reads on */
+    httpconn_resume_later(http);
+}
+
 /* Take one step of parsing. Returns whether another is possible. */
 static bool step(struct httpconn *http, struct input *in)
 {
@@ -300,6 +310,12 @@ static bool step(struct httpconn *http, struct input *in)
             http->waits_for_drain = true;
             return false;
         }
+        if (in->n_requests > 0 &&
+            in->n_requests >= http->conn->net->settings->max_turn_packets) {
+            put_off(http);
+            return false;
+        }
+        in->n_requests++;
         http->parser = new_parser(http->conn->net->settings);
     }
     status = http_parse(http->parser, in->data, in->len, &used, &body, &body_len);
@@ -341,7 +357,7 @@ static void feed(struct httpconn *http, struct input *in)
 static void feed_kept(struct httpconn *http, bool is_at_body)
 {
     char *owned = http->kept;
-    struct input in = {owned ? owned : "", http->kept_len};
+    struct input in = {.data = owned ? owned : "", .len = http->kept_len};
 
     http->kept = NULL;
     http->kept_len = 0;
@@ -375,7 +391,7 @@ static void resume(struct httpconn *http)
 static void on_data(struct conn *conn, const char *data, size_t len)
 {
     struct httpconn *http = conn->user;
-    struct input in = {data, len};
+    struct input in = {.data = data, .len = len};
 
     if (http->state == HTTPCONN_CLOSING)
         return;
@@ -502,43 +518,20 @@ struct httpconn *httpconn_find(struct net *net, handle conn_handle)
 
 /* ---- leaving HTTP */
 
-struct leftover {
-    struct net *net; /* borrowed */
-    handle conn;
-    struct bytes *bytes; /* ref */
-};
-
-static void on_leftover(struct loop *loop, void *payload)
-{
-    const struct leftover *left = payload;
-    struct conn *conn = slots_get(&left->net->conns, left->conn);
-
-    (void)loop;
-    if (conn && conn->is_open && !conn->is_ending) {
-        conn_read(conn, true);
-        conn->ops->on_data(conn, left->bytes->data, left->bytes->len);
-    }
-    bytes_unref(left->bytes);
-}
-
 /* Give the new owner what came behind the head, before anything else that comes. */
 static void pass_leftover(struct httpconn *http)
 {
-    struct conn *conn = http->conn;
-    struct net *net = conn->net;
     size_t in_len = http->in ? http->in->len : 0;
-    struct leftover *left;
 
-    if (http->kept_len + in_len == 0)
-        return;
-    conn_read(conn, false);
-    left = loop_send(net->loop, net->loop, on_leftover, sizeof *left, 0);
-    *left = (struct leftover){
-        .net = net, .conn = conn->self, .bytes = bytes_new(http->kept_len + in_len)};
-    if (in_len > 0) /* what feed() walks is older than what was kept since */
-        memcpy(left->bytes->data, http->in->data, in_len);
-    if (http->kept_len > 0)
-        memcpy(left->bytes->data + in_len, http->kept, http->kept_len);
+    if (in_len > 0) { /* what feed() walks is older than what was kept since */
+        http->kept = mem_realloc(http->kept, in_len + http->kept_len);
+        memmove(http->kept + in_len, http->kept, http->kept_len);
+        memcpy(http->kept, http->in->data, in_len);
+        http->kept_len += in_len;
+    }
+    conn_hold(http->conn, http->kept, http->kept_len);
+    http->kept_len = 0;
+    conn_read(http->conn, true);
 }
 
 struct conn *http_upgrade(struct httpconn *http, const struct conn_ops *ops, void *user)

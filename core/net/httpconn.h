@@ -85,7 +85,7 @@ void http_hold(struct httpconn *http, void (*on_aborted)(struct httpconn *, void
 
 /*
  * Leave HTTP: frees the HTTP state, returns the connection with `ops` and `user` put in,
- * and calls ops->on_data once from the loop's next step with bytes that came behind the
+ * and calls ops->on_data once in the loop's next turn with bytes that came behind the
  * head. The caller has sent the 101 itself.
  */
 struct conn *http_upgrade(struct httpconn *http, const struct conn_ops *ops, void *user);

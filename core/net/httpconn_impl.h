@@ -49,7 +49,7 @@ struct httpconn {
 
 /* ---- httpconn.c */
 
-/* Go on with kept input, or move, in the loop's next step. */
+/* Go on with kept input, or move, in the loop's next turn. */
 void httpconn_resume_later(struct httpconn *http);
 
 /* ---- http_response.c */

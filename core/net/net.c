@@ -76,12 +76,12 @@ static void free_dead(void *arg)
     }
 }
 
-/* The lane to logic has drained: read on. */
-static void resume_paused(void *arg)
+static void resume_paused(struct net *net)
 {
-    struct net *net = arg;
     struct conn *conn = net->paused;
 
+    if (!conn)
+        return;
     net->paused = NULL;
     net->resumed_ms = loop_now(net->loop);
     while (conn) {
@@ -92,6 +92,68 @@ static void resume_paused(void *arg)
         conn_read(conn, conn->wants_read);
         conn = next;
     }
+}
+
+/* ---- work that was put off */
+
+static void run_work(struct loop *loop, void *payload);
+
+static void expect_work(struct net *net)
+{
+    struct net **payload;
+
+    if (net->is_work_due)
+        return;
+    net->is_work_due = true;
+    payload = loop_send_next_turn(net->loop, run_work, sizeof *payload);
+    *payload = net;
+}
+
+void net_put_off(struct net *net, struct net_work *work)
+{
+    metric_add(&net->loop->metrics, METRIC_PUT_OFF, 1);
+    work->next = NULL;
+    *net->work_end = work;
+    net->work_end = &work->next;
+    net->n_work++;
+    expect_work(net);
+}
+
+static struct net_work *take_work(struct net *net)
+{
+    struct net_work *work = net->work;
+
+    net->work = work->next;
+    if (!net->work)
+        net->work_end = &net->work;
+    net->n_work--;
+    return work;
+}
+
+/* Each of them once, as long as logic keeps up: its relief brings the others' turn. */
+static void run_work(struct loop *loop, void *payload)
+{
+    struct net *net = *(struct net **)payload;
+
+    net->is_work_due = false;
+    for (size_t n = net->n_work; n > 0; n--) {
+        struct net_work *work;
+
+        if (loop_is_behind(loop, loop->loops->logic))
+            return;
+        work = take_work(net);
+        work->run(net, work);
+    }
+}
+
+/* The lane to logic has drained: go on. */
+static void on_relief(void *arg)
+{
+    struct net *net = arg;
+
+    resume_paused(net);
+    if (net->work)
+        expect_work(net);
 }
 
 struct net *net_new(struct loop *loop, const struct settings *settings,
@@ -115,13 +177,14 @@ struct net *net_new(struct loop *loop, const struct settings *settings,
     net->loop = loop;
     net->settings = settings;
     net->all = all;
+    net->work_end = &net->work;
     net->read_buffer = mem_alloc(NET_READ_BYTES);
     slots_init(&net->conns, loop->index);
     for (unsigned i = 0; i < NET_DEADLINES; i++)
         timer_list_init(&net->deadline[i], loop, interval_ms[i], on_due[i]);
     loop_on_stage(loop, LOOP_FLUSH, flush_dirty, net);
     loop_on_stage(loop, LOOP_FREE, free_dead, net);
-    loop_on_relief(loop, resume_paused, net);
+    loop_on_relief(loop, on_relief, net);
     return net;
 }
 
@@ -158,6 +221,8 @@ void net_free(struct net *net)
     net_close_all(net);
     flush_dirty(net);
     free_dead(net);
+    while (net->work)
+        free(take_work(net));
     for (unsigned i = 0; i < NET_DEADLINES; i++)
         timer_list_done(&net->deadline[i]);
     turnbuf_done(&net->direct, net->loop);

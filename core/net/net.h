@@ -16,6 +16,8 @@
 
 struct conn;
 struct gate;
+struct held;
+struct net;
 struct router;
 
 /* Total deadlines: one list each. */
@@ -29,6 +31,16 @@ enum net_deadline {
     NET_DEADLINES
 };
 
+/*
+ * The rest of what one connection has sent, more than one turn takes. One block of memory,
+ * this first.
+ */
+struct net_work {
+    struct net_work *next;
+    /* Takes the work over: puts it off again, or frees it. */
+    void (*run)(struct net *net, struct net_work *work);
+};
+
 struct net {
     struct loop *loop;               /* borrowed */
     const struct settings *settings; /* borrowed */
@@ -36,15 +48,19 @@ struct net {
     struct gate *gate;               /* borrowed: counts connections; NULL: nobody does */
     struct slots conns;              /* of struct conn */
     struct timer_list deadline[NET_DEADLINES];
-    struct turnbuf direct; /* frames for one receiver */
-    struct conn *dirty;    /* have something to flush in this turn */
-    struct conn *dead;     /* freed at the end of this turn */
-    struct conn *paused;   /* not read while the lane to logic is full */
-    struct conn *open;     /* all, for shutdown */
-    uint64_t resumed_ms;   /* when those were read again last */
-    char *read_buffer;     /* owned: NET_READ_BYTES, shared by all reads */
-    bool is_flushing;      /* what is queued now waits for the next turn */
-    bool is_closing;       /* net_shutdown() was called */
+    struct turnbuf direct;             /* frames for one receiver */
+    struct conn *dirty;                /* have something to flush in this turn */
+    struct conn *dead;                 /* freed at the end of this turn */
+    struct conn *paused;               /* not read while the lane to logic is full */
+    struct conn *open;                 /* all, for shutdown */
+    struct net_work *work, **work_end; /* owned: put off, first come first served */
+    size_t n_work;
+    struct held *held;   /* borrowed: while its connection is given it */
+    uint64_t resumed_ms; /* when those were read again last */
+    char *read_buffer;   /* owned: NET_READ_BYTES, shared by all reads */
+    bool is_flushing;    /* what is queued now waits for the next turn */
+    bool is_closing;     /* net_shutdown() was called */
+    bool is_work_due;    /* the next turn will look at `work` */
 };
 
 enum {
@@ -71,5 +87,11 @@ void net_close_all(struct net *net);
  * full: then their silence says nothing. Thread: shard.
  */
 bool net_holds_input(const struct net *net);
+
+/*
+ * Have it run in the next turn, behind what others have put off before; later, while logic
+ * is behind with what it was sent. Takes the work over.
+ */
+void net_put_off(struct net *net, struct net_work *work);
 
 #endif

@@ -65,6 +65,7 @@ static inline struct fixture *fixture_new(int n_threads)
         .soft_queue_ms = 10000,
         .max_queue_frames = 16384,
         .max_lane_bytes = 8 << 20,
+        .max_turn_packets = 64,
     };
     fixture->router = router_new();
     return fixture;

@@ -10,6 +10,7 @@
 
 #include "tests/unit/turns.h"
 
+static const size_t no_relief[LANE_MARKS];
 static unsigned n_run;
 
 /* A payload: its number, and then so many bytes that tell it. */
@@ -146,23 +147,31 @@ static void the_weight_is_pending_until_it_is_delivered(void **state)
     lane_publish(lane);
     weight = lane_run(lane_take(lane, false), NULL);
     assert_int_equal(weight, lane_pending(lane));
-    assert_false(lane_delivered(lane, weight, 0)); /* nobody asked */
+    assert_false(lane_delivered(lane, weight, no_relief)); /* nobody asked */
     assert_int_equal(lane_pending(lane), 0);
 }
 
 static void relief_is_told_once_and_only_below_the_mark(void **state)
 {
+    static const size_t below[LANE_MARKS] = {[LANE_FULL] = 500, [LANE_BEHIND] = 200};
     struct lane *lane = *state;
 
     push(lane, 0, 0, 1000);
     push(lane, 1, 0, 1000);
-    lane_want_relief(lane, true);
-    assert_false(lane_delivered(lane, 1000, 500));
-    assert_true(lane_delivered(lane, lane_pending(lane) - 500, 500));
-    assert_false(lane_delivered(lane, 100, 500));
-    lane_want_relief(lane, true);
-    lane_want_relief(lane, false);
-    assert_false(lane_delivered(lane, 100, 500));
+    lane_want_relief(lane, LANE_FULL, true);
+    assert_false(lane_delivered(lane, 1000, below));
+    assert_true(lane_delivered(lane, lane_pending(lane) - 500, below));
+    assert_false(lane_delivered(lane, 100, below));
+    lane_want_relief(lane, LANE_FULL, true);
+    lane_want_relief(lane, LANE_FULL, false);
+    assert_false(lane_delivered(lane, 100, below));
+    lane_want_relief(lane, LANE_BEHIND, true); /* that of the other has no say */
+    assert_false(lane_delivered(lane, lane_pending(lane) - 201, below));
+    assert_true(lane_delivered(lane, 1, below));
+    lane_want_relief(lane, LANE_FULL, true);
+    lane_want_relief(lane, LANE_BEHIND, true);
+    assert_true(lane_delivered(lane, 100, below));
+    assert_false(lane_delivered(lane, 100, below)); /* one relief for both */
 }
 
 static void what_nobody_took_is_released_unrun(void **state)
@@ -213,7 +222,7 @@ static void order_holds_between_two_threads(void **state)
 
     assert_int_equal(pthread_create(&sender, NULL, send_many, lane), 0);
     while (n_run < TOTAL && clock_ms() < deadline_ms) {
-        lane_delivered(lane, lane_run(lane_take(lane, false), NULL), 0);
+        lane_delivered(lane, lane_run(lane_take(lane, false), NULL), no_relief);
         sched_yield();
     }
     pthread_join(sender, NULL);

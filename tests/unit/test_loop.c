@@ -305,6 +305,54 @@ static void a_turn_is_timers_then_lanes_then_pack_flush_free(void **state)
     loops_free(loops);
 }
 
+static void in_next_turn(struct loop *loop, void *payload)
+{
+    const unsigned *n_more = payload;
+
+    note((char)('0' + *n_more));
+    if (*n_more > 0)
+        *(unsigned *)loop_send_next_turn(loop, in_next_turn, sizeof(unsigned)) =
+            *n_more - 1;
+}
+
+static void note_event(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    (void)arg;
+    note('E');
+}
+
+/* Once a turn, which does not wait, and the events come in between. */
+static void what_is_put_off_comes_once_a_turn(void **state)
+{
+    struct loops *loops = loops_for_turns();
+    struct loop *loop = loops->logic;
+    struct event *event;
+    int fd[2];
+
+    (void)state;
+    trace[0] = '\0';
+    assert_int_equal(pipe(fd), 0);
+    assert_int_equal(write(fd[1], "x", 1), 1); /* stays readable */
+    event = event_new(loop->base, fd[0], EV_READ | EV_PERSIST, note_event, NULL);
+    event_add(event, NULL);
+    for (int i = 0; i < 2; i++)
+        *(unsigned *)loop_send_next_turn(loop, in_next_turn, sizeof(unsigned)) = 2;
+    for (int i = 0; i < 4; i++)
+        turn(loop);
+    assert_string_equal(trace, "22E11E00EE");
+    event_del(event);
+    *(unsigned *)loop_send_next_turn(loop, in_next_turn, sizeof(unsigned)) = 9;
+    trace[0] = '\0';
+    loops_drain(loops); /* the end of all of it */
+    assert_string_equal(trace, "9876543210");
+    event_free(event);
+    close(fd[0]);
+    close(fd[1]);
+    loops_free(loops);
+}
+
 static unsigned n_chats;
 
 static void chat_for_ever(struct loop *loop, void *payload)
@@ -469,6 +517,7 @@ enum { FLOOD_RECORDS = 3000, RECORD_WEIGHT = 1000 };
 
 struct flood {
     struct loop *from, *to;
+    bool (*is_full)(struct loop *from, struct loop *to);
     unsigned n_sent, n_arrived, n_stops, n_reliefs;
     bool is_stopped;
 };
@@ -486,7 +535,7 @@ static void flood_arrived(struct loop *loop, void *payload)
 static void send_some(void)
 {
     while (flood.n_sent < FLOOD_RECORDS) {
-        if (loop_is_congested(flood.from, flood.to)) {
+        if (flood.is_full(flood.from, flood.to)) {
             flood.n_stops++;
             flood.is_stopped = true;
             return;
@@ -513,13 +562,16 @@ static void begin_flood(struct loop *loop, void *payload)
     send_some();
 }
 
-static void a_full_lane_stops_its_sender_until_relief(int n_threads)
+static void a_full_lane_stops_its_sender_until_relief(int n_threads,
+                                                      bool (*is_full)(struct loop *from,
+                                                                      struct loop *to))
 {
     struct loops *loops = loops_new(n_threads, MAX_LANE_BYTES);
     const struct timeval deadline = {DEADLINE_MS / 1000, 0};
     static char name[] = "relief";
 
-    flood = (struct flood){.from = loops->loop[0], .to = loops->logic};
+    flood =
+        (struct flood){.from = loops->loop[0], .to = loops->logic, .is_full = is_full};
     watchdog = evtimer_new(loops->logic->base, give_up, name);
     evtimer_add(watchdog, &deadline);
     loop_on_relief(flood.from, on_relief, &flood);
@@ -535,14 +587,17 @@ static void a_full_lane_stops_its_sender_until_relief(int n_threads)
 static void congestion_is_relieved_on_one_loop(void **state)
 {
     (void)state;
-    a_full_lane_stops_its_sender_until_relief(0);
+    a_full_lane_stops_its_sender_until_relief(0, loop_is_congested);
+    a_full_lane_stops_its_sender_until_relief(0, loop_is_behind);
 }
 
 static void congestion_is_relieved_between_threads(void **state)
 {
     (void)state;
-    for (int i = 0; i < 5; i++)
-        a_full_lane_stops_its_sender_until_relief(2);
+    for (int i = 0; i < 5; i++) {
+        a_full_lane_stops_its_sender_until_relief(2, loop_is_congested);
+        a_full_lane_stops_its_sender_until_relief(2, loop_is_behind);
+    }
 }
 
 static void a_loop_is_mine_in_its_own_thread_only(void **state)
@@ -642,6 +697,7 @@ int main(void)
         cmocka_unit_test(posts_from_any_thread_run_in_the_loop_each_in_order),
         cmocka_unit_test(a_post_that_was_taken_runs_though_the_loop_stops),
         cmocka_unit_test(a_turn_is_timers_then_lanes_then_pack_flush_free),
+        cmocka_unit_test(what_is_put_off_comes_once_a_turn),
         cmocka_unit_test(a_loop_that_talks_to_itself_for_ever_still_serves_descriptors),
         cmocka_unit_test(what_was_sent_before_the_start_is_delivered),
         cmocka_unit_test(draining_delivers_what_lies_in_the_lanes_after_the_end),

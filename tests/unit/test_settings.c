@@ -95,6 +95,7 @@ static void an_empty_file_gives_the_documented_defaults(void **state)
     assert_int_equal(it.soft_queue_ms, 10000);
     assert_int_equal(it.max_queue_frames, 16384);
     assert_int_equal(it.max_lane_bytes, 8 << 20);
+    assert_int_equal(it.max_turn_packets, 64);
     assert_int_equal(it.max_fragments, 1024);
     assert_int_equal(it.max_controls, 100);
     assert_int_equal(it.max_json_depth, 64);
@@ -115,7 +116,8 @@ static void each_key_reaches_its_member(void **state)
         "head_timeout=11s\nbody_timeout=12s\nkeep_alive=13s\nmax_queue=14k\n"
         "soft_queue=15000\nmin_body_rate=22\nmax_connections=23\n"
         "max_connections_per_address=24\n"
-        "max_queue_frames=16\nmax_lane=1M\nmax_fragments=17\nmax_controls=18\n"
+        "max_queue_frames=16\nmax_lane=1M\nmax_turn_packets=21\n"
+        "max_fragments=17\nmax_controls=18\n"
         "max_json_depth=19\nmax_json_values=20\n"
         "[log]\nlevel=debug\n");
     struct settings it;
@@ -156,6 +158,7 @@ static void each_key_reaches_its_member(void **state)
     assert_int_equal(it.soft_queue_ms, 21000);
     assert_int_equal(it.max_queue_frames, 16);
     assert_int_equal(it.max_lane_bytes, 1 << 20);
+    assert_int_equal(it.max_turn_packets, 21);
     assert_int_equal(it.max_fragments, 17);
     assert_int_equal(it.max_controls, 18);
     assert_int_equal(it.max_json_depth, 19);

@@ -152,6 +152,7 @@ static inline struct settings wire_settings(void)
         .soft_queue_bytes = 1 << 18,
         .soft_queue_ms = 10000,
         .max_queue_frames = 16384,
+        .max_turn_packets = 64,
         .max_fragments = 1024,
         .max_controls = 100,
     };
