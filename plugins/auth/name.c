@@ -29,8 +29,9 @@ enum {
 struct name_rules {
     struct name_limits limits;
     bool checks_scripts, checks_lookalikes;
-    USpoofChecker *spoof;     /* owned */
-    const UNormalizer2 *fold; /* ICU's own: NFKC with case folded */
+    USpoofChecker *spoof;      /* owned */
+    const UNormalizer2 *order; /* ICU's own: NFD */
+    const UNormalizer2 *fold;  /* ICU's own: NFKC with case folded */
 };
 
 /* ---- the rules */
@@ -54,6 +55,7 @@ struct name_rules *name_rules_new(const struct name_limits *limits,
     rules->limits = *limits;
     rules->checks_scripts = restriction != NAME_ANY;
     rules->checks_lookalikes = lookalikes;
+    rules->order = unorm2_getNFDInstance(&status);
     rules->fold = unorm2_getNFKCCasefoldInstance(&status);
     rules->spoof = uspoof_open(&status);
     if (U_SUCCESS(status)) {
@@ -230,6 +232,16 @@ static bool change(struct wide *wide, transform *call, const void *with)
     return U_SUCCESS(status);
 }
 
+/*
+ * Folding alone keeps names apart that differ only in the order of their marks: it makes a
+ * letter of U+0345, which no mark can pass. So marks are put in order before it (D147 of
+ * the Unicode Standard, 3.13).
+ */
+static bool fold(const struct name_rules *rules, struct wide *wide)
+{
+    return change(wide, normalize, rules->order) && change(wide, normalize, rules->fold);
+}
+
 /* One key, owned; NULL when ICU fails. */
 static char *make_key(const struct name_rules *rules, const char *name, bool folds_first)
 {
@@ -238,10 +250,10 @@ static char *make_key(const struct name_rules *rules, const char *name, bool fol
     bool is_made;
 
     wide.text = to_utf16(name, &wide.len);
-    is_made = wide.text && (!folds_first || change(&wide, normalize, rules->fold));
+    is_made = wide.text && (!folds_first || fold(rules, &wide));
     if (is_made && rules->checks_lookalikes)
         is_made = change(&wide, skeleton, rules->spoof) && /* makes of 0 an O */
-                  change(&wide, normalize, rules->fold);
+                  fold(rules, &wide);
     if (is_made)
         key = to_utf8(wide.text, wide.len);
     free(wide.text);
