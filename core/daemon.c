@@ -1,7 +1,7 @@
 /*
  * daemon.c - the running server: made bottom up, ended top down.
  *
- * Start: loops, nets, Socket.IO, engines, routes, plugins, listeners, threads.
+ * Start: loops, nets, Socket.IO, engines, routes, plugins, listeners, privileges, threads.
  * Stop (a signal, in logic): listeners close, sockets disconnect, sessions end, queues are
  * flushed; each shard ends when its last connection has, or after shutdown_timeout.
  * Called by: main.c. Thread: main (logic); what runs in a shard says so.
@@ -11,6 +11,8 @@
 #include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
+#include <fcntl.h>
+#include <openssl/sha.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +33,7 @@
 #include "core/net/router.h"
 #include "core/net/static.h"
 #include "core/plugin/server.h"
+#include "core/privileges.h"
 #include "core/socketio/hub.h"
 #include "core/socketio/sio.h"
 #include "core/status.h"
@@ -176,11 +179,25 @@ static void raise_fd_limit(void)
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-/* Neither a reader of our log that has gone nor a closed terminal ends the server. */
-static void ignore_signals(void)
+/* Neither a reader of our log that has gone nor a closed terminal ends the server; and what
+ * whoever started us had blocked does end it (T53). */
+static void prepare_signals(void)
 {
+    sigset_t none;
+
+    sigemptyset(&none);
+    pthread_sigmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGHUP, SIG_IGN);
+}
+
+/* OpenSSL reads its configuration and may load code at first use: now, not as another user
+ * or behind the system call filter. */
+static void prepare_crypto(void)
+{
+    unsigned char digest[SHA_DIGEST_LENGTH];
+
+    SHA1(digest, 0, digest);
 }
 
 /* What libevent has to say takes our form. Thread: any. */
@@ -322,7 +339,8 @@ static int start(struct daemon *daemon, hop_error *error)
 {
     const struct settings *settings = daemon->settings;
 
-    ignore_signals();
+    prepare_signals();
+    prepare_crypto();
     event_set_log_callback(on_libevent_log);
     raise_fd_limit();
     daemon->loops = loops_new(settings->n_threads, settings->max_lane_bytes);
@@ -339,6 +357,42 @@ static int start(struct daemon *daemon, hop_error *error)
         watch_signals(daemon, error) < 0 || open_public(daemon, error) < 0)
         return -1;
     return open_status(daemon, error);
+}
+
+/* The page was opened by whom we started as, it is read by whom we have become. */
+static int check_page(const struct daemon *daemon, hop_error *error)
+{
+    if (!daemon->files || static_is_readable(daemon->files))
+        return 0;
+    config_error(
+        daemon->config, "server", "public", error,
+        "%s: uid %lu, which server.user names, may not read it: make it readable "
+        "(chmod -R a+rX %s), or name another user",
+        daemon->settings->public_dir, (unsigned long)getuid(),
+        daemon->settings->public_dir);
+    return -1;
+}
+
+/* Whatever goes wrong from now on, no client writes to a terminal or a pipe of whoever
+ * started us (T53). stderr is the log's. */
+static void leave_stdio(void)
+{
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+    if (null < 0)
+        return; /* no descriptor is left, or no /dev: they stay as they were */
+    dup2(null, STDIN_FILENO);
+    dup2(null, STDOUT_FILENO);
+    close(null);
+}
+
+/* All is open: give up what only opening needs. */
+static int settle(struct daemon *daemon, hop_error *error)
+{
+    leave_stdio();
+    if (privileges_drop(daemon->settings, daemon->config, error) < 0)
+        return -1;
+    return check_page(daemon, error);
 }
 
 /* ---- the end ---- */
@@ -386,12 +440,17 @@ static void finish(struct daemon *daemon)
 int daemon_run(const struct settings *settings, const struct config *config,
                hop_error *error)
 {
-    struct daemon *daemon = mem_calloc(1, sizeof *daemon);
+    struct daemon *daemon;
     int result;
 
+    if (privileges_check_start(settings, config, error) < 0)
+        return -1;
+    daemon = mem_calloc(1, sizeof *daemon);
     daemon->settings = settings;
     daemon->config = config;
     result = start(daemon, error);
+    if (result == 0)
+        result = settle(daemon, error);
     if (result == 0) {
         hop_log(HOP_INFO, "server.ready version=%s threads=%d pid=%ld", HOP_VERSION,
                 settings->n_threads, (long)getpid());
@@ -412,6 +471,8 @@ int daemon_run(const struct settings *settings, const struct config *config,
 int daemon_check(const struct settings *settings, const struct config *config,
                  hop_error *error)
 {
+    if (privileges_check(settings, config, error) < 0)
+        return -1;
     if (settings->public_dir[0]) {
         struct static_files *files = open_public_dir(settings, config, error);
 

@@ -22,6 +22,8 @@ struct settings {
     const char *plugin_dir; /* folder of NAME.so */
     const char *status;     /* "ADDRESS:PORT" of /metrics and /readyz, "" for none */
     int64_t shutdown_timeout_ms; /* 10 s: flush at SIGTERM */
+    const char *user;            /* "" or USER[:GROUP] to become as root: privileges.h */
+    bool seccomp;                /* whether to filter system calls */
     const char *include;         /* further conf files; config_load() has read them */
     int n_threads;               /* resolved from threads: 0 means all on one loop */
 

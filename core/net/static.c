@@ -449,6 +449,16 @@ struct static_files *static_new(const char *root, hop_error *error)
     return files;
 }
 
+bool static_is_readable(const struct static_files *files)
+{
+    int fd = open_beneath(files->root, "index.html");
+
+    if (fd < 0)
+        return errno != EACCES;
+    close(fd);
+    return true;
+}
+
 void static_free(struct static_files *files)
 {
     if (!files)

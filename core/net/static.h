@@ -23,6 +23,10 @@ struct static_files;
 struct static_files *static_new(const char *root, hop_error *error);
 void static_free(struct static_files *files);
 
+/* Whether this process, as the user that it now is, may read the folder and its index.html; one
+ * that is not there counts as readable. */
+bool static_is_readable(const struct static_files *files);
+
 /* For router_set_fallback(): arg is the static_files (borrowed). */
 struct http_route static_route(struct static_files *files);
 

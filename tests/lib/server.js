@@ -3,12 +3,14 @@
  *
  * Called by: the scenario and browser tests. The environment says what to run: SOCKHOP_BUILD, the
  * build folder (default: build/ of the source tree), and SOCKHOP_THREADS, server.threads (default 2).
+ * SOCKHOP_OPTIONS has more of the form section.key=value, with blanks between, for every server.
+ * Started by root, the server becomes nobody, unless a test says otherwise.
  * Every wait has a deadline and, when that passes, fails with the server's log.
  */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
@@ -20,6 +22,13 @@ const REPO = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
 
 export const BUILD = resolve(process.env.SOCKHOP_BUILD ?? join(REPO, 'build'));
 export const THREADS = process.env.SOCKHOP_THREADS ?? '2';
+
+export const IS_ROOT = process.getuid() === 0;
+/* A build that counts lines writes its counts at the end, where only their owner may. */
+const USER = existsSync(join(BUILD, 'core/main.gcno')) ? 'root' : 'nobody';
+const AS_USER = IS_ROOT ? ['-o', `server.user=${USER}`] : [];
+/* For tests that look into /proc/PID where the kernel asks for the same user. */
+export const AS_OURSELVES = IS_ROOT ? ['-o', 'server.user=root'] : [];
 
 const START_MS = 30000; /* under valgrind, on a busy machine */
 const STOP_MS = 30000;
@@ -59,11 +68,13 @@ export async function startServer({ config, args = [], env = {}, threads = THREA
     `server.plugin_dir=${join(BUILD, 'plugins/.libs')}`,
     `server.public=${join(BUILD, 'public')}`,
     `server.threads=${threads}`,
+    ...(process.env.SOCKHOP_OPTIONS?.match(/\S+/g) ?? []),
   ].flatMap((option) => ['-o', option]);
   const { PORT, ...inherited } = process.env; /* PORT would win over the conf file */
 
   writeFileSync(conf, confText(config));
-  const [program, ...words] = [...prefix, join(BUILD, 'sockhop'), '-c', conf, ...options, ...args];
+  chmodSync(folder, 0o755); /* a prefix may start it as somebody else */
+  const [program, ...words] = [...prefix, join(BUILD, 'sockhop'), '-c', conf, ...AS_USER, ...options, ...args];
   const proc = spawn(program, words, { env: { ...inherited, ...env }, stdio: ['ignore', 'ignore', 'pipe'] });
   running.add(proc);
 
@@ -87,10 +98,13 @@ export async function startServer({ config, args = [], env = {}, threads = THREA
 /* A prefix: the command line is run by a shell that has done words before. */
 export const shell = (words) => ['sh', '-c', `${words}; exec "$@"`, 'sh'];
 
+/* Whether these arguments start a server. */
+const isStart = (args) => args.includes('-c') && !args.some((arg) => ['-t', '-T', '--test', '--print-config'].includes(arg));
+
 /* Runs sockhop to its end. Resolves with {status, signal, stdout, stderr}. */
 export async function runSockhop(args, { env = {}, cwd, prefix = [] } = {}) {
   const { PORT, ...inherited } = process.env;
-  const [program, ...words] = [...prefix, join(BUILD, 'sockhop'), ...args];
+  const [program, ...words] = [...prefix, join(BUILD, 'sockhop'), ...(isStart(args) ? AS_USER : []), ...args];
   const proc = spawn(program, words, { cwd, env: { ...inherited, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
   const result = { stdout: '', stderr: '' };
   const timer = setTimeout(() => proc.kill('SIGKILL'), START_MS);

@@ -8,7 +8,7 @@ import http from 'node:http';
 import { afterEach, describe, test } from 'node:test';
 
 import { Polling, RawWebSocket, TRANSPORTS, Tcp, allGone, closeClients, connect, hear, request, settle, within } from '../lib/client.js';
-import { THREADS, shell, startServer } from '../lib/server.js';
+import { AS_OURSELVES, THREADS, shell, startServer } from '../lib/server.js';
 
 afterEach(closeClients);
 
@@ -159,7 +159,7 @@ describe('T46: out of descriptors', () => {
 describe('T53: closed descriptors', () => {
   for (const closed of ['<&-', '>&-', '<&- >&-'])
     test(`it serves with ${closed}, and nobody's bytes go there`, async (t) => {
-      const server = await startServer({ prefix: shell(`exec ${closed}`) });
+      const server = await startServer({ prefix: shell(`exec ${closed}`), args: AS_OURSELVES });
       t.after(() => server.stop());
       const socket = await connect(server);
 

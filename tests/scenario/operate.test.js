@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
 import { WAIT_MS, request, within } from '../lib/client.js';
-import { BUILD, startServer } from '../lib/server.js';
+import { AS_OURSELVES, BUILD, startServer } from '../lib/server.js';
 
 const SOCKHOP = join(BUILD, 'sockhop');
 const HERE = ['-o', `server.plugin_dir=${join(BUILD, 'plugins/.libs')}`];
@@ -48,7 +48,7 @@ describe('checking', () => {
 
   test('a folder of the page that is not there is named with its key', () => {
     for (const mode of [['-t'], []]) {
-      const { status, stderr } = run([...mode, '-c', 'x.ini', ...HERE, '-o', 'server.public=/nowhere']);
+      const { status, stderr } = run([...mode, '-c', 'x.ini', ...HERE, ...AS_OURSELVES, '-o', 'server.public=/nowhere']);
 
       assert.equal(status, 1);
       assert.match(stderr, /^sockhop: -o: server\.public: \/nowhere: No such file or directory: name the folder/m);
@@ -73,7 +73,7 @@ describe('starting', () => {
     const other = net.createServer().listen(0, '127.0.0.1');
     await once(other, 'listening');
     const { port } = other.address();
-    const start = (key, env) => run(['-c', 'x.ini', ...HERE, ...NO_PAGE, ...key], { env });
+    const start = (key, env) => run(['-c', 'x.ini', ...HERE, ...NO_PAGE, ...AS_OURSELVES, ...key], { env });
 
     for (const [key, env, place] of [
       [['-o', `server.port=${port}`], {}, '-o: server.port'],
@@ -119,7 +119,7 @@ describe('starting', () => {
 
   test('T53: without standard descriptors it starts, and nobody gets its log', async () => {
     const port = await freePort();
-    const options = ['-c', 'x.ini', ...HERE, ...NO_PAGE, '-o', `server.port=${port}`];
+    const options = ['-c', 'x.ini', ...HERE, ...NO_PAGE, ...AS_OURSELVES, '-o', `server.port=${port}`];
     const proc = spawn('sh', ['-c', 'exec "$0" "$@" <&- >&- 2>&-', SOCKHOP, ...options], { cwd: folder, stdio: 'ignore' });
     const gone = once(proc, 'exit');
 
@@ -131,7 +131,7 @@ describe('starting', () => {
 
   test('a reader of the log that has gone does not end it, nor does SIGHUP', async () => {
     const port = await freePort();
-    const args = ['-c', 'x.ini', ...HERE, ...NO_PAGE, '-o', `server.port=${port}`];
+    const args = ['-c', 'x.ini', ...HERE, ...NO_PAGE, ...AS_OURSELVES, '-o', `server.port=${port}`];
     const proc = spawn(SOCKHOP, args, { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] });
     proc.stderr.destroy(); /* before its first line */
     const gone = once(proc, 'exit');
