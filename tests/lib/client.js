@@ -27,6 +27,7 @@ export const TRANSPORTS = {
 
 /* Every client that was opened, as a function that ends it. A failed test must not fail the next. */
 const openClients = new Set();
+export const whenClosing = (close) => openClients.add(close);
 export function closeClients() {
   for (const close of openClients) close();
   openClients.clear();

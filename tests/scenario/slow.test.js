@@ -6,12 +6,10 @@
  * Plugins: rooms (blast, drop, whoami), echo, kick (last-reason), slow (sleep).
  */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
 
 import { Polling, RawWebSocket, TRANSPORTS, allGone, ask, closeClients, connect, hear, heard, settle, startWith, within } from '../lib/client.js';
-import { BUILD } from '../lib/server.js';
+import { countsMemory, statusBytes } from '../lib/memory.js';
 
 afterEach(closeClients);
 
@@ -59,17 +57,6 @@ function assertHeardAll(socket, n, size = CHUNK) {
 
   assert.equal(all.length, n);
   for (const [i, [number, length]] of all.entries()) assert.deepEqual([number, length], [i % 5, size]);
-}
-
-/* A number of /proc/PID/status in bytes: VmRSS, VmHWM. */
-const statusBytes = (server, key) =>
-  1024 * Number(new RegExp(`^${key}:\\s+(\\d+) kB`, 'm').exec(readFileSync(`/proc/${server.proc.pid}/status`, 'utf8'))[1]);
-
-/* Whether memory says something: a sanitizer or valgrind holds back what was freed. */
-function countsMemory() {
-  const program = readFileSync(join(BUILD, 'sockhop')); /* under valgrind a script */
-
-  return !['__asan_', '__tsan_', '__msan_', 'valgrind'].some((word) => program.includes(word));
 }
 
 const READERS = [{ transports: TRANSPORTS.websocket }, { transports: TRANSPORTS.polling }];
