@@ -8,7 +8,7 @@
  * grow as bytes arrive and never by what a length field promises.
  * Readers are pooled: a connection takes one with the first byte of a message and gives it
  * back behind the last. Thread: any; a pool and its readers have one user.
- * Source: RFC 6455 section 5; docs/SECURITY.md 0.2, C05, C16, C17, C21.
+ * Source: RFC 6455 section 5; docs/threats.md 0.2, C05, C16, C17, C21.
  */
 #ifndef ENGINE_FRAME_H
 #define ENGINE_FRAME_H

@@ -1,7 +1,7 @@
 /*
  * handshake.h - may this request come in? The verification that precedes everything, with
  * the error codes of the protocol. Thread: shard (shards' settings are read-only).
- * Source: docs/PROTOCOL.md 1.2; SECURITY.md C02, C07, T01.
+ * Source: docs/PROTOCOL.md 1.2; threats.md C02, C07, T01.
  */
 #ifndef ENGINE_HANDSHAKE_H
 #define ENGINE_HANDSHAKE_H

@@ -1,6 +1,6 @@
 /*
  * upgrade.h - a session's way from polling to WebSocket: probe, switch, or give up.
- * Thread: shard. Source: Engine.IO protocol v4, "Upgrade"; SECURITY.md C09, T25.
+ * Thread: shard. Source: Engine.IO protocol v4, "Upgrade"; threats.md C09, T25.
  */
 #ifndef ENGINE_UPGRADE_H
 #define ENGINE_UPGRADE_H

@@ -1,7 +1,7 @@
 /*
  * websocket.h - one connection that speaks WebSocket: handshake, frames in and out, pongs,
  * the closing handshake. Thread: shard.
- * Source: RFC 6455; docs/SECURITY.md 0.2, C05, C16 to C21, T05 to T08.
+ * Source: RFC 6455; docs/threats.md 0.2, C05, C16 to C21, T05 to T08.
  */
 #ifndef ENGINE_WEBSOCKET_H
 #define ENGINE_WEBSOCKET_H

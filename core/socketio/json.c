@@ -12,7 +12,7 @@
 
 enum {
     MAX_DEPTH = 1024,    /* of the bits below; settings ask for 64 */
-    MAX_NUMBER_LEN = 400 /* SECURITY.md T09: 1e308 written out has 309 digits */
+    MAX_NUMBER_LEN = 400 /* threats.md T09: 1e308 written out has 309 digits */
 };
 
 struct scan {

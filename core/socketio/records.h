@@ -25,7 +25,7 @@ struct sio;
 enum {
     NSP_MAIN = 0,        /* the number of "/" */
     EPOCH_ANY = 0,       /* goes to the session, whatever it has joined */
-    SIO_MAX_NSP = 128,   /* SECURITY.md T15 */
+    SIO_MAX_NSP = 128,   /* threats.md T15 */
     SIO_MAX_EVENT = 1024 /* bytes of an event's name */
 };
 

@@ -15,7 +15,7 @@
 struct namespace;
 struct socket;
 
-enum { ROOM_MAX_NAME = 128 }; /* bytes; SECURITY.md T16 */
+enum { ROOM_MAX_NAME = 128 }; /* bytes; threats.md T16 */
 
 struct room {
     UT_hash_handle hh;     /* in nsp->rooms; not that of all sockets */

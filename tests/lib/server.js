@@ -36,7 +36,9 @@ const POLL_MS = 20; /* between two looks at the metrics */
 
 const DEFAULT_PLUGINS = '[plugin:auth]\n[plugin:lobby]\n[plugin:echo]\n';
 const SERVER_KEYS = ['port = 0', 'status = 127.0.0.1:0'];
-const SANITIZER_REPORT = /(Address|Leak|Memory|Thread|UndefinedBehavior)Sanitizer|runtime error:/;
+/* The last: valgrind's --track-fds, where the descriptor was opened and not inherited. */
+const SANITIZER_REPORT =
+  /(Address|Leak|Memory|Thread|UndefinedBehavior)Sanitizer|runtime error:|Open (?:file descriptor|AF_\w+ socket) \d+:.*\n==\d+== +at /;
 
 const running = new Set(); /* so that no server outlives a test that failed */
 process.on('exit', () => {

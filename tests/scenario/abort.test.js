@@ -1,5 +1,5 @@
 /*
- * abort.test.js - clients that reset the connection after each byte of what they say (SECURITY.md
+ * abort.test.js - clients that reset the connection after each byte of what they say (threats.md
  * C06): under a sanitizer, a use after free of whoever was waiting would show. Then nothing is left,
  * and the server serves.
  */

@@ -1,5 +1,5 @@
 /*
- * slow.test.js - slow receivers and a slow plugin: DESIGN.md 3 (back-pressure), SECURITY.md T05.
+ * slow.test.js - slow receivers and a slow plugin: DESIGN.md 3 (back-pressure), threats.md T05.
  *
  * A client that does not take what it is sent is cut off and counted, and costs the server a bounded
  * queue; the others lose nothing. A plugin that holds the logic thread delays events and nothing else.

@@ -245,7 +245,7 @@ static void a_peer_that_does_not_read_gets_one_pong(void **state)
     char frame[16];
     size_t at, n_pongs = 0;
 
-    (void)state; /* SECURITY.md 0.2 */
+    (void)state; /* threats.md 0.2 */
     client = client_open(&settings);
     block(&client);
     for (int i = 0; i < 50; i++) {
