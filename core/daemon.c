@@ -341,6 +341,7 @@ static int start(struct daemon *daemon, hop_error *error)
 
     prepare_signals();
     prepare_crypto();
+    event_set_mem_functions(mem_alloc, mem_realloc, free);
     event_set_log_callback(on_libevent_log);
     raise_fd_limit();
     daemon->loops = loops_new(settings->n_threads, settings->max_lane_bytes);
@@ -452,10 +453,10 @@ int daemon_run(const struct settings *settings, const struct config *config,
     if (result == 0)
         result = settle(daemon, error);
     if (result == 0) {
+        loops_start(daemon->loops);
         hop_log(HOP_INFO, "server.ready version=%s threads=%d pid=%ld", HOP_VERSION,
                 settings->n_threads, (long)getpid());
         status_set_ready(daemon->status, true);
-        loops_start(daemon->loops);
         loop_run(daemon->loops->logic);
         loops_join(daemon->loops);
     }

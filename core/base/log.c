@@ -116,6 +116,21 @@ static size_t write_head(char *line, size_t size, hop_log_level level)
     return n > 0 && (size_t)n < size ? (size_t)n : 0;
 }
 
+/* What is left when that fails: there is nobody to tell. */
+static void write_all(const char *line, size_t size)
+{
+    while (size > 0) {
+        ssize_t n = write(STDERR_FILENO, line, size);
+
+        if (n < 0 && errno != EINTR)
+            return;
+        if (n > 0) {
+            line += n;
+            size -= (size_t)n;
+        }
+    }
+}
+
 void hop_log(hop_log_level level, const char *format, ...)
 {
     char text[2 * LOG_LINE_BYTES]; /* longer than a line, so that only escape() cuts */
@@ -137,8 +152,7 @@ void hop_log(hop_log_level level, const char *format, ...)
     n = (int)write_head(line, sizeof line, level);
     size = (size_t)n + escape(line + n, LOG_LINE_BYTES - (size_t)n, text, size, false);
     line[size++] = '\n';
-    while (write(STDERR_FILENO, line, size) < 0 && errno == EINTR)
-        ; /* any other failure: there is nobody left to tell */
+    write_all(line, size);
     errno = saved_errno;
 }
 

@@ -67,10 +67,11 @@ static struct event_base *new_base(void)
     return base;
 }
 
+/* At the start only: nobody is served yet. */
 static void die(const char *what)
 {
     hop_log(HOP_ERROR, "loop.failed what=%s reason=\"%s\"", what, strerror(errno));
-    abort();
+    _exit(1);
 }
 
 static struct loop *loop_new(struct loops *loops, unsigned index)

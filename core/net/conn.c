@@ -102,10 +102,10 @@ static void update_reading(struct conn *conn)
 {
     if (!conn->read_event)
         return;
-    if (conn->wants_read && !conn->is_paused && !conn->is_holding)
-        event_add(conn->read_event, NULL);
-    else
+    if (!conn->wants_read || conn->is_paused || conn->is_holding)
         event_del(conn->read_event);
+    else if (event_add(conn->read_event, NULL) < 0)
+        conn_doom(conn, CONN_FAILED); /* nothing would be heard of it any more */
 }
 
 void conn_read(struct conn *conn, bool on)

@@ -108,7 +108,7 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
     mark_dirty(conn); /* what is queued in this turn leaves with it */
 }
 
-static void doom(struct conn *conn, enum conn_end end)
+void conn_doom(struct conn *conn, enum conn_end end)
 {
     if (conn->is_doomed)
         return;
@@ -123,7 +123,7 @@ static void wait_writable(struct conn *conn)
         conn->write_event =
             event_new(conn->net->loop->base, conn->fd, EV_WRITE, on_writable, conn);
     if (!conn->write_event || event_add(conn->write_event, NULL) < 0)
-        doom(conn, CONN_FAILED);
+        conn_doom(conn, CONN_FAILED);
 }
 
 static void watch_soft_limit(struct conn *conn)
@@ -200,7 +200,7 @@ static void write_queue(struct conn *conn)
     while (conn->n_slices && result > 0)
         result = send_batch(conn);
     if (result < 0) {
-        doom(conn, CONN_FAILED);
+        conn_doom(conn, CONN_FAILED);
         return;
     }
     conn->is_blocked = conn->n_slices > 0;
@@ -229,7 +229,7 @@ static void check_limits(struct conn *conn)
         write_queue(conn);
     if (conn->queued_bytes > settings->max_queue_bytes ||
         (int64_t)conn->n_slices > settings->max_queue_frames)
-        doom(conn, CONN_SLOW);
+        conn_doom(conn, CONN_SLOW);
 }
 
 static bool can_send(const struct conn *conn)

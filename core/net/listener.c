@@ -182,14 +182,20 @@ static void refuse_one(struct listener *listener)
     listener->reserve_fd = open_reserve();
 }
 
-static void pause_accepting(struct listener *listener, int error)
+static void start_pause(struct listener *listener)
 {
     const struct timeval wait = {.tv_usec = PAUSE_MS * 1000L};
+
+    evtimer_add(listener->pause_event, &wait);
+}
+
+static void pause_accepting(struct listener *listener, int error)
+{
     uint64_t now_ms = loop_now(listener->net->loop);
 
     refuse_one(listener);
     event_del(listener->event);
-    evtimer_add(listener->pause_event, &wait);
+    start_pause(listener);
     metric_add(&listener->net->loop->metrics, METRIC_ACCEPT_PAUSES, 1);
     if (listener->logged_ms && now_ms - listener->logged_ms < LOG_EVERY_MS)
         return;
@@ -208,7 +214,8 @@ static void on_pause_over(evutil_socket_t fd, short what, void *arg)
     (void)what;
     if (listener->reserve_fd < 0)
         listener->reserve_fd = open_reserve();
-    event_add(listener->event, NULL);
+    if (event_add(listener->event, NULL) < 0)
+        start_pause(listener); /* the kernel may have room for it then */
 }
 
 static bool is_out_of_resources(int error)
@@ -262,22 +269,23 @@ static int parse_address(const char *address, int port, struct sockaddr_storage 
     return 0;
 }
 
+/* Returns -1 with errno when it cannot be told. */
 static int bound_port(int fd)
 {
     struct sockaddr_storage name = {0};
     socklen_t len = sizeof name;
 
     if (getsockname(fd, (struct sockaddr *)&name, &len) < 0)
-        return 0;
+        return -1;
     if (name.ss_family == AF_INET6)
         return ntohs(((struct sockaddr_in6 *)(void *)&name)->sin6_port);
     return ntohs(((struct sockaddr_in *)(void *)&name)->sin_port);
 }
 
-/* Returns the listening fd, or -1 with errno. */
-static int bind_and_listen(const struct sockaddr_storage *name, socklen_t len)
+/* Returns the listening fd, or -1 with errno; *port is where it listens. */
+static int bind_and_listen(const struct sockaddr_storage *name, socklen_t len, int *port)
 {
-    int on = 1, error;
+    int on = 1, error, bound;
     int fd = socket(name->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
     if (fd < 0)
@@ -285,8 +293,11 @@ static int bind_and_listen(const struct sockaddr_storage *name, socklen_t len)
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (name->ss_family == AF_INET6)
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
-    if (bind(fd, (const struct sockaddr *)name, len) == 0 && listen(fd, BACKLOG) == 0)
+    if (bind(fd, (const struct sockaddr *)name, len) == 0 && listen(fd, BACKLOG) == 0 &&
+        (bound = bound_port(fd)) >= 0) {
+        *port = bound;
         return fd;
+    }
     error = errno;
     close(fd);
     errno = error;
@@ -319,13 +330,12 @@ struct listener *listener_open(struct net *net, const char *address, int *port,
         hop_error_set(error, "%s is no numeric address", address);
         return NULL;
     }
-    fd = bind_and_listen(&name, len);
+    fd = bind_and_listen(&name, len, port);
     if (fd < 0) {
         hop_error_set(error, "cannot listen on %s port %d: %s%s", address, *port,
                       strerror(errno), way_out(errno));
         return NULL;
     }
-    *port = bound_port(fd);
     listener = mem_calloc(1, sizeof *listener);
     listener->net = net;
     listener->router = router;
