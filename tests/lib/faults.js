@@ -21,12 +21,13 @@ const NAMES = [
   'shutdown', 'socket', 'socketpair', 'syscall', 'write', 'realtime', 'monotonic', 'malloc',
 ];
 
-/* Whether the build has a sanitizer: its own allocator, other memory, another speed. */
-export const isSanitized = (() => {
-  const program = readFileSync(join(BUILD, 'sockhop'));
+/* Whether the build has a sanitizer, or is run by valgrind: its own allocator, other memory, another speed. */
+const program = readFileSync(join(BUILD, 'sockhop'));
+const isValgrind = program.includes('valgrind');
+export const isSanitized = isValgrind || ['__asan_', '__tsan_', '__msan_'].some((word) => program.includes(word));
 
-  return ['__asan_', '__tsan_', '__msan_', 'valgrind'].some((word) => program.includes(word));
-})();
+/* An option of a test that makes calls fail: valgrind has its own way to preload. */
+export const faultable = { skip: isValgrind && 'under valgrind' };
 
 export class Faults {
   /* memory: whether allocations can be made to fail too; not with a sanitizer. */

@@ -10,7 +10,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
 import { ENGINE, Polling, RawWebSocket, Tcp, allGone, closeClients, request, within } from '../lib/client.js';
-import { Faults } from '../lib/faults.js';
+import { Faults, faultable } from '../lib/faults.js';
 import { THREADS, startServer } from '../lib/server.js';
 
 const IS_LONG = process.env.SOCKHOP_LONG === '1';
@@ -238,7 +238,7 @@ const RUNNING = [
   ['getrandom', ['EINTR', 'short'], 1],
 ];
 
-describe(`G11: calls that fail while clients are served, threads = ${THREADS}`, () => {
+describe(`G11: calls that fail while clients are served, threads = ${THREADS}`, faultable, () => {
   test('the client concerned is lost at most, all others are served, nothing is left', async (t) => {
     const cells = new Cells();
     let n_cells = 0;
@@ -265,7 +265,7 @@ describe(`G11: calls that fail while clients are served, threads = ${THREADS}`, 
   });
 });
 
-describe(`G11: what one call alone cannot show, threads = ${THREADS}`, () => {
+describe(`G11: what one call alone cannot show, threads = ${THREADS}`, faultable, () => {
   const until = async (pred, what) => {
     for (const deadline = Date.now() + 15000; !pred(); await new Promise((done) => setTimeout(done, 5))) assert.ok(Date.now() < deadline, what);
   };
@@ -333,7 +333,7 @@ const STOPPING = [
   ['recv', ['ECONNRESET', 'EINTR'], 1],
 ];
 
-describe(`G11: calls that fail at the start and the stop, threads = ${THREADS}`, () => {
+describe(`G11: calls that fail at the start and the stop, threads = ${THREADS}`, faultable, () => {
   /* Starts with the n-th call armed: resolves with 'ran' or 'refused'. */
   async function start(name, error, n) {
     const faults = new Faults();
