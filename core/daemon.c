@@ -30,6 +30,7 @@
 #include "core/net/gate.h"
 #include "core/net/listener.h"
 #include "core/net/net.h"
+#include "core/net/pressure.h"
 #include "core/net/router.h"
 #include "core/net/static.h"
 #include "core/plugin/server.h"
@@ -57,6 +58,7 @@ struct daemon {
     const struct config *config;     /* borrowed */
     struct loops *loops;             /* owned, as all that follows */
     struct gate *gate;
+    struct pressure *pressure;   /* NULL without a cap */
     struct net *nets[LOOPS_MAX]; /* by shard, as the next two */
     struct engine *engines[LOOPS_MAX];
     struct part parts[LOOPS_MAX];
@@ -348,6 +350,8 @@ static int start(struct daemon *daemon, hop_error *error)
     daemon->hub = hub_new(daemon->loops, settings);
     daemon->gate = gate_new(settings);
     make_shards(daemon);
+    daemon->pressure =
+        pressure_new(daemon->loops, daemon->nets, settings->max_memory_bytes);
     if (make_routes(daemon, error) < 0)
         return -1;
     daemon->server =
@@ -429,6 +433,7 @@ static void finish(struct daemon *daemon)
     if (daemon->router)
         engine_route_free(&daemon->engine_route);
     gate_free(daemon->gate);
+    pressure_free(daemon->pressure);
     router_free(daemon->router);
     static_free(daemon->files);
     for (int i = 0; i < SIGNALS; i++)

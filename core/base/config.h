@@ -85,6 +85,9 @@ void config_print(const struct config *config, const char *section,
 bool config_key_at(const hop_config_key *keys, size_t key_size, size_t n,
                    hop_config_key *key);
 
+/* A size as a conf file writes it: "4096", "64k". Returns 0, or -1 when it is none. */
+int config_read_size(const char *text, int64_t *bytes);
+
 /* A key's default as a conf file writes it, cut to fit. Returns text. */
 const char *config_key_default(const hop_config_key *key, char *text, size_t size);
 

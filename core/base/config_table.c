@@ -179,6 +179,11 @@ static int read_numeric(const struct field *field, int64_t *number)
     return 0;
 }
 
+int config_read_size(const char *text, int64_t *bytes)
+{
+    return read_with_unit(text, sizes, false, true, bytes) == NUMBER_OK ? 0 : -1;
+}
+
 static int read_bool(const struct field *field, bool *is_on)
 {
     static const char *const words[] = {"no",  "yes", "false", "true",

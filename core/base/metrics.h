@@ -26,6 +26,8 @@
       "connections refused, by the limit they met")                                      \
     X(REFUSED_MEMORY, "sockhop_connections_refused_total", counter,                      \
       "reason=\"max_memory\"", "connections refused, by the limit they met")             \
+    X(SHED, "sockhop_shed_total", counter, "",                                           \
+      "clients closed because memory was full and they held the most")                   \
     X(ADDRESSES, "sockhop_addresses", gauge, "",                                         \
       "addresses and IPv6 networks with a connection, loopback not counted")             \
     X(ACCEPT_PAUSES, "sockhop_accept_pauses_total", counter, "",                         \

@@ -6,12 +6,11 @@
 #include "core/base/settings.h"
 
 #include <arpa/inet.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "core/base/config.h"
+#include "core/base/machine.h"
 #include "core/base/text.h"
 
 /* The build gives the installed folders; these are those of a build without it. */
@@ -30,10 +29,11 @@
 #define HOURS (60 * MINUTES)
 
 enum {
-    MAX_THREADS = 64, /* shard numbers must fit into a session's id */
-    MAX_LISTEN = 16,  /* addresses: each is one descriptor before any client */
-    MAX_PATH = 128,   /* of engine.path */
-    MIN_MS = 10       /* timers tick coarsely: less would mean "at once" */
+    MAX_THREADS = 64,    /* shard numbers must fit into a session's id */
+    MAX_LISTEN = 16,     /* addresses: each is one descriptor before any client */
+    MAX_PATH = 128,      /* of engine.path */
+    MIN_MEMORY_MIB = 16, /* less is the program itself */
+    MIN_MS = 10          /* timers tick coarsely: less would mean "at once" */
 };
 
 /* ---- the tables */
@@ -104,6 +104,8 @@ static const hop_config_key limits_keys[] = {
             "connections in all; else 503; 0: as many as there are descriptors"),
     HOP_INT(S, max_connections_per_address, "max_connections_per_address", 1000, 0,
             16000000, "connections of an address or IPv6 /64; else 503; 0: any number"),
+    HOP_STRING(S, max_memory, "max_memory", "auto",
+               "memory in all, bytes; auto: three quarters of what there is; 0: any"),
     HOP_SIZE_RANGE(S, max_queue_bytes, "max_queue", 1 * MIB, 1 * KIB, 1 * GIB,
                    "bytes queued for a client; closed above"),
     HOP_SIZE_RANGE(S, soft_queue_bytes, "soft_queue", 256 * KIB, 1 * KIB, 1 * GIB,
@@ -223,23 +225,11 @@ static int small_number(const char *text, int max)
     return number <= max ? (int)number : -1;
 }
 
-/* The cores that this process may use. */
-static int count_cores(void)
-{
-    cpu_set_t cpus;
-    long online;
-
-    if (sched_getaffinity(0, sizeof cpus, &cpus) == 0)
-        return CPU_COUNT(&cpus);
-    online = sysconf(_SC_NPROCESSORS_ONLN);
-    return online > 0 && online < CPU_SETSIZE ? (int)online : 1;
-}
-
 static int resolve_threads(struct settings *settings, const struct config *config,
                            hop_error *error)
 {
     if (strcmp(settings->threads, "auto") == 0) {
-        int n = count_cores() - 1;
+        int n = machine_cores() - 1;
 
         settings->n_threads = n < 1 ? 1 : n > MAX_THREADS ? MAX_THREADS : n;
         return 0;
@@ -478,6 +468,30 @@ static int check_at_most(const struct config *config, const char *small_key, siz
     return -1;
 }
 
+/* What the machine or a control group gives us is not all for the heap: the kernel's
+ * buffers of our connections count there too. */
+static int resolve_memory(struct settings *settings, const struct config *config,
+                          hop_error *error)
+{
+    int64_t bytes;
+
+    if (strcmp(settings->max_memory, "auto") == 0) {
+        uint64_t memory = machine_memory("");
+
+        settings->max_memory_bytes = (size_t)(memory - memory / 4);
+        return 0;
+    }
+    if (config_read_size(settings->max_memory, &bytes) == 0 &&
+        (bytes == 0 || bytes >= MIN_MEMORY_MIB * MIB)) {
+        settings->max_memory_bytes = (size_t)bytes;
+        return 0;
+    }
+    config_error(config, "limits", "max_memory", error,
+                 "\"%s\" is not a size of %dM or more: use auto, one such as 512M, or 0",
+                 settings->max_memory, (int)MIN_MEMORY_MIB);
+    return -1;
+}
+
 static int check_limits(const struct settings *settings, const struct config *config,
                         hop_error *error)
 {
@@ -509,7 +523,8 @@ int settings_fill(struct settings *settings, struct config *config, hop_error *e
     memset(settings, 0, sizeof *settings);
     if (check_sections(config, error) < 0 || take_port_variable(config, error) < 0 ||
         fill_sections(settings, config, error) < 0 ||
-        resolve_threads(settings, config, error) < 0)
+        resolve_threads(settings, config, error) < 0 ||
+        resolve_memory(settings, config, error) < 0)
         return -1;
     for (size_t i = 0; i < sizeof checks / sizeof *checks; i++)
         if (checks[i](settings, config, error) < 0)

@@ -49,7 +49,8 @@ struct settings {
     int64_t keep_alive_ms;   /* 60 s: idle between requests */
     int64_t max_connections; /* in all, of the public listeners; 0: no limit */
     int64_t max_connections_per_address; /* 1,000; 0: no limit; loopback has none */
-    size_t max_queue_bytes;              /* 1 MiB a connection: closed above */
+    const char *max_memory;   /* "auto", a size, or "0"; see max_memory_bytes */
+    size_t max_queue_bytes;   /* 1 MiB a connection: closed above */
     size_t soft_queue_bytes;  /* 256 KiB: closed when above for soft_queue_ms */
     int64_t soft_queue_ms;    /* 10 s */
     int64_t max_queue_frames; /* 16,384 slices or packets a connection */
@@ -59,6 +60,7 @@ struct settings {
     int64_t max_controls;     /* 100 WebSocket control frames a second */
     int64_t max_json_depth;   /* 64 */
     int64_t max_json_values;  /* 10,000 */
+    size_t max_memory_bytes;  /* resolved from max_memory; 0: no limit */
 
     /* [log] */
     int log_level; /* enum hop_log_level */

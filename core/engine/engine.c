@@ -22,6 +22,7 @@
 #include "core/engine/websocket.h"
 #include "core/loop/bytes.h"
 #include "core/loop/loop.h"
+#include "core/net/pressure.h"
 #include "core/net/static.h"
 #include "core/net/uri.h"
 
@@ -55,6 +56,8 @@ static void done_timers(struct engine *engine)
     timer_list_done(&engine->linger);
 }
 
+static void engine_collect(void *arg, struct holders *holders);
+
 struct engine *engine_new(struct net *net, const struct settings *settings,
                           const struct engine_upper *upper)
 {
@@ -79,6 +82,7 @@ struct engine *engine_new(struct net *net, const struct settings *settings,
     init_timers(engine, net->loop);
     loop_on_stage(net->loop, LOOP_PACK, engine_pack, engine);
     loop_on_stage(net->loop, LOOP_FREE, engine_bury, engine);
+    net_on_collect(net, engine_collect, engine);
     return engine;
 }
 
@@ -170,6 +174,37 @@ void engine_bury(void *arg)
     }
 }
 
+/* ---- memory is full */
+
+static void end_holder(void *arg, handle who)
+{
+    struct session *session = engine_find(arg, who);
+
+    if (!session || !session->polling)
+        return;
+    polling_drop_queue(
+        session); /* at once: what is freed with the turn is seen too late */
+    session_end(session, SESSION_SLOW, "memory is full");
+}
+
+/* Queues that wait for a poll belong to no connection. */
+static void engine_collect(void *arg, struct holders *holders)
+{
+    struct engine *engine = arg;
+
+    for (uint32_t i = 0; i < engine->sessions.n; i++) {
+        const struct session *session = slots_at(&engine->sessions, i);
+
+        if (session && session->polling)
+            holders_add(holders, &(struct holder){.bytes = session->polling->queued_bytes,
+                                                  .who = session->self,
+                                                  .end = end_holder,
+                                                  .arg = engine});
+    }
+    while (engine->linger.head) /* what these hold is for clients that have ended */
+        session_on_linger(engine->linger.head);
+}
+
 /* ---- the route */
 
 struct engine_route {
@@ -193,7 +228,18 @@ static void respond_text(struct httpconn *http, int status, const char *headers,
 static void refuse_full(struct httpconn *http, const char *reason)
 {
     hop_log(HOP_DEBUG, "handshake.refused code=503 reason=\"%s\"", reason);
-    respond_text(http, 503, NULL, reason);
+    respond_text(http, 503, "Retry-After: 10\r\n", reason);
+}
+
+/* A connection that is inside may open sessions without end (T47). */
+static bool is_out_of_memory(struct engine *engine)
+{
+    struct net *net = engine->net;
+
+    if (!pressure_is_tight(net->pressure, net->loop))
+        return false;
+    metric_add(engine_metrics(engine), METRIC_REFUSED_MEMORY, 1);
+    return true;
 }
 
 static void open_polling(struct engine *engine, struct httpconn *http,
@@ -293,6 +339,8 @@ static void on_engine_request(struct engine *engine, struct httpconn *http,
         handshake_refuse(http, request, error, &handshake);
     else if (engine->is_shut_down && !handshake.session)
         refuse_full(http, "server shutting down");
+    else if (!handshake.session && is_out_of_memory(engine))
+        refuse_full(http, "memory is full");
     else if (request->is_websocket)
         on_websocket(engine, http, request, &handshake);
     else if (handshake.session)

@@ -15,6 +15,7 @@
 
 enum {
     HEAD_MAX = 14,          /* RFC 6455 5.2: 2 bytes, 8 of length, 4 of mask */
+    WSLAY_BYTES = 4224,     /* of a frame context: its buffer of 4,096, and its state */
     POOL_MAX = 64,          /* readers kept for reuse: 5 kB each */
     FIRST_MESSAGE = 4096,   /* a buffer's first size */
     KEPT_MESSAGE = 16 << 10 /* the largest buffer that a reader keeps for the next */
@@ -125,6 +126,11 @@ void frame_pool_done(struct frame_pool *pool)
         reader_free(reader);
     }
     pool->n_free = 0;
+}
+
+size_t frame_reader_bytes(const struct frame_reader *reader)
+{
+    return reader ? sizeof *reader + WSLAY_BYTES + reader->message_cap : 0;
 }
 
 bool frame_reader_is_idle(const struct frame_reader *reader)

@@ -71,6 +71,9 @@ enum frame_event frame_read(struct frame_reader *reader,
                             const struct frame_limits *limits, const char **data,
                             size_t *len, struct frame *frame);
 
+/* What it has allocated. Takes NULL. */
+size_t frame_reader_bytes(const struct frame_reader *reader);
+
 /* Whether nothing of a frame or of a fragmented message is pending. */
 bool frame_reader_is_idle(const struct frame_reader *reader);
 

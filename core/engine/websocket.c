@@ -358,7 +358,15 @@ static void on_closed(struct conn *conn, enum conn_end end)
     bury(ws);
 }
 
+static size_t held(const struct conn *conn)
+{
+    const struct websocket *ws = conn->user;
+
+    return frame_reader_bytes(ws->reader);
+}
+
 static const struct conn_ops websocket_ops = {
+    .held = held,
     .on_data = on_data,
     .on_drained = on_drained,
     .on_deadline = on_deadline,

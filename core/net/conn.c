@@ -19,9 +19,12 @@
 #include "core/base/mem.h"
 #include "core/net/conn_impl.h"
 #include "core/net/gate.h"
+#include "core/net/pressure.h"
 
 /* A connection's n_watched: the coming look passes, whatever has come until then. */
 static const uint32_t RATE_EXCUSED = UINT32_MAX;
+
+enum { CONN_COST = 2048 /* with its events, HTTP state and place in tables, about */ };
 
 static void on_readable(evutil_socket_t fd, short what, void *arg);
 
@@ -87,6 +90,7 @@ struct conn *conn_new(struct net *net, int fd, const struct sockaddr_storage *pe
         free(conn);
         return NULL;
     }
+    net->read_bytes += CONN_COST;
     return conn;
 }
 
@@ -172,19 +176,23 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
     ssize_t n;
 
     (void)what;
-    if (!conn->is_ending && loop_is_congested(net->loop, net->loop->loops->logic)) {
+    if (!conn->is_ending && (loop_is_congested(net->loop, net->loop->loops->logic) ||
+                             pressure_is_full(net->pressure))) {
         pause_reading(conn);
         return;
     }
     n = recv(fd, net->read_buffer, NET_READ_BYTES, 0);
-    if (n > 0)
+    if (n > 0) {
         count_watched(conn, (uint32_t)n);
+        net->read_bytes += n;
+    }
     if (n == 0)
         at_end_of_input(conn);
     else if (n > 0 && !conn->is_ending) /* else: dropped, so that our close arrives */
         conn->ops->on_data(conn, net->read_buffer, (size_t)n);
     else if (n < 0 && errno != EAGAIN && errno != EINTR)
         conn_close(conn, CONN_FAILED);
+    net_watch_memory(net); /* a turn may read from thousands */
 }
 
 /* ---- holding ---- */

@@ -47,6 +47,8 @@ struct conn_ops {
     void (*on_closed)(struct conn *conn, enum conn_end end);
     /* It has arrived on another shard (conn_move()): go on where it stopped. */
     void (*on_moved)(struct conn *conn);
+    /* Bytes that it holds of what the peer has sent. NULL: none. */
+    size_t (*held)(const struct conn *conn);
 };
 
 struct slice {

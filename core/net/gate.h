@@ -16,7 +16,12 @@ struct gate;
 struct metrics;
 struct settings;
 
-enum gate_verdict { GATE_OPEN, GATE_FULL, GATE_ADDRESS_FULL };
+enum gate_verdict {
+    GATE_OPEN,
+    GATE_FULL,
+    GATE_ADDRESS_FULL,
+    GATE_NO_MEMORY /* the listener's: see pressure.h */
+};
 
 struct gate *gate_new(const struct settings *settings); /* borrowed */
 void gate_free(struct gate *gate);                      /* takes NULL */

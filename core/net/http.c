@@ -459,6 +459,18 @@ void http_parser_next(struct http_parser *parser)
     parser->limits = limits;
 }
 
+size_t http_parser_bytes(const struct http_parser *parser)
+{
+    size_t bytes;
+
+    if (!parser)
+        return 0;
+    bytes = sizeof *parser + parser->head_cap;
+    if (parser->headers)
+        bytes += parser->n_lines * sizeof *parser->headers + parser->target_len;
+    return bytes;
+}
+
 bool http_parser_has_begun(const struct http_parser *parser)
 {
     return parser->stage != AT_HEAD || parser->head_len > 1 ||

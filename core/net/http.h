@@ -78,6 +78,9 @@ int http_parser_error(const struct http_parser *parser, const char **reason);
 /* Ready for the next request of the connection; small buffers are released. */
 void http_parser_next(struct http_parser *parser);
 
+/* What it has allocated. Takes NULL. */
+size_t http_parser_bytes(const struct http_parser *parser);
+
 /* Whether any byte of a request has come since the last one ended (the two empty lines
  * that may stand before a request are none). */
 bool http_parser_has_begun(const struct http_parser *parser);

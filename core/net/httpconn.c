@@ -472,7 +472,15 @@ static void on_moved(struct conn *conn)
     feed_kept(http, true);
 }
 
+static size_t held(const struct conn *conn)
+{
+    const struct httpconn *http = conn->user;
+
+    return http->kept_len + http->body_cap + http_parser_bytes(http->parser);
+}
+
 static const struct conn_ops http_ops = {
+    .held = held,
     .on_data = on_data,
     .on_drained = on_drained,
     .on_deadline = on_deadline,

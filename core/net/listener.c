@@ -22,6 +22,7 @@
 #include "core/base/mem.h"
 #include "core/net/conn.h"
 #include "core/net/gate.h"
+#include "core/net/pressure.h"
 
 enum {
     ACCEPT_BATCH = 64, /* then other events have their turn */
@@ -108,6 +109,7 @@ static const struct refusal {
 } refusals[] = {
     [GATE_FULL] = {METRIC_REFUSED_FULL, "max_connections"},
     [GATE_ADDRESS_FULL] = {METRIC_REFUSED_ADDRESS, "max_connections_per_address"},
+    [GATE_NO_MEMORY] = {METRIC_REFUSED_MEMORY, "max_memory"},
 };
 
 static void log_refusal(struct listener *listener, const char *key,
@@ -150,11 +152,14 @@ static void refuse(struct listener *listener, int fd, const struct refusal *refu
 static void take_in(struct listener *listener, int fd,
                     const struct sockaddr_storage *peer)
 {
+    struct net *net = listener->net;
     enum gate_verdict verdict = GATE_OPEN;
 
-    if (listener->gate)
+    if (listener->gate && pressure_is_tight(net->pressure, net->loop))
+        verdict = GATE_NO_MEMORY;
+    else if (listener->gate)
         verdict = gate_enter(listener->gate, (const struct sockaddr *)peer,
-                             &listener->net->loop->metrics);
+                             &net->loop->metrics);
     if (verdict == GATE_OPEN)
         deal_out(listener, fd, peer);
     else

@@ -10,6 +10,7 @@
 #include "core/base/mem.h"
 #include "core/net/conn.h"
 #include "core/net/conn_impl.h"
+#include "core/net/pressure.h"
 
 enum {
     LINGER_MS = 5000,  /* time for the peer to take our last words */
@@ -62,6 +63,7 @@ static void free_dead(void *arg)
     struct net *net = arg;
     struct conn *conn = net->dead;
 
+    net_watch_memory(net); /* what was queued in this turn */
     net->dead = NULL;
     while (conn) {
         struct conn *next = conn->next_dead;
@@ -76,7 +78,7 @@ static void free_dead(void *arg)
     }
 }
 
-static void resume_paused(struct net *net)
+void net_resume(struct net *net)
 {
     struct conn *conn = net->paused;
 
@@ -151,7 +153,7 @@ static void on_relief(void *arg)
 {
     struct net *net = arg;
 
-    resume_paused(net);
+    net_resume(net);
     if (net->work)
         expect_work(net);
 }
@@ -197,6 +199,55 @@ bool net_holds_input(const struct net *net)
 {
     return net->paused ||
            (net->resumed_ms && loop_now(net->loop) < net->resumed_ms + CATCH_UP_MS);
+}
+
+void net_watch_memory(struct net *net)
+{
+    int64_t queued_bytes = atomic_load_explicit(
+        &net->loop->metrics.value[METRIC_QUEUED_BYTES], memory_order_relaxed);
+
+    if (queued_bytes < net->queued_seen)
+        net->queued_seen = queued_bytes;
+    if (!net->pressure ||
+        net->read_bytes + queued_bytes - net->queued_seen < net->probe_bytes)
+        return;
+    net->read_bytes = 0;
+    net->queued_seen = queued_bytes;
+    pressure_probe(net->pressure, net->loop);
+}
+
+static void end_holder(void *arg, handle who)
+{
+    struct net *net = arg;
+    struct conn *conn = slots_get(&net->conns, who);
+
+    if (conn)
+        conn_close(conn, conn->queued_bytes ? CONN_SLOW : CONN_BY_US);
+}
+
+void net_collect(struct net *net, struct holders *holders)
+{
+    for (const struct conn *conn = net->open; conn; conn = conn->next_open) {
+        struct holder holder = {.bytes = conn->queued_bytes,
+                                .who = conn->self,
+                                .end = end_holder,
+                                .arg = net};
+
+        if (conn->ops->held)
+            holder.bytes += conn->ops->held(conn);
+        if (conn->is_holding)
+            holder.bytes += NET_READ_BYTES; /* at most */
+        holders_add(holders, &holder);
+    }
+    if (net->on_collect)
+        net->on_collect(net->collect_arg, holders);
+}
+
+void net_on_collect(struct net *net,
+                    void (*on_collect)(void *arg, struct holders *holders), void *arg)
+{
+    net->on_collect = on_collect;
+    net->collect_arg = arg;
 }
 
 void net_shutdown(struct net *net)

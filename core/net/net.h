@@ -17,7 +17,9 @@
 struct conn;
 struct gate;
 struct held;
+struct holders;
 struct net;
+struct pressure;
 struct router;
 
 /* Total deadlines: one list each. */
@@ -55,12 +57,18 @@ struct net {
     struct conn *open;                 /* all, for shutdown */
     struct net_work *work, **work_end; /* owned: put off, first come first served */
     size_t n_work;
-    struct held *held;   /* borrowed: while its connection is given it */
-    uint64_t resumed_ms; /* when those were read again last */
-    char *read_buffer;   /* owned: NET_READ_BYTES, shared by all reads */
-    bool is_flushing;    /* what is queued now waits for the next turn */
-    bool is_closing;     /* net_shutdown() was called */
-    bool is_work_due;    /* the next turn will look at `work` */
+    struct held *held;         /* borrowed: while its connection is given it */
+    uint64_t resumed_ms;       /* when those were read again last */
+    char *read_buffer;         /* owned: NET_READ_BYTES, shared by all reads */
+    struct pressure *pressure; /* borrowed: the cap on memory; NULL: none */
+    int64_t probe_bytes;       /* measure it when clients have grown by so much: */
+    int64_t read_bytes;        /* read, and spent on connections, since the last time */
+    int64_t queued_seen;       /* METRIC_QUEUED_BYTES, then or lower since */
+    void (*on_collect)(void *arg, struct holders *holders); /* net_on_collect() */
+    void *collect_arg;
+    bool is_flushing; /* what is queued now waits for the next turn */
+    bool is_closing;  /* net_shutdown() was called */
+    bool is_work_due; /* the next turn will look at `work` */
 };
 
 enum {
@@ -81,6 +89,17 @@ void net_shutdown(struct net *net);
 bool net_is_empty(const struct net *net);
 /* Close what is still open, whatever it has queued. */
 void net_close_all(struct net *net);
+
+/* ---- for the cap on memory (pressure.h) */
+
+/* Clients may have grown. */
+void net_watch_memory(struct net *net);
+/* Who holds how much: connections, and what the layer above adds. */
+void net_collect(struct net *net, struct holders *holders);
+void net_on_collect(struct net *net,
+                    void (*on_collect)(void *arg, struct holders *holders), void *arg);
+/* Read from those that were paused. */
+void net_resume(struct net *net);
 
 /*
  * Whether what clients have sent may lie unread because the lane to logic is, or just was,

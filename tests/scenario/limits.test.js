@@ -4,6 +4,7 @@
  * Loopback has no limit by address: that one is with test_gate.c and test_listener.c.
  */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 
@@ -15,6 +16,19 @@ const REFUSED = (key) => `sockhop_connections_refused_total{reason="${key}"}`;
 const limits = (keys) => `[limits]\n${Object.entries(keys).map(([key, value]) => `${key} = ${value}\n`).join('')}`;
 const count = async (server, name) => (await server.metrics()).get(name);
 const refusalLines = (server) => server.log.filter((line) => line.includes('listener.refused'));
+
+const MIB = 1 << 20;
+
+/* A number of /proc/PID/status in bytes: VmRSS, VmHWM. */
+const statusBytes = (server, key) =>
+  1024 * Number(new RegExp(`^${key}:\\s+(\\d+) kB`, 'm').exec(readFileSync(`/proc/${server.proc.pid}/status`, 'utf8'))[1]);
+
+/* Whether memory says something: a sanitizer or valgrind holds back what was freed. */
+function countsMemory(server) {
+  const program = readFileSync(`/proc/${server.proc.pid}/exe`);
+
+  return !['__asan_', '__tsan_', '__msan_', 'valgrind'].some((word) => program.includes(word));
+}
 
 /* Nobody is left, and nobody is still counted. */
 async function allLeft(server) {
@@ -159,6 +173,145 @@ describe('the rate of a body', () => {
     const chatter = await connect(server);
     await settle(chatter);
     closeClients();
+    await allLeft(server);
+  });
+});
+
+describe('memory in all', () => {
+  const MAX = 64 * MIB;
+  const SHED = 'sockhop_shed_total';
+  const BODY = 1000000;
+  let server;
+
+  before(async () => {
+    /* Deadlines that do not help: what ends is ended by the cap. */
+    server = await startWith(['echo', 'rooms'], {
+      config: limits({ max_memory: '64M', min_body_rate: 0, body_timeout: '10m', soft_queue: '1M', soft_queue_time: '10m' }),
+    });
+  });
+  after(() => server.stop());
+
+  /* A joined session with a connection that stays open. */
+  const sessions = [];
+  async function openHolder() {
+    const polling = await Polling.open(server, { join: true });
+    const tcp = await Tcp.open(server);
+
+    sessions.push(polling);
+    tcp.post = (length) => `POST ${polling.path} HTTP/1.1\r\nHost: a\r\nContent-Length: ${length}\r\n\r\n`;
+    return tcp;
+  }
+
+  /* Their goodbyes; those too are refused while memory is tight. */
+  async function leaveAll() {
+    for (const polling of sessions.splice(0))
+      for (let status = 503; status === 503; ) {
+        ({ status } = await polling.post('1').catch(() => ({ status: 503 })));
+        if (status === 503) await delay(20);
+      }
+  }
+
+  const written = (tcp, bytes) => Promise.race([tcp.gone, new Promise((done) => tcp.socket.write(bytes, done))]);
+
+  /* All but the last byte of a body. */
+  async function holdBody(tcp) {
+    await written(tcp, tcp.post(BODY));
+    await written(tcp, Buffer.alloc(BODY - 1, '4'));
+  }
+
+  /* Three answers are asked for and none is fetched. */
+  async function holdAnswers(tcp) {
+    for (let n = 0; n < 3; n++) {
+      const body = `42${n}["echo","${'y'.repeat(300000)}"]`;
+
+      await written(tcp, tcp.post(body.length) + body);
+      await tcp.response().catch(() => {}); /* the session has been closed */
+    }
+  }
+
+  /* Asks again and again, one question after the other, until stop(); resolves with how many were answered. */
+  function chat(socket) {
+    let isOver = false;
+    const chatting = (async () => {
+      let n = 0;
+
+      for (; !isOver; n++) assert.deepEqual(await ask(socket, 'echo', n, 'x'.repeat(200)), [n, 'x'.repeat(200)]);
+      return n;
+    })();
+
+    return () => ((isOver = true), chatting);
+  }
+
+  for (const [what, hold] of [
+    ['a body that never ends', holdBody],
+    ['answers that they do not fetch', holdAnswers],
+  ])
+    test(`T47: 150 clients with ${what} do not pass the cap; the chat goes on, and all is served afterwards`, async () => {
+      const chatters = [await connect(server), await connect(server)];
+      const stops = chatters.map(chat);
+      const shed = await count(server, SHED);
+
+      const holders = await Promise.all(Array.from({ length: 150 }, openHolder));
+      await Promise.all(holders.map(hold));
+      const metrics = await server.waitMetrics((now) => now.get('sockhop_shed_total') > shed);
+      assert.ok(metrics.get(SHED) - shed < 150);
+      await server.waitLog(/WARN memory\.full closed=\d+ held=\d{7,} used=\d+ max=67108864 hint="/);
+      for (const stop of stops) assert.ok((await stop()) > 0);
+      for (const socket of chatters) assert.ok(socket.connected);
+      if (countsMemory(server)) {
+        const most = statusBytes(server, 'VmHWM');
+        assert.ok(most < 1.5 * MAX, `${(most / MIB).toFixed(1)} MiB resident`);
+      }
+      closeClients();
+      await leaveAll();
+      await allLeft(server);
+      assert.deepEqual(await settle(await connect(server)), ['settle']);
+      closeClients();
+      await allLeft(server);
+    });
+
+  test('T47: above nine tenths newcomers are refused, but not for long: whoever holds the most goes', async () => {
+    const chatters = [await connect(server), await connect(server)];
+    const stops = chatters.map(chat);
+    const inside = await Tcp.open(server);
+    const isTight = async () => {
+      const tcp = await Tcp.open(server);
+
+      await tcp.write('GET / HTTP/1.0\r\nHost: a\r\n\r\n');
+      const { status, headers } = await tcp.response();
+      if (status === 503) assert.ok(Number(headers['retry-after']) > 0);
+      return status === 503;
+    };
+    const holders = await Promise.all(Array.from({ length: 90 }, openHolder));
+    const before = await server.metrics();
+
+    for (const tcp of holders) {
+      await holdBody(tcp);
+      await server.metrics(); /* so that what was sent has been read */
+      if (await isTight()) break;
+    }
+    assert.ok(await isTight());
+    let metrics = await server.metrics();
+    assert.equal(metrics.get(SHED), before.get(SHED));
+    assert.ok(metrics.get(REFUSED('max_memory')) > before.get(REFUSED('max_memory')));
+    await server.waitLog(/WARN listener\.refused reason=max_memory .*limits\.max_memory/);
+
+    await inside.write(`GET ${ENGINE} HTTP/1.1\r\nHost: a\r\n\r\n`); /* nor do those inside open more */
+    assert.equal((await inside.response()).status, 503);
+    assert.equal((await server.metrics()).get('sockhop_sessions{transport="polling"}'), holders.length);
+
+    const started = Date.now();
+    while (await isTight()) {
+      assert.ok(Date.now() - started < 60000, 'newcomers are kept out');
+      await delay(100);
+    }
+    metrics = await server.metrics();
+    assert.ok(metrics.get(SHED) - before.get(SHED) > 0);
+    assert.ok(metrics.get(SHED) - before.get(SHED) < 30, 'more than it takes');
+    for (const stop of stops) assert.ok((await stop()) > 0);
+    for (const socket of chatters) assert.ok(socket.connected);
+    closeClients();
+    await leaveAll();
     await allLeft(server);
   });
 });

@@ -15,6 +15,7 @@
 #include <sockhop/log.h>
 
 #include "core/base/config.h"
+#include "core/base/machine.h"
 #include "core/base/settings.h"
 
 static hop_error error;
@@ -264,6 +265,16 @@ static void wrong_settings_are_refused_with_the_way_out(void **state)
          "x.ini:2: limits.soft_queue: 2097152 is more than "
          "max_queue, which is 1048576: lower it, or raise "
          "max_queue"},
+#define NO_MEMORY(text)                                                                  \
+    {"[limits]\nmax_memory = " text "\n",                                                \
+     "x.ini:2: limits.max_memory: \"" text "\" is not a size of 16M or more: use "       \
+     "auto, one such as 512M, or 0"}
+        NO_MEMORY("16777215"),
+        NO_MEMORY("1"),
+        NO_MEMORY("lots"),
+        NO_MEMORY("-1"),
+        NO_MEMORY("9223372036854775807k"),
+#undef NO_MEMORY
         {"[limits]\nmax_queue = 64k\n", "x.ini:2: limits.max_queue: 65536 is less than "
                                         "soft_queue, which is 262144: raise it, or lower "
                                         "soft_queue"},
@@ -368,6 +379,42 @@ static void addresses_with_ports_are_parsed(void **state)
 }
 
 /* What -T prints is a conf file with the same meaning. */
+static void memory_is_capped_by_a_size_or_by_what_there_is(void **state)
+{
+    static const struct {
+        const char *value;
+        size_t bytes;
+    } rows[] = {
+        {"0", 0},
+        {"16M", 16 << 20},
+        {"16777216", 16 << 20},
+        {"16777217", (16 << 20) + 1},
+        {"2G", 2ul << 30},
+    };
+    struct settings it;
+    char text[64];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct config *config;
+
+        snprintf(text, sizeof text, "[limits]\nmax_memory = %s\n", rows[i].value);
+        config = parse(text);
+        assert_int_equal(settings_fill(&it, config, &error), 0);
+        assert_int_equal(it.max_memory_bytes, rows[i].bytes);
+        config_free(config);
+    }
+    for (int i = 0; i < 2; i++) { /* the default */
+        struct config *config = parse(i ? "" : "[limits]\nmax_memory = auto\n");
+
+        assert_int_equal(settings_fill(&it, config, &error), 0);
+        assert_string_equal(it.max_memory, "auto");
+        assert_int_equal(it.max_memory_bytes,
+                         machine_memory("") - machine_memory("") / 4);
+        config_free(config);
+    }
+}
+
 static void the_printed_settings_read_back(void **state)
 {
     struct config *config = parse("[limits]\nmax_queue = 2M\n[log]\nlevel = warn\n");
@@ -543,6 +590,7 @@ int main(void)
         SETTINGS_TEST(the_environments_port_wins),
         SETTINGS_TEST(a_wrong_port_in_the_environment_is_refused),
         SETTINGS_TEST(addresses_with_ports_are_parsed),
+        SETTINGS_TEST(memory_is_capped_by_a_size_or_by_what_there_is),
         SETTINGS_TEST(the_printed_settings_read_back),
         SETTINGS_TEST(the_manual_has_every_key_with_its_bounds_and_default),
         SETTINGS_TEST(the_shipped_file_has_every_key_at_its_default),
