@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 
 #include "core/base/mem.h"
+#include "core/plugin/elf_file.h"
 
 /* Keys that every plugin's section has; they lie behind the plugin's own state. */
 struct common {
@@ -86,6 +87,33 @@ static void explain_dlerror(const char *path, const char *text, hop_error *error
     hop_error_set(error, "cannot open %s: %s", path, text ? text : "unknown reason");
 }
 
+/* Who may write to the folder puts another file in the place of ours; in one with the sticky
+ * bit, as /tmp has it, only the file's owner may. path may be a link: its target counts. */
+static int check_folder(const char *path, hop_error *error)
+{
+    char *real = realpath(path, NULL);
+    char *slash = real ? strrchr(real, '/') : NULL;
+    struct stat status;
+    int result = -1;
+
+    if (!slash) {
+        hop_error_set(error, "cannot open %s: %s", path, strerror(errno));
+        goto done;
+    }
+    slash[slash == real] = '\0'; /* "/" itself keeps its slash */
+    if (stat(real, &status) < 0)
+        hop_error_set(error, "cannot open %s: %s", real, strerror(errno));
+    else if ((status.st_mode & S_IWOTH) && !(status.st_mode & S_ISVTX))
+        hop_error_set(error, "%s lies in %s, to which everybody may write: chmod o-w it",
+                      path, real);
+    else
+        result = 0;
+
+done:
+    free(real);
+    return result;
+}
+
 static int check_file(const char *path, hop_error *error)
 {
     struct stat status;
@@ -108,7 +136,9 @@ static int check_file(const char *path, hop_error *error)
         hop_error_set(error, "%s may be written by everybody: chmod o-w it", path);
         return -1;
     }
-    return 0;
+    if (check_folder(path, error) < 0)
+        return -1;
+    return elf_file_check(path, error);
 }
 
 /* ---- the descriptor */

@@ -4,6 +4,8 @@
  *
  * Loads the shared objects of tests/plugins.
  */
+#include <elf.h>
+#include <link.h>
 #include <sys/stat.h>
 
 #include "tests/unit/fakehub.h"
@@ -140,49 +142,219 @@ static void what_started_before_a_failure_is_stopped_again(void **state)
     fixture_close(&fixture);
 }
 
-/* Copies a plugin next to the conf file, to change its mode there. */
-static void copy_plugin(const char *name, mode_t mode)
-{
-    char from[400], to[200], block[4096];
-    size_t len;
-    FILE *in, *out;
+/* ---- files that are no good: built from a good one in the fixture's folder, as ask.so */
 
-    snprintf(from, sizeof from, "%s/%s.so", fixture.settings.plugin_dir, name);
-    snprintf(to, sizeof to, "%s/%s.so", fixture.folder, name);
-    in = fopen(from, "r");
-    out = fopen(to, "w");
-    assert_true(in && out);
-    while ((len = fread(block, 1, sizeof block, in)) > 0)
-        assert_int_equal(fwrite(block, 1, len, out), len);
+static char *read_file(const char *path, size_t *len)
+{
+    FILE *in = fopen(path, "r");
+    char *text;
+
+    if (!in)
+        fail_msg("cannot open %s", path);
+    assert_int_equal(fseek(in, 0, SEEK_END), 0);
+    *len = (size_t)ftell(in);
+    rewind(in);
+    text = malloc(*len);
+    assert_non_null(text);
+    assert_int_equal(fread(text, 1, *len, in), *len);
     fclose(in);
+    return text;
+}
+
+static void write_file(const char *path, const char *text, size_t len, mode_t mode)
+{
+    FILE *out = fopen(path, "w");
+
+    assert_non_null(out);
+    assert_int_equal(fwrite(text, 1, len, out), len);
     fclose(out);
-    assert_int_equal(chmod(to, mode), 0);
+    assert_int_equal(chmod(path, mode), 0);
+}
+
+/* The good plugin, and where its copy is to be. */
+struct copy {
+    char *text; /* owned */
+    size_t len;
+    char path[200];
+};
+
+static void copy_open(struct copy *copy)
+{
+    char from[400];
+
+    fixture_open(&fixture, "[plugin:ask]\n", test_dir);
+    snprintf(from, sizeof from, "%s/ask.so", fixture.settings.plugin_dir);
+    copy->text = read_file(from, &copy->len);
+    snprintf(copy->path, sizeof copy->path, "%s/ask.so", fixture.folder);
+}
+
+/* Load the copy in place of the built one. */
+static int copy_load(void)
+{
+    const char *build_dir = fixture.settings.plugin_dir;
+    int result;
+
+    fixture.settings.plugin_dir = fixture.folder;
+    result = fixture_load(&fixture);
+    fixture.settings.plugin_dir = build_dir;
+    return result;
+}
+
+static void copy_close(struct copy *copy)
+{
+    unlink(copy->path);
+    rmdir(copy->path);
+    free(copy->text);
+    fixture_close(&fixture);
 }
 
 static void a_file_that_everybody_may_write_is_refused(void **state)
 {
     static const struct {
-        mode_t mode;
-        bool is_taken;
-    } rows[] = {{0644, true}, {0755, true}, {0775, true}, {0646, false}, {0777, false}};
+        mode_t file, folder;
+        const char *complaint; /* NULL: taken */
+    } rows[] = {
+        {0644, 0755, NULL},
+        {0755, 0775, NULL},
+        {0775, 0700, NULL},
+        {0646, 0755, "ask.so may be written by everybody: chmod o-w it"},
+        {0777, 0755, "ask.so may be written by everybody: chmod o-w it"},
+        {0644, 0777, "to which everybody may write: chmod o-w it"},
+        {0644, 0757, "to which everybody may write: chmod o-w it"},
+        {0644, 01777, NULL}, /* as /tmp: nobody else may put another in its place */
+        {0646, 01777, "ask.so may be written by everybody"},
+    };
 
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        const char *build_dir;
-        char path[100];
+        struct copy copy;
 
-        fixture_open(&fixture, "[plugin:ask]\n", test_dir);
-        copy_plugin("ask", rows[i].mode);
-        build_dir = fixture.settings.plugin_dir;
-        fixture.settings.plugin_dir = fixture.folder;
-        assert_true((fixture_load(&fixture) == 0) == rows[i].is_taken);
-        if (!rows[i].is_taken)
-            expect_in(fixture.error.text, "chmod o-w");
-        fixture.settings.plugin_dir = build_dir;
-        snprintf(path, sizeof path, "%s/ask.so", fixture.folder);
-        unlink(path);
-        fixture_close(&fixture);
+        copy_open(&copy);
+        write_file(copy.path, copy.text, copy.len, rows[i].file);
+        assert_int_equal(chmod(fixture.folder, rows[i].folder), 0);
+        assert_int_equal(copy_load(), rows[i].complaint ? -1 : 0);
+        if (rows[i].complaint)
+            expect_in(fixture.error.text, rows[i].complaint);
+        copy_close(&copy);
     }
+}
+
+static void the_folder_that_a_link_leads_to_counts(void **state)
+{
+    char folder[200], target[300];
+    struct copy copy;
+
+    (void)state;
+    copy_open(&copy);
+    snprintf(folder, sizeof folder, "%s/open", fixture.folder);
+    snprintf(target, sizeof target, "%s/file", folder);
+    assert_int_equal(mkdir(folder, 0755), 0);
+    write_file(target, copy.text, copy.len, 0644);
+    assert_int_equal(chmod(folder, 0777), 0);
+    assert_int_equal(symlink(target, copy.path), 0);
+    assert_int_equal(copy_load(), -1);
+    expect_in(fixture.error.text, "/open, to which everybody may write");
+    unlink(target);
+    rmdir(folder);
+    copy_close(&copy);
+}
+
+/* Each of 2 bytes of the head, as this machine writes them. */
+static void set_half(struct copy *copy, size_t offset, uint16_t value)
+{
+    memcpy(copy->text + offset, &value, sizeof value);
+}
+
+static void expect_refused(struct copy *copy, size_t len, const char *complaint)
+{
+    assert_true(len <= copy->len);
+    write_file(copy->path, copy->text, len, 0644);
+    if (copy_load() == 0)
+        fail_msg("taken, should be: %s", complaint);
+    expect_in(fixture.error.text, "s.ini:1: plugin:ask: ");
+    expect_in(fixture.error.text, "ask.so");
+    expect_in(fixture.error.text, complaint);
+}
+
+static void a_file_that_is_no_shared_object_of_this_machine_is_refused(void **state)
+{
+    static const char none[] = "is no shared object: give the .so";
+    static const char other[] = "is for another kind of machine: build it for this one";
+    static const char program[] = "link it with -shared";
+    static const char cut[] = "is cut off: copy or build it again";
+    static const struct {
+        size_t offset; /* of a half word of the head */
+        uint16_t value;
+        const char *complaint;
+    } rows[] = {
+        {0, 0x457e, none},
+        {2, 0x4c45, none},
+        {offsetof(ElfW(Ehdr), e_ident) + EI_CLASS, ELFCLASSNONE, other},
+        {offsetof(ElfW(Ehdr), e_ident) + EI_CLASS,
+         ELFDATA2LSB << 8 | (sizeof(void *) == 8 ? ELFCLASS32 : ELFCLASS64), other},
+        {offsetof(ElfW(Ehdr), e_ident) + EI_DATA, ELFDATANONE, other},
+        {offsetof(ElfW(Ehdr), e_machine), EM_NONE, other},
+        {offsetof(ElfW(Ehdr), e_machine), EM_SPARC, other},
+        {offsetof(ElfW(Ehdr), e_machine), EM_S390, other},
+        {offsetof(ElfW(Ehdr), e_type), ET_EXEC, program},
+        {offsetof(ElfW(Ehdr), e_type), ET_REL, program},
+        {offsetof(ElfW(Ehdr), e_type), ET_CORE, program},
+        {offsetof(ElfW(Ehdr), e_phnum), 65535, cut},
+        {offsetof(ElfW(Ehdr), e_phentsize), 0, cut},
+        {offsetof(ElfW(Ehdr), e_shnum), 65535, cut},
+        {offsetof(ElfW(Ehdr), e_phoff) + sizeof(void *) - 2, 65535, cut},
+        {offsetof(ElfW(Ehdr), e_shoff) + sizeof(void *) - 2, 65535, cut},
+    };
+    struct copy copy;
+    uint16_t kept;
+
+    (void)state;
+    copy_open(&copy);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        memcpy(&kept, copy.text + rows[i].offset, sizeof kept);
+        set_half(&copy, rows[i].offset, rows[i].value);
+        expect_refused(&copy, copy.len, rows[i].complaint);
+        set_half(&copy, rows[i].offset, kept);
+    }
+    expect_refused(&copy, 0, none);
+    expect_refused(&copy, SELFMAG - 1, none);
+    for (size_t len = SELFMAG; len < sizeof(ElfW(Ehdr)); len++)
+        expect_refused(&copy, len, cut);
+    /* dlopen() alone is killed by SIGBUS in most of these */
+    for (size_t len = sizeof(ElfW(Ehdr)); len < copy.len; len += copy.len / 200 + 1)
+        expect_refused(&copy, len, cut);
+    expect_refused(&copy, copy.len - 1, cut);
+    memset(copy.text, '#', copy.len);
+    expect_refused(&copy, copy.len, none);
+    copy_close(&copy);
+}
+
+static void what_is_no_file_at_all_is_refused(void **state)
+{
+    struct copy copy;
+
+    (void)state;
+    copy_open(&copy);
+    assert_int_equal(mkdir(copy.path, 0755), 0);
+    assert_int_equal(copy_load(), -1);
+    expect_in(fixture.error.text, "ask.so is not a regular file");
+    rmdir(copy.path);
+    assert_int_equal(mkfifo(copy.path, 0644), 0);
+    assert_int_equal(copy_load(), -1); /* and waits for nobody */
+    expect_in(fixture.error.text, "ask.so is not a regular file");
+    unlink(copy.path);
+    assert_int_equal(symlink("/dev/zero", copy.path), 0);
+    assert_int_equal(copy_load(), -1);
+    expect_in(fixture.error.text, "ask.so is not a regular file");
+    unlink(copy.path);
+    assert_int_equal(symlink("ask.so", copy.path), 0);
+    assert_int_equal(copy_load(), -1);
+    expect_in(fixture.error.text, "Too many levels of symbolic links");
+    unlink(copy.path);
+    assert_int_equal(symlink("nowhere", copy.path), 0);
+    assert_int_equal(copy_load(), -1);
+    expect_in(fixture.error.text, "no such file");
+    copy_close(&copy);
 }
 
 /* The whole of what a function prints. */
@@ -273,6 +445,9 @@ int main(void)
         cmocka_unit_test(a_bad_plugin_is_refused_with_its_place_and_the_reason),
         cmocka_unit_test(what_started_before_a_failure_is_stopped_again),
         cmocka_unit_test(a_file_that_everybody_may_write_is_refused),
+        cmocka_unit_test(the_folder_that_a_link_leads_to_counts),
+        cmocka_unit_test(a_file_that_is_no_shared_object_of_this_machine_is_refused),
+        cmocka_unit_test(what_is_no_file_at_all_is_refused),
         cmocka_unit_test(metrics_count_events_by_plugin_and_verdict),
         cmocka_unit_test(checking_and_printing_run_no_plugin),
         cmocka_unit_test(a_server_without_plugins_is_fine),
