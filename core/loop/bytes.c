@@ -7,6 +7,7 @@
 #include "core/loop/bytes.h"
 
 #include <assert.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,14 +22,23 @@ static struct bytes *init_inline(struct bytes *bytes, size_t len)
     return bytes;
 }
 
+/* C29: a sum that a caller's length is part of. One that does not fit is asked for as
+ * SIZE_MAX, which no allocation gives. */
+static size_t add(size_t a, size_t b)
+{
+    size_t sum;
+
+    return __builtin_add_overflow(a, b, &sum) ? SIZE_MAX : sum;
+}
+
 struct bytes *bytes_new(size_t len)
 {
-    return init_inline(mem_alloc(sizeof(struct bytes) + len), len);
+    return init_inline(mem_alloc(add(sizeof(struct bytes), len)), len);
 }
 
 struct bytes *bytes_try_new(size_t len)
 {
-    struct bytes *bytes = mem_try_alloc(sizeof *bytes + len);
+    struct bytes *bytes = mem_try_alloc(add(sizeof *bytes, len));
 
     return bytes ? init_inline(bytes, len) : NULL;
 }
@@ -73,10 +83,10 @@ char *bytes_reserve(struct bytes *bytes, size_t len)
 {
     assert(bytes->data != (char *)(bytes + 1)); /* fixed blocks do not grow */
     if (bytes->cap - bytes->len < len) {
-        size_t cap = bytes->cap * 2;
+        size_t cap = add(bytes->cap, bytes->cap);
 
         if (cap - bytes->len < len)
-            cap = bytes->len + len;
+            cap = add(bytes->len, len);
         bytes->data = mem_realloc(bytes->data, cap);
         bytes->cap = cap;
     }

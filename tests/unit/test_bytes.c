@@ -4,9 +4,20 @@
 #include "core/loop/bytes.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "tests/unit/turns.h"
+
+/* ASan's malloc() ends the process by itself unless told to fail as the system's does. */
+__attribute__((visibility("default"))) const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+    return "allocator_may_return_null=1";
+}
 
 static int refs_of(struct bytes *bytes)
 {
@@ -113,6 +124,60 @@ static void trimming_gives_back_what_is_unused(void **state)
     bytes_unref(fixed);
 }
 
+static void make(size_t len)
+{
+    bytes_unref(bytes_new(len));
+}
+
+static void reserve(size_t len)
+{
+    struct bytes *bytes = bytes_growable(100);
+
+    bytes_append(bytes, "abc", 3);
+    bytes_reserve(bytes, len);
+    bytes_unref(bytes);
+}
+
+/* Whether the child that does it ends by our own abort(), not by what it wrote where. */
+static bool aborts(void (*act)(size_t len), size_t len)
+{
+    pid_t child = fork();
+    int status;
+
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct rlimit no_core = {0, 0};
+
+        setrlimit(RLIMIT_CORE, &no_core);
+        signal(SIGABRT, SIG_DFL);
+        close(STDERR_FILENO);
+        act(len);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
+}
+
+/* C29: a length that makes a sum wrap round must not become a small block. */
+static void a_length_near_the_largest_is_refused(void **state)
+{
+    static const size_t offsets[] = {0,  1,  2,  3,  4,  7,  8,  15, 16,  17,
+                                     23, 24, 31, 32, 33, 63, 64, 96, 100, 4096};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof offsets / sizeof *offsets; i++) {
+        size_t len = SIZE_MAX - offsets[i];
+
+        assert_null(bytes_try_new(len));
+        assert_true(aborts(make, len));
+        assert_true(aborts(reserve, len));
+    }
+    assert_null(bytes_try_new(SIZE_MAX / 2));
+    assert_true(aborts(reserve, SIZE_MAX / 2));
+    assert_false(aborts(reserve, 4096));
+    assert_false(aborts(make, 4096));
+}
+
 enum { THREADS = 4, ROUNDS = 2000 };
 
 static void *ref_and_unref(void *arg)
@@ -153,6 +218,7 @@ int main(void)
         cmocka_unit_test(a_growable_block_keeps_its_content_while_it_grows),
         cmocka_unit_test(reserving_gives_room_and_leaves_the_length),
         cmocka_unit_test(trimming_gives_back_what_is_unused),
+        cmocka_unit_test(a_length_near_the_largest_is_refused),
         cmocka_unit_test(threads_may_count_at_the_same_time),
     };
 

@@ -18,6 +18,8 @@
 #include "core/base/machine.h"
 #include "core/base/settings.h"
 
+#define TEN "1111111111"
+
 static hop_error error;
 
 static int clear_environment(void **state)
@@ -364,7 +366,14 @@ static void addresses_with_ports_are_parsed(void **state)
         "1.1.1.1:65536",
         "1.1.1.1:-1",
         "1.1.1.1:1x",
-        "[ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.2555]:1"};
+        "[ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.2555]:1",
+        "[::1%lo]:1",
+        "[" TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN "]:1",
+        "[::1" TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN,
+        TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN ":1",
+        "::::::::::::::::::::::::::::::::::::::::::::::::::::::::::::::1",
+        "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[::1]:1",
+        "1.1.1.1:99999999999999999999"};
     struct settings_address out;
 
     (void)state;
