@@ -11,10 +11,13 @@
 
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <stdatomic.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
+#include <time.h>
 
 #include "core/net/static.h"
 #include "http_fixture.h"
@@ -431,31 +434,96 @@ static void gzip_goes_to_those_who_take_it(void **state)
     free(reply.text);
 }
 
-/* T30: a file and a link to the secret take turns under one name */
+/* T30: a file and a link to the secret take turns under one name, all the time */
+struct swapper {
+    char a[128], b[128];
+    atomic_bool is_over;
+    size_t n;
+};
+
+static void *swap(void *arg)
+{
+    struct swapper *swapper = arg;
+
+    for (; !atomic_load(&swapper->is_over); swapper->n++)
+        syscall(SYS_renameat2, AT_FDCWD, swapper->a, AT_FDCWD, swapper->b,
+                RENAME_EXCHANGE);
+    return NULL;
+}
+
 static void a_swapped_link_never_shows_the_secret(void **state)
 {
+    static const char text[] = "GET /swap.txt" CLOSE "\r\n";
+    const char *is_long = getenv("SOCKHOP_LONG");
+    time_t until = is_long && strcmp(is_long, "1") == 0 ? time(NULL) + 30 : 0;
     struct site *site = *state;
-    char a[128], b[128];
+    struct swapper swapper = {.n = 0};
+    size_t n_files = 0, n = 0;
+    pthread_t thread;
 
     write_file(site, "root/swap.txt", "harmless");
     make_link(site, "../secret.txt", "root/other.txt");
-    snprintf(a, sizeof a, "%s/root/swap.txt", site->folder);
-    snprintf(b, sizeof b, "%s/root/other.txt", site->folder);
-    for (int i = 0; i < 200; i++) {
-        int fd = fixture_connect(site->fixture);
-        const char *text = "GET /swap.txt" CLOSE "\r\n";
-        struct reply reply;
+    snprintf(swapper.a, sizeof swapper.a, "%s/root/swap.txt", site->folder);
+    snprintf(swapper.b, sizeof swapper.b, "%s/root/other.txt", site->folder);
+    assert_int_equal(pthread_create(&thread, NULL, swap, &swapper), 0);
+    for (; n < 1000 || time(NULL) < until; n++) {
+        struct reply reply = ask(site->fixture, text);
 
-        client_send(fd, text, strlen(text));
-        for (int n = 0; n < 20; n++)
-            syscall(SYS_renameat2, AT_FDCWD, a, AT_FDCWD, b, 2 /* RENAME_EXCHANGE */);
-        reply = client_read_all(fd);
-        close(fd);
         assert_false(reply_has(&reply, SECRET));
+        assert_true(reply_status(&reply) == 404 ||
+                    strcmp(reply_body(&reply), "harmless") == 0);
+        n_files += reply_status(&reply) == 200;
         free(reply.text);
     }
-    unlink(a);
-    unlink(b);
+    atomic_store(&swapper.is_over, true);
+    pthread_join(thread, NULL);
+    print_message("%zu requests, %zu of them served, %zu swaps\n", n, n_files, swapper.n);
+    unlink(swapper.a);
+    unlink(swapper.b);
+}
+
+/* T29: also where only they are */
+static void devices_and_sockets_are_no_files(void **state)
+{
+    static const char *const names[] = {"null", "zero", "full",   "random", "urandom",
+                                        "tty",  "ptmx", "stdin",  "stdout", "fd/0",
+                                        "fd",   "shm",  "core",   "pts",    "pts/ptmx",
+                                        "",     "log",  "mqueue", "console"};
+    hop_error error;
+    struct static_files *files = static_new("/dev", &error);
+    struct fixture *fixture = fixture_new(0);
+    struct http_route route;
+    struct site *site = *state;
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct reply reply;
+
+    assert_non_null(files);
+    route = static_route(files);
+    router_set_fallback(fixture->router, &route);
+    fixture_start(fixture);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char text[128];
+
+        snprintf(text, sizeof text, "GET /%s" CLOSE "\r\n", names[i]);
+        reply = ask(fixture, text);
+        if (reply_status(&reply) != 404)
+            print_message("/dev/%s: %s\n", names[i], reply.text);
+        assert_int_equal(reply_status(&reply), 404);
+        free(reply.text);
+    }
+    fixture_free(fixture);
+    static_free(files);
+
+    snprintf(address.sun_path, sizeof address.sun_path, "%s/root/socket.txt",
+             site->folder);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(listen(fd, 1), 0);
+    reply = request(site, "GET", "/socket.txt", "");
+    assert_int_equal(reply_status(&reply), 404);
+    free(reply.text);
+    close(fd);
+    unlink(address.sun_path);
 }
 
 static void without_index_html_there_is_404(void **state)
@@ -558,6 +626,7 @@ int main(void)
         cmocka_unit_test(a_changed_file_has_another_etag),
         cmocka_unit_test(gzip_goes_to_those_who_take_it),
         cmocka_unit_test(a_swapped_link_never_shows_the_secret),
+        cmocka_unit_test(devices_and_sockets_are_no_files),
         cmocka_unit_test(without_index_html_there_is_404),
         cmocka_unit_test(a_client_that_half_closes_gets_the_whole_file),
         cmocka_unit_test(without_a_free_descriptor_there_is_503),
