@@ -1,7 +1,8 @@
 /*
  * loader.c - all plugins of a conf file: opened, ordered, started, stopped.
  *
- * Called by: server.c. Calls init() and free() of plugins. Thread: start and stop.
+ * Called by: server.c. Calls init() and free() of plugins, and check() through plugin.c.
+ * Thread: start and stop.
  */
 #include "core/plugin/loader.h"
 

@@ -23,8 +23,8 @@ struct loader {
 };
 
 /*
- * Open, check, configure and order every enabled plugin; nothing of them runs yet.
- * Returns NULL with the reason.
+ * Open, configure, check and order every enabled plugin; no init() runs yet. Returns NULL
+ * with the reason.
  */
 struct loader *loader_open(const struct settings *settings, const struct config *config,
                            hop_error *error);

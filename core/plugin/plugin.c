@@ -322,6 +322,34 @@ static int fill_state(struct plugin *plugin, const struct config *config,
                        plugin->state, error);
 }
 
+/* Whether name is a key that the operator can write into the section. */
+static bool has_key(const struct plugin *plugin, const char *name)
+{
+    hop_config_key key;
+
+    for (size_t i = 0; config_key_at(plugin->keys, plugin->key_size, i, &key); i++)
+        if (strcmp(key.name, name) == 0)
+            return true;
+    return false;
+}
+
+/* What the plugin itself says of the values. */
+static int check_state(struct plugin *plugin, const struct config *config,
+                       hop_error *error)
+{
+    hop_error reason = {""};
+    const char *key = NULL;
+
+    if (!plugin->entry.check)
+        return 0;
+    plugin->has_run = true;
+    if (plugin->entry.check(plugin->state, &key, &reason) == 0)
+        return 0;
+    config_error(config, plugin->section, key && has_key(plugin, key) ? key : NULL, error,
+                 "%s", *reason.text ? reason.text : "check() failed and gave no reason");
+    return -1;
+}
+
 /* ---- */
 
 struct plugin *plugin_open(const struct settings *settings, const struct config *config,
@@ -348,7 +376,7 @@ struct plugin *plugin_open(const struct settings *settings, const struct config 
         config_error(config, section, NULL, error, "%s", reason.text);
         goto fail;
     }
-    if (fill_state(plugin, config, error) < 0)
+    if (fill_state(plugin, config, error) < 0 || check_state(plugin, config, error) < 0)
         goto fail;
     return plugin;
 

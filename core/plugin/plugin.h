@@ -1,7 +1,7 @@
 /*
  * plugin.h - one plugin as the server holds it: its file, its checked descriptor, its state.
  *
- * Called by: loader.c. Calls no code of the plugin but what dlopen() itself runs.
+ * Called by: loader.c. Of the plugin's code it calls check(), and what dlopen() itself runs.
  * Thread: start.
  */
 #ifndef PLUGIN_PLUGIN_H
@@ -39,7 +39,7 @@ struct plugin {
     void *state;         /* owned: what the plugin gets as self */
     unsigned conf_index; /* place among the sections of the conf file */
     bool is_running;     /* init() has returned 0 */
-    bool has_run;        /* init() was called */
+    bool has_run;        /* check() or init() was called */
 
     /* what metrics tell; logic */
     uint64_t count[PLUGIN_COUNTS];
@@ -57,8 +57,9 @@ const char *plugin_section_name(const char *section);
 bool plugin_is_disabled(const struct config *config, const char *section);
 
 /*
- * Open the file of a section, check it, and fill a state from the section. Returns NULL
- * with the reason, which names the place in the conf file. Free: plugin_free().
+ * Open the file of a section, check it, fill a state from the section, and let the plugin
+ * check that. Returns NULL with the reason, which names the place in the conf file. Free:
+ * plugin_free().
  */
 struct plugin *plugin_open(const struct settings *settings, const struct config *config,
                            const char *section, hop_error *error);

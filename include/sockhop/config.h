@@ -3,7 +3,8 @@
  *
  * The loader reads the section [plugin:NAME], checks each value against the table and
  * fills the plugin's state before init() runs. An unknown key or a bad value stops the
- * start with the file, the line and the way out. Two keys are every plugin's and not in
+ * start with the file, the line and the way out; what only several values together can get
+ * wrong is for the plugin's check() (plugin.h). Two keys are every plugin's and not in
  * its table: `enabled` (yes) and `file` (NAME.so in server.plugin_dir).
  *
  *   static const hop_config_key keys[] = {

@@ -16,9 +16,10 @@ extern "C" {
  * each addition. A plugin built for ABI n, minor m loads in every server of ABI n whose
  * minor is at least m.
  *   0.1  the first: not yet promised to stay
+ *   0.2  hop_plugin.check
  */
 #define HOP_ABI 0
-#define HOP_MINOR 1
+#define HOP_MINOR 2
 
 /*
  * Describes a plugin. Start it with HOP_PLUGIN(name, version, summary), then name the
@@ -52,6 +53,21 @@ typedef struct hop_plugin {
      * Thread: logic.
      */
     void (*free)(void *self);
+
+    /* since 0.2 */
+
+    /*
+     * Whether the values go together: what no key's type and bounds can say alone. Asked
+     * by -t, by -T and by each start, before any init(); -t then means what it says.
+     *   self   the state, filled from the keys; nothing else of the plugin has run
+     *   key    set it to the name of the key to blame, where it is one: the error then
+     *          has that key's file and line; a constant, as in the table
+     *   error  what is wrong and the way out, for hop_error_set()
+     * Returns 0, or -1 after setting error. It looks at values and calls nothing of the
+     * server but hop_error_set() and hop_log(); it opens nothing, and has nothing to
+     * release: init() and free() need not follow. May be NULL. Thread: logic.
+     */
+    int (*check)(const void *self, const char **key, hop_error *error);
 } hop_plugin;
 
 #define HOP_PLUGIN(plugin_name, plugin_version, plugin_summary)                          \

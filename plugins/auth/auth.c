@@ -5,7 +5,7 @@
  * A name is claimed in one step of the logic thread, so of a thousand clients that ask for
  * it in the same turn the first one gets it (T20).
  *
- * Called by: core/plugin/loader.c (init, free), dispatch.c and hooks.c (handlers).
+ * Called by: core/plugin/loader.c (check, init, free), dispatch.c and hooks.c (handlers).
  * Thread: logic.
  */
 #include <search.h>
@@ -295,6 +295,28 @@ static int add_leave_hook(void *self, hop_auth_hook *hook, void *hook_self)
 
 /* ---- start */
 
+static int auth_check(const void *self, const char **key, hop_error *error)
+{
+    const struct auth *auth = self;
+
+    if (auth->min_length > auth->max_length) {
+        *key = "min_length";
+        hop_error_set(error,
+                      "%lld is above max_length, which is %lld: nobody could log in",
+                      (long long)auth->min_length, (long long)auth->max_length);
+        return -1;
+    }
+    if ((uint64_t)auth->min_length > auth->max_bytes) {
+        *key = "max_bytes";
+        hop_error_set(error,
+                      "%zu is below min_length, which is %lld, and a character has at "
+                      "least one byte: nobody could log in",
+                      auth->max_bytes, (long long)auth->min_length);
+        return -1;
+    }
+    return 0;
+}
+
 static int auth_init(hop_server *server, void *self)
 {
     struct auth *auth = self;
@@ -304,8 +326,6 @@ static int auth_init(hop_server *server, void *self)
         .max_bytes = auth->max_bytes,
     };
 
-    if (auth->min_length > auth->max_length)
-        return hop_fail(server, "min_length is above max_length: nobody could log in");
     auth->rules = name_rules_new(&limits, (enum name_restriction)auth->restriction,
                                  auth->blocks_lookalikes);
     if (!auth->rules)
@@ -341,4 +361,5 @@ HOP_API const hop_plugin hop_plugin_entry = {
     .keys = auth_keys,
     .init = auth_init,
     .free = auth_free,
+    .check = auth_check,
 };

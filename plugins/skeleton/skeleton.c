@@ -9,7 +9,7 @@
  * "skeleton" by NAME, and list the files in Makefile.am as skeleton's are. Outside of
  * this tree, one compiler call is enough; see README.md.
  *
- * Called by: core/plugin/loader.c (init, free), dispatch.c and hooks.c (handlers).
+ * Called by: core/plugin/loader.c (check, init, free), dispatch.c and hooks.c (handlers).
  * Thread: logic. All code of plugins runs there, one call at a time: so no locks, and
  * nothing that waits (files, other servers), for everyone would wait with it.
  */
@@ -106,6 +106,21 @@ static hop_verdict on_note(hop_socket socket, hop_event *event, void *self)
 }
 
 /*
+ * What the table of keys cannot say. `sockhop -t` asks as well, so that a check means what
+ * it says: nothing but the state may be looked at here.
+ */
+static int skeleton_check(const void *self, const char **key, hop_error *error)
+{
+    const struct skeleton *skeleton = self;
+
+    if (*skeleton->greeting != '\0')
+        return 0;
+    *key = "greeting"; /* the error then names its file and line */
+    hop_error_set(error, "is empty: write a text or remove the key");
+    return -1;
+}
+
+/*
  * Called once, before the first client. Registrations that fail are remembered with their
  * reason, and the plugin is refused at the end of init(): no need to check each one.
  */
@@ -113,8 +128,6 @@ static int skeleton_init(hop_server *server, void *self)
 {
     struct skeleton *skeleton = self;
 
-    if (*skeleton->greeting == '\0')
-        return hop_fail(server, "greeting is empty: write a text or remove the key");
     skeleton->server = server;
     skeleton->slot = hop_slot_new(server, free);
     hop_on_connect(server, on_connect, skeleton);
@@ -138,4 +151,5 @@ HOP_API const hop_plugin hop_plugin_entry = {
     .keys = skeleton_keys,
     .init = skeleton_init,
     .free = skeleton_free,
+    .check = skeleton_check,
 };

@@ -446,6 +446,7 @@ describe('plugins', () => {
     ['bad_name', 'check', /bad_name\.so holds the plugin "other": name its section \[plugin:other\]/],
     ['bad_symbol', 'check', /bad_symbol\.so: hop_from_the_future is missing: built for a newer sockhop, this one has interface \d+\.\d+: update sockhop or rebuild/],
     ['bad_event', 'start', /plugin:bad_event: .*disconnecting.*reserved/],
+    ['bad_check', 'check', /plugin:bad_check: no good/],
     ['bad_init', 'start', /plugin:bad_init: cannot open the pod bay doors/],
   ])
     test(`${name} is refused, by ${at === 'check' ? '-t and ' : ''}the start, with its reason and its place`, async () => {

@@ -296,7 +296,19 @@ static void limits_of_names_are_keys(void **state)
     fixture_open(&fixture, "[plugin:auth]\nmin_length = 9\nmax_length = 8\n",
                  "plugins/.libs");
     assert_int_equal(fixture_load(&fixture), -1);
-    assert_non_null(strstr(fixture.error.text, "plugin:auth: min_length is above"));
+    assert_non_null(strstr(fixture.error.text,
+                           "s.ini:2: plugin:auth.min_length: 9 is above max_length"));
+    fixture_close(&fixture);
+
+    fixture_open(&fixture,
+                 "[plugin:auth]\nmin_length = 3\nmax_length = 3\nmax_bytes = 2\n",
+                 "plugins/.libs");
+    assert_int_equal(fixture_load(&fixture), -1);
+    assert_non_null(strstr(fixture.error.text,
+                           "s.ini:4: plugin:auth.max_bytes: 2 is below min_length"));
+    fixture_close(&fixture);
+
+    open_with("[plugin:auth]\nmin_length = 3\nmax_length = 3\nmax_bytes = 3\n");
     fixture_close(&fixture);
 }
 
@@ -361,7 +373,8 @@ static void the_skeleton_does_what_its_page_says(void **state)
 
     fixture_open(&fixture, "[plugin:skeleton]\ngreeting =\n", "plugins/.libs");
     assert_int_equal(fixture_load(&fixture), -1);
-    assert_non_null(strstr(fixture.error.text, "greeting is empty"));
+    assert_non_null(
+        strstr(fixture.error.text, "s.ini:2: plugin:skeleton.greeting: is empty"));
     fixture_close(&fixture);
 }
 

@@ -88,16 +88,25 @@ static void a_bad_plugin_is_refused_with_its_place_and_the_reason(void **state)
          {"no plugin's name", "at most 32"}},
         {"[plugin:bad_abi]\n",
          {"s.ini:1: plugin:bad_abi: ", "built for plugin ABI 1", "rebuild it"}},
-        {"[plugin:bad_minor]\n", {"built for interface 0.2, this sockhop has 0.1"}},
+        {"[plugin:bad_minor]\n", {"built for interface 0.3, this sockhop has 0.2"}},
         {"[plugin:bad_name]\n", {"holds the plugin \"other\"", "[plugin:other]"}},
         {"[plugin:bad_entry]\n", {"exports no hop_plugin_entry"}},
         {"[plugin:bad_symbol]\n",
          {"hop_from_the_future is missing: built for a newer sockhop",
-          "this one has interface 0.1"}},
+          "this one has interface 0.2"}},
         {"[plugin:bad_key]\n", {"far: it lies outside of the state"}},
         {"[plugin:bad_init]\n",
          {"s.ini:1: plugin:bad_init: cannot open the pod bay doors"}},
         {"[plugin:bad_event]\n", {"plugin:bad_event: ", "disconnecting", "reserved"}},
+        {"[plugin:bad_check]\n", {"s.ini:1: plugin:bad_check: no good"}},
+        {"[plugin:bad_check]\ngood = no\nblame = good\n",
+         {"s.ini:2: plugin:bad_check.good: no good"}},
+        {"[plugin:bad_check]\nblame = good\n",
+         {"s.ini:1: plugin:bad_check.good: no good"}}, /* not set: its default */
+        {"[plugin:bad_check]\nblame = nobody\n", {"s.ini:1: plugin:bad_check: no good"}},
+        {"[plugin:bad_check]\nreason =\n",
+         {"plugin:bad_check: check() failed and gave no reason"}},
+        {"[plugin:bad_check]\ngood = yes\n", {"init() has run"}},
         {"[plugin:needy]\n",
          {"plugin:needy: needs the plugin echo: add a section [plugin:echo]"}},
         {"[plugin:needy]\n[plugin:echo]\nenabled = no\n",
@@ -424,6 +433,32 @@ static void checking_and_printing_run_no_plugin(void **state)
     fixture_close(&fixture);
 }
 
+static void a_check_asks_the_plugins_own(void **state)
+{
+    hop_error error;
+
+    (void)state;
+    fixture_open(&fixture, "[plugin:bad_check]\nblame = reason\nreason = no\n", test_dir);
+    assert_int_equal(server_check(&fixture.settings, fixture.config, &error), -1);
+    assert_non_null(strstr(error.text, "s.ini:3: plugin:bad_check.reason: no"));
+    assert_int_equal(
+        server_print_config(&fixture.settings, fixture.config, stdout, &error), -1);
+    fixture_close(&fixture);
+
+    fixture_open(&fixture, "[plugin:bad_check]\ngood = yes\n", test_dir);
+    assert_int_equal(server_check(&fixture.settings, fixture.config, &error), 0);
+    fixture_close(&fixture);
+}
+
+static void a_plugin_of_an_older_minor_runs(void **state)
+{
+    (void)state;
+    fixture_open(&fixture, "[plugin:old_minor]\n", test_dir);
+    if (fixture_load(&fixture) < 0)
+        fail_msg("%s", fixture.error.text);
+    fixture_close(&fixture);
+}
+
 static void a_server_without_plugins_is_fine(void **state)
 {
     (void)state;
@@ -450,6 +485,8 @@ int main(void)
         cmocka_unit_test(what_is_no_file_at_all_is_refused),
         cmocka_unit_test(metrics_count_events_by_plugin_and_verdict),
         cmocka_unit_test(checking_and_printing_run_no_plugin),
+        cmocka_unit_test(a_check_asks_the_plugins_own),
+        cmocka_unit_test(a_plugin_of_an_older_minor_runs),
         cmocka_unit_test(a_server_without_plugins_is_fine),
     };
 
