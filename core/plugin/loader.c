@@ -190,6 +190,18 @@ struct loader *loader_open(const struct settings *settings, const struct config 
     return loader;
 }
 
+int loader_check_disabled(const struct settings *settings, const struct config *config,
+                          hop_error *error)
+{
+    const char *section;
+
+    for (size_t i = 0; (section = config_section(config, i)); i++)
+        if (plugin_section_name(section) && plugin_is_disabled(config, section) &&
+            plugin_check_disabled(settings, config, section, error) < 0)
+            return -1;
+    return 0;
+}
+
 void loader_free(struct loader *loader)
 {
     if (!loader)

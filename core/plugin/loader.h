@@ -29,6 +29,14 @@ struct loader {
 struct loader *loader_open(const struct settings *settings, const struct config *config,
                            hop_error *error);
 
+/*
+ * Check the keys of the plugins that are turned off. For -t: a start opens no file of
+ * theirs, since one that does harm may be the reason why it is off. Returns 0, or -1 with
+ * the reason.
+ */
+int loader_check_disabled(const struct settings *settings, const struct config *config,
+                          hop_error *error);
+
 /* After loader_stop(). Takes NULL. */
 void loader_free(struct loader *loader);
 

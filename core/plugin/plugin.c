@@ -352,11 +352,23 @@ static int check_state(struct plugin *plugin, const struct config *config,
 
 /* ---- */
 
+/* Nothing of the file has been looked at yet. The name is valid. */
+static struct plugin *plugin_new(const struct settings *settings,
+                                 const struct config *config, const char *section)
+{
+    struct plugin *plugin = mem_calloc(1, sizeof *plugin);
+    const char *file = config_get(config, section, "file");
+
+    plugin->name = mem_strdup(plugin_section_name(section));
+    plugin->section = mem_strdup(section);
+    plugin->path = find_path(settings, plugin->name, file && *file ? file : NULL);
+    return plugin;
+}
+
 struct plugin *plugin_open(const struct settings *settings, const struct config *config,
                            const char *section, hop_error *error)
 {
     const char *name = plugin_section_name(section);
-    const char *file = config_get(config, section, "file");
     struct plugin *plugin;
     hop_error reason;
 
@@ -368,10 +380,7 @@ struct plugin *plugin_open(const struct settings *settings, const struct config 
                      name, PLUGIN_NAME_MAX);
         return NULL;
     }
-    plugin = mem_calloc(1, sizeof *plugin);
-    plugin->name = mem_strdup(name);
-    plugin->section = mem_strdup(section);
-    plugin->path = find_path(settings, name, file && *file ? file : NULL);
+    plugin = plugin_new(settings, config, section);
     if (open_code(plugin, &reason) < 0) {
         config_error(config, section, NULL, error, "%s", reason.text);
         goto fail;
@@ -383,6 +392,22 @@ struct plugin *plugin_open(const struct settings *settings, const struct config 
 fail:
     plugin_free(plugin);
     return NULL;
+}
+
+int plugin_check_disabled(const struct settings *settings, const struct config *config,
+                          const char *section, hop_error *error)
+{
+    struct plugin *plugin;
+    hop_error reason;
+    int result = 0;
+
+    if (!plugin_name_is_valid(plugin_section_name(section)))
+        return 0;
+    plugin = plugin_new(settings, config, section);
+    if (open_code(plugin, &reason) == 0)
+        result = fill_state(plugin, config, error);
+    plugin_free(plugin);
+    return result;
 }
 
 void plugin_free(struct plugin *plugin)

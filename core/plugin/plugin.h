@@ -65,6 +65,14 @@ struct plugin *plugin_open(const struct settings *settings, const struct config 
                            const char *section, hop_error *error);
 
 /*
+ * Check the keys of a section that is turned off, where its file can be opened: what it
+ * would be refused for when somebody turns it on. Its check() is not asked. Returns 0, or
+ * -1 with the reason, as above.
+ */
+int plugin_check_disabled(const struct settings *settings, const struct config *config,
+                          const char *section, hop_error *error);
+
+/*
  * Frees what plugin_open() made; takes NULL. Code that has run stays mapped until the
  * process ends: leak reports need its symbols, and the libraries it brought along (ICU)
  * keep memory that only their own static variables lead to.

@@ -237,7 +237,7 @@ int server_check(const struct settings *settings, const struct config *config,
     if (!loader)
         return -1;
     loader_free(loader);
-    return 0;
+    return loader_check_disabled(settings, config, error);
 }
 
 int server_print_config(const struct settings *settings, const struct config *config,

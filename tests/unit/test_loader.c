@@ -450,6 +450,40 @@ static void a_check_asks_the_plugins_own(void **state)
     fixture_close(&fixture);
 }
 
+static void a_check_reads_the_keys_of_what_is_turned_off(void **state)
+{
+    static const struct {
+        const char *conf, *complaint; /* NULL: none */
+    } rows[] = {
+        {"[plugin:ask]\nenabled = no\ntimeuot = 5s\n",
+         "s.ini:3: plugin:ask.timeuot: unknown key; did you mean \"timeout\"?"},
+        {"[plugin:ask]\ntimeout = soon\nenabled = off\n",
+         "s.ini:2: plugin:ask.timeout: "},
+        {"[plugin:ask]\nenabled = no\ntimeout = 5s\n", NULL},
+        {"[plugin:bad_check]\nenabled = no\n", NULL}, /* its values may wait */
+        {"[plugin:needy]\nenabled = no\n", NULL},     /* its needs as well */
+        {"[plugin:nowhere]\nenabled = no\nx = 1\n", NULL},
+        {"[plugin:bad_abi]\nenabled = no\nx = 1\n", NULL},
+        {"[plugin:bad_entry]\nenabled = no\nx = 1\n", NULL},
+        {"[plugin:../..]\nenabled = no\nx = 1\n", NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        hop_error error = {""};
+        int result;
+
+        fixture_open(&fixture, rows[i].conf, test_dir);
+        result = server_check(&fixture.settings, fixture.config, &error);
+        if (result != (rows[i].complaint ? -1 : 0))
+            fail_msg("%s: %d %s", rows[i].conf, result, error.text);
+        if (rows[i].complaint)
+            expect_in(error.text, rows[i].complaint);
+        assert_int_equal(fixture_load(&fixture), 0); /* the start goes on */
+        fixture_close(&fixture);
+    }
+}
+
 static void a_plugin_of_an_older_minor_runs(void **state)
 {
     (void)state;
@@ -486,6 +520,7 @@ int main(void)
         cmocka_unit_test(metrics_count_events_by_plugin_and_verdict),
         cmocka_unit_test(checking_and_printing_run_no_plugin),
         cmocka_unit_test(a_check_asks_the_plugins_own),
+        cmocka_unit_test(a_check_reads_the_keys_of_what_is_turned_off),
         cmocka_unit_test(a_plugin_of_an_older_minor_runs),
         cmocka_unit_test(a_server_without_plugins_is_fine),
     };
