@@ -247,7 +247,7 @@ static int take_port_variable(struct config *config, hop_error *error)
 {
     const char *text = getenv("PORT");
 
-    if (!text)
+    if (!text || *text == '\0') /* PORT= is how some unset it */
         return 0;
     if (small_number(text, 65535) < 0) {
         hop_error_set(error, "PORT: \"%s\" is not a port: use 0 to 65535, or unset PORT",

@@ -319,10 +319,22 @@ static void the_environments_port_wins(void **state)
     config_free(config);
 }
 
+static void an_empty_port_in_the_environment_is_none(void **state)
+{
+    struct config *config = parse("[server]\nport = 7\n");
+    struct settings settings;
+
+    (void)state;
+    setenv("PORT", "", 1);
+    assert_int_equal(settings_fill(&settings, config, &error), 0);
+    assert_int_equal(settings.port, 7);
+    config_free(config);
+}
+
 static void a_wrong_port_in_the_environment_is_refused(void **state)
 {
-    static const char *const wrong[] = {"",     "65536",       "-1", "80x",
-                                        "0x50", "99999999999", " 1"};
+    static const char *const wrong[] = {"65536", "-1",          "80x",
+                                        "0x50",  "99999999999", " 1"};
 
     (void)state;
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
@@ -597,6 +609,7 @@ int main(void)
         SETTINGS_TEST(wrong_settings_are_refused_with_the_way_out),
         SETTINGS_TEST(too_many_addresses_are_refused),
         SETTINGS_TEST(the_environments_port_wins),
+        SETTINGS_TEST(an_empty_port_in_the_environment_is_none),
         SETTINGS_TEST(a_wrong_port_in_the_environment_is_refused),
         SETTINGS_TEST(addresses_with_ports_are_parsed),
         SETTINGS_TEST(memory_is_capped_by_a_size_or_by_what_there_is),
