@@ -126,6 +126,8 @@ static const hop_config_key limits_keys[] = {
             "arrays and objects inside each other in a message"),
     HOP_INT(S, max_json_values, "max_json_values", 10000, 1, 10000000,
             "JSON values in a message"),
+    HOP_INT(S, max_rooms, "max_rooms", 1000, 1, 1000000,
+            "rooms that a client may be in; no plugin can have it join more"),
     HOP_KEYS_END,
 };
 

@@ -60,6 +60,7 @@ struct settings {
     int64_t max_controls;     /* 100 WebSocket control frames a second */
     int64_t max_json_depth;   /* 64 */
     int64_t max_json_values;  /* 10,000 */
+    int64_t max_rooms;        /* 1,000 that one socket is in */
     size_t max_memory_bytes;  /* resolved from max_memory; 0: no limit */
 
     /* [log] */

@@ -35,9 +35,9 @@ struct hub *hub_new(struct loops *loops, const struct settings *settings)
 {
     struct hub *hub = mem_calloc(1, sizeof *hub);
 
-    (void)settings; /* none of them concerns logic so far */
     hub->loops = loops;
     hub->loop = loops->logic;
+    hub->max_rooms = (uint32_t)settings->max_rooms;
     slots_init(&hub->sockets, 0);
     hub->main = namespace_new(hub, NSP_MAIN, "/");
     loop_on_stage(hub->loop, LOOP_FREE, on_turn_end, hub);
@@ -305,12 +305,24 @@ hop_socket hub_find(const struct hub *hub, const char *id)
     return socket ? socket->handle : HOP_NO_SOCKET;
 }
 
+/* T16: a plugin may let its clients choose their rooms. */
+static bool may_join(const struct hub *hub, const struct socket *socket, const char *name,
+                     size_t len)
+{
+    const struct room *room;
+
+    if (socket->n_rooms < hub->max_rooms)
+        return true;
+    room = namespace_find_room(socket->nsp, name, len);
+    return (room && socket_in_room(socket, room)) || strcmp(name, socket->id) == 0;
+}
+
 int hub_join(struct hub *hub, hop_socket which, const char *name)
 {
     struct socket *socket = socket_find_open(hub, which);
     size_t len = strlen(name);
 
-    if (!socket || !room_is_name(name, len))
+    if (!socket || !room_is_name(name, len) || !may_join(hub, socket, name, len))
         return -1;
     if (strcmp(name, socket->id) != 0) /* where it is anyway */
         socket_join(socket, room_get(socket->nsp, name, len));

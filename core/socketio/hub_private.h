@@ -25,6 +25,7 @@ struct hub {
     struct clients clients;
     struct slots sockets; /* of all namespaces, by hop_socket */
     struct room_numbers room_numbers;
+    uint32_t max_rooms; /* that one socket is in */
     struct emitter emitter;
     bool is_stopping;        /* no socket opens and nothing is sent any more */
     unsigned n_nested;       /* closes on the stack */

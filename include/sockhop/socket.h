@@ -33,8 +33,8 @@ HOP_API const char *hop_socket_address(hop_server *server, hop_socket socket);
  * socket is in the room named by its id. Joining twice is no error. A later broadcast
  * to the room includes (excludes) the socket.
  *   room  UTF-8, 1 to 128 bytes
- * Returns 0, or -1 (no such socket, bad name, not a member, its own room: which it never
- * leaves). Thread: logic.
+ * Returns 0, or -1 (no such socket, bad name, limits.max_rooms joined already, not a member,
+ * its own room: which it never leaves). Thread: logic.
  */
 HOP_API int hop_socket_join(hop_server *server, hop_socket socket, const char *room);
 HOP_API int hop_socket_leave(hop_server *server, hop_socket socket, const char *room);

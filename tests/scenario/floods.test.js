@@ -222,6 +222,42 @@ describe('packets without end', () => {
       await server.waitMetrics((metrics) => metrics.get('sockhop_sockets') === 1, WAIT_MS); /* the honest one */
     }));
 
+  test('T16: a client that joins as many rooms as it likes is in limits.max_rooms of them', () =>
+    flooded(server, async () => {
+      const raw = await Frames.open(server);
+      let n_refused = 0;
+      let n_joined = 0;
+
+      raw.onMessage = (text) => {
+        if (/^42\["joined",/.test(text)) n_joined++;
+        if (/^42\["error",\{"event":"join","code":"bad_room"/.test(text)) n_refused++;
+      };
+      for (let i = 0; i < 3000; i += 500) {
+        await raw.write(Buffer.concat(Array.from({ length: 500 }, (_, j) => frame(OPCODE.text, `42["join","room ${i + j}"]`))));
+        await raw.until(() => n_joined + n_refused === i + 500, `${i + 500} answers`);
+      }
+      assert.deepEqual([n_joined, n_refused], [1000, 2000]);
+      assert.equal(await metric(server, 'sockhop_rooms'), 1000);
+    }));
+
+  test('T16: rooms that come and go, each with a name of its own, leave nothing', () =>
+    flooded(server, async () => {
+      const raw = await Frames.open(server);
+      const n = many(1e6, 2e4);
+      const window = 1000;
+      let n_left = 0;
+
+      raw.onMessage = (text) => (n_left += /^42\["left",/.test(text));
+      for (let i = 0; i < n; i += window) {
+        await raw.write(
+          Buffer.concat(Array.from({ length: window }, (_, j) => ['join', 'leave'].map((what) => frame(OPCODE.text, `42["${what}","room ${i + j}"]`))).flat()),
+          WAIT_MS,
+        );
+        await raw.until(() => n_left === i + window, `${i + window} leaves`, WAIT_MS);
+      }
+      assert.equal(await metric(server, 'sockhop_rooms'), 0);
+    }));
+
   test('events with acks: all are answered, in order', () =>
     flooded(server, async () => {
       const raw = await Frames.open(server);

@@ -20,7 +20,7 @@
 #include "core/socketio/hub.h"
 #include "core/socketio/sio.h"
 
-enum { BENCH_SHARDS = 3, GOT_MAX = 1 << 16, LOG_MAX = 1 << 16 };
+enum { BENCH_SHARDS = 3, BENCH_ROOMS = 20, GOT_MAX = 1 << 16, LOG_MAX = 1 << 16 };
 
 struct engine {
     struct slots slots;
@@ -287,8 +287,10 @@ static inline int64_t bench_metric(enum metric id)
 
 static inline void bench_open(int n_threads)
 {
-    static const struct settings settings = {
-        .connect_timeout_ms = 30, .max_json_depth = 64, .max_json_values = 10000};
+    static const struct settings settings = {.connect_timeout_ms = 30,
+                                             .max_json_depth = 64,
+                                             .max_json_values = 10000,
+                                             .max_rooms = BENCH_ROOMS};
     const struct hub_upper upper = {
         .on_connect = bench_on_connect,
         .on_event = bench_on_event,

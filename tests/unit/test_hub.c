@@ -305,6 +305,27 @@ static void leave_at_once(hop_socket socket, const char *room)
     hub_leave(bench.hub, socket, room);
 }
 
+static void a_socket_is_in_so_many_rooms_and_no_more(void **state)
+{
+    char name[16];
+
+    (void)state; /* T16 */
+    open_people(2);
+    for (unsigned i = 0; i < BENCH_ROOMS; i++) {
+        snprintf(name, sizeof name, "own %u", i);
+        join(1, name);
+    }
+    assert_int_equal(bench_metric(METRIC_ROOMS), BENCH_ROOMS);
+    assert_int_equal(hub_join(bench.hub, bench.socket[1], "one more"), -1);
+    assert_int_equal(bench_metric(METRIC_ROOMS), BENCH_ROOMS);
+    join(1, "own 0"); /* where it is already */
+    join(1, hub_socket_id(bench.hub, bench.socket[1]));
+    join(2, "own 0"); /* others may */
+    assert_int_equal(hub_leave(bench.hub, bench.socket[1], "own 3"), 0);
+    join(1, "one more");
+    assert_int_equal(hub_join(bench.hub, bench.socket[1], "own 3"), -1);
+}
+
 static void join_again(hop_socket socket, const char *room)
 {
     bench.on_leave = NULL;
@@ -773,6 +794,7 @@ int main(void)
         ON_BOTH(a_target_serves_until_the_turn_ends),
         ON_BOTH(a_receiver_that_is_closed_by_a_packet_harms_no_other),
         ON_BOTH(rooms_exist_while_they_have_a_member),
+        ON_BOTH(a_socket_is_in_so_many_rooms_and_no_more),
         ON_BOTH(hooks_may_undo_what_they_are_told),
         ON_BOTH(a_socket_ends_in_the_promised_order),
         ON_BOTH(what_was_emitted_before_a_transport_close_goes_out),

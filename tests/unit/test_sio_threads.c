@@ -160,8 +160,10 @@ static void on_event(const struct sio_event *event, void *arg)
 
 static void each_member_on_each_shard_gets_all_in_order(void **state)
 {
-    static const struct settings settings = {
-        .connect_timeout_ms = 60000, .max_json_depth = 64, .max_json_values = 10000};
+    static const struct settings settings = {.connect_timeout_ms = 60000,
+                                             .max_json_depth = 64,
+                                             .max_json_values = 10000,
+                                             .max_rooms = 1000};
     const struct hub_upper upper = {.on_connect = on_connect, .on_event = on_event};
 
     (void)state;
