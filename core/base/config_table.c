@@ -403,14 +403,15 @@ static char *write_value(const hop_config_key *key, struct conf_entry *entry)
     return text;
 }
 
-/* The place stands behind the value where the line stays one that is read again. */
+/* The place stands behind the value where the line stays one that is read again. A value
+ * with a ';' in front has no blank before it: there a comment would begin. */
 static void print_key(const hop_config_key *key, struct conf_entry *entry, FILE *out)
 {
     const char *mark = entry && entry->is_spent ? "; " : "";
     char *value = write_value(key, entry);
     size_t len = strlen(mark) + strlen(key->name) + strlen(" = ") + strlen(value);
 
-    if (len > CONF_LINE_BYTES)
+    if (len > CONF_LINE_BYTES || *value == ';')
         fprintf(out, "%s%s=%s", mark, key->name, value);
     else
         fprintf(out, "%s%s =%s%s", mark, key->name, *value ? " " : "", value);

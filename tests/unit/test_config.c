@@ -778,6 +778,27 @@ static void printed_paths_are_whole_and_includes_have_been_taken_in(void **state
     free(text);
 }
 
+/* Behind a blank it would begin a comment. */
+static void
+a_value_that_begins_like_a_comment_is_printed_as_one_that_does_not(void **state)
+{
+    struct config *config = parse("[s]\nname=;x\n");
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+
+    (void)state;
+    assert_key(config, "s", "name", ";x");
+    config_print(config, "s", keys, sizeof *keys, out);
+    fclose(out);
+    config_free(config);
+
+    config = parse(text);
+    assert_key(config, "s", "name", ";x");
+    config_free(config);
+    free(text);
+}
+
 static void printed_lines_are_short_enough_to_be_read(void **state)
 {
     char line[256], value[200];
@@ -869,6 +890,8 @@ int main(void)
         cmocka_unit_test(printing_shows_what_is_in_force_and_where_it_was_set),
         FILE_TEST(printed_paths_are_whole_and_includes_have_been_taken_in),
         cmocka_unit_test(printed_lines_are_short_enough_to_be_read),
+        cmocka_unit_test(
+            a_value_that_begins_like_a_comment_is_printed_as_one_that_does_not),
         cmocka_unit_test(tables_are_listed_with_their_defaults),
         cmocka_unit_test(the_nearest_word_is_near),
     };
