@@ -8,6 +8,7 @@
  *     cut in any other way;
  *   - an accepted head, written again in the plainest form, is accepted and is the same;
  *   - an accepted head holds what the rest of the server takes for granted;
+ *   - the framing of a body takes no more than 16 kB beyond what the body has;
  *   - nothing comes out behind a refusal.
  * Thread: main.
  */
@@ -134,6 +135,8 @@ struct stream {
     struct http_parser *parser; /* owned */
     struct fuzz_text out;       /* owned: what came of it, in words */
     struct fuzz_text body;      /* owned: of the request at hand */
+    size_t body_used;           /* bytes of the stream that it took, framing included */
+    bool is_in_body;            /* a head is done, its request is not */
     bool is_first;              /* the first of the runs: heads are checked */
     bool is_over;
 };
@@ -147,9 +150,12 @@ static void note_end(struct stream *stream)
                "a body has the length that was promised");
     FUZZ_CHECK(request->has_body || stream->body.len == 0,
                "a request without a body has none");
+    FUZZ_CHECK(stream->body_used <= 2 * stream->body.len + 16 * 1024,
+               "the framing of a body is bounded");
     fuzz_put(&stream->out, stream->body.text, stream->body.len);
     fuzz_print(&stream->out, "]\n");
-    stream->body.len = 0;
+    stream->body.len = stream->body_used = 0;
+    stream->is_in_body = false;
     http_parser_next(stream->parser);
     FUZZ_CHECK(!http_parser_has_begun(stream->parser), "the next request is fresh");
 }
@@ -185,12 +191,14 @@ static bool step(struct stream *stream, const char **data, size_t *len)
     FUZZ_CHECK(used <= *len, "the parser takes no more than there is");
     *data += used;
     *len -= used;
+    stream->body_used += stream->is_in_body ? used : 0;
     switch (status) {
     case HTTP_MORE:
         FUZZ_CHECK(*len == 0, "the parser wants more only when it has all");
         return false;
     case HTTP_HEAD_DONE:
         note_head(&stream->out, http_parser_request(stream->parser));
+        stream->is_in_body = true;
         if (stream->is_first) {
             check_head(http_parser_request(stream->parser));
             check_same_when_written_again(http_parser_request(stream->parser));

@@ -5,6 +5,8 @@
  * conf.d/2.conf and so on. Properties:
  *   - what loads and is printed (as -T does) loads again, to the same sections, keys and
  *     values, and prints the same again;
+ *   - what loads stands where its place says: a section alone on its line, a key at the
+ *     beginning of one, with its value behind it;
  *   - what is refused is refused with FILE:LINE, and again with the same words;
  *   - what loads may be given with -o, key by key, to the same effect, and over itself;
  *   - as paths, values are as written, or stand behind their file's folder; a key that no
@@ -130,11 +132,12 @@ static void check_printed(const struct config *config)
 
 /* ---- overrides */
 
-/* -o cannot say all that a file can: a section with '=', a key with a dot. */
-static bool can_override(const char *section, const char *key)
+/* -o cannot say all that a file can: a section with '=', a key with a dot, " = ;x". */
+static bool can_override(const char *section, const struct conf_entry *entry)
 {
-    return !strchr(section, '=') && !strchr(key, '.') && !strchr(key, '=') &&
-           !(strcmp(section, "server") == 0 && strcmp(key, "include") == 0);
+    return !strchr(section, '=') && !strpbrk(entry->key, ".=") &&
+           entry->value[0] != ';' &&
+           !(strcmp(section, "server") == 0 && strcmp(entry->key, "include") == 0);
 }
 
 static void check_overrides(struct config *config)
@@ -149,7 +152,7 @@ static void check_overrides(struct config *config)
             struct config *other;
             const char *value;
 
-            if (!can_override(section, key))
+            if (!can_override(section, config_find_key(config, section, key)))
                 continue;
             other = config_parse("empty.ini", "", 0, &error);
             fuzz_print(&text, "%s.%s=%s", section, key, config_get(config, section, key));
@@ -177,7 +180,7 @@ static void check_overridden(struct config *config)
     if (config->n_sections == 0 || config->sections[0]->n_entries == 0)
         return;
     section = config->sections[0];
-    if (can_override(section->name, section->entries[0]->key)) {
+    if (can_override(section->name, section->entries[0])) {
         fuzz_print(&text, "%s.%s=%s", section->name, section->entries[0]->key,
                    section->entries[0]->value);
         has_room = section->n_entries < CONF_KEYS;
@@ -262,6 +265,69 @@ static void check_as_override(const char *input, size_t len)
 
 /* ---- loading */
 
+/* The line that a place names, without blanks before it: free(). */
+static char *line_of(const char *text, size_t len, const char *place)
+{
+    long number = strtol(strrchr(place, ':') + 1, NULL, 10);
+    const char *at = text, *end = text + len, *stop;
+    char *line;
+
+    if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
+        at += 3;
+    while (--number > 0 && at < end) {
+        stop = memchr(at, '\n', (size_t)(end - at));
+        at = stop ? stop + 1 : end;
+    }
+    stop = memchr(at, '\n', (size_t)(end - at));
+    stop = stop ? stop : end;
+    while (at < stop && strchr(" \t\r", *at))
+        at++;
+    line = malloc((size_t)(stop - at) + 1);
+    memcpy(line, at, (size_t)(stop - at));
+    line[stop - at] = '\0';
+    return line;
+}
+
+static void check_header(const char *line, const char *name)
+{
+    const char *end = strchr(line, ']'), *found = strstr(line, name);
+
+    FUZZ_CHECK(line[0] == '[' && found && end && found < end, "a section stands there");
+    end += 1 + strspn(end + 1, " \t\r");
+    FUZZ_CHECK(!*end || *end == ';' || *end == '#', "a section stands alone");
+}
+
+static void check_key_line(const char *line, const char *key, const char *value)
+{
+    const char *rest = line + strlen(key);
+
+    FUZZ_CHECK(strncmp(line, key, strlen(key)) == 0, "a key stands there");
+    rest += strspn(rest, " \t");
+    FUZZ_CHECK(*rest == '=' || *rest == ':', "a sign stands behind a key");
+    rest += 1 + strspn(rest + 1, " \t");
+    FUZZ_CHECK(strncmp(rest, value, strlen(value)) == 0,
+               "a value stands behind the sign");
+    rest += strlen(value) + strspn(rest + strlen(value), " \t\r");
+    FUZZ_CHECK(!*rest || *rest == ';', "a value goes on to the end or a comment");
+}
+
+static void check_places(const struct config *config, const char *text, size_t len)
+{
+    for (size_t i = 0; i < config->n_sections; i++) {
+        const struct conf_section *section = config->sections[i];
+        char *header = line_of(text, len, section->place);
+
+        check_header(header, section->name);
+        free(header);
+        for (size_t j = 0; j < section->n_entries && j < MAX_OVERRIDES; j++) {
+            char *line = line_of(text, len, section->entries[j]->place);
+
+            check_key_line(line, section->entries[j]->key, section->entries[j]->value);
+            free(line);
+        }
+    }
+}
+
 static struct config *load_text(const char *text, size_t len)
 {
     hop_error error = {{0}}, again = {{0}};
@@ -273,6 +339,8 @@ static struct config *load_text(const char *text, size_t len)
         FUZZ_CHECK(!config_parse("x.ini", copy, len, &again) &&
                        strcmp(error.text, again.text) == 0,
                    "a refusal is always the same");
+    } else if (config->n_sections < 100) {
+        check_places(config, text, len);
     }
     free(copy);
     return config;

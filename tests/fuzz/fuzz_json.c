@@ -172,6 +172,15 @@ static void check_any_string(const char *text, struct json_span span)
     free(plain);
 }
 
+static bool unescapes(const char *text, struct json_span span)
+{
+    char *plain = malloc(span.to - span.from);
+    bool does = json_unescape(text, span, plain) >= 0;
+
+    free(plain);
+    return does;
+}
+
 static void check_span(const char *text, struct json_span span, const json_t *expected)
 {
     size_t len = span.to - span.from;
@@ -188,6 +197,8 @@ static void check_span(const char *text, struct json_span span, const json_t *ex
     }
     if (*copy == '"')
         check_any_string(text, span);
+    if (*copy == '"' && !value)
+        FUZZ_CHECK(!unescapes(text, span), "what jansson refuses in a string, we do");
     json_decref(value);
     free(copy);
 }

@@ -5,6 +5,7 @@
  *   - a packet that decodes, written again, decodes to the same packet (but for one whose
  *     payload starts with a slash: no JSON, and as a head for "/" has no namespace, it would
  *     be taken for one);
+ *   - an ack id comes back digit by digit;
  *   - its parts lie within the text, in order, and are within their limits;
  *   - a packet that is refused stays refused whatever is appended to it, but for one that
  *     was merely cut short;
@@ -43,8 +44,24 @@ static void check_parts(const struct sio_packet *packet, const char *input, size
                "the payload reaches to the end");
 }
 
+/* The digits of the id stand right before the payload, in what came and in what goes. */
+static void check_id(const struct sio_packet *packet, const char *input, size_t len,
+                     const char *head, size_t head_len)
+{
+    size_t at = len - packet->payload_len;
+
+    if (!packet->has_id)
+        return;
+    while (at > 0 && head_len > 0 && input[at - 1] >= '0' && input[at - 1] <= '9') {
+        at--;
+        FUZZ_CHECK(head[--head_len] == input[at], "an ack id comes back digit by digit");
+        if (at == 1)
+            break; /* the type is a digit too */
+    }
+}
+
 /* Written again: the same packet. */
-static void check_again(const struct sio_packet *packet)
+static void check_again(const struct sio_packet *packet, const char *input, size_t len)
 {
     size_t room = SIO_HEAD_SIZE + packet->nsp_len;
     char *head = malloc(room); /* exactly what is promised to suffice */
@@ -54,6 +71,7 @@ static void check_again(const struct sio_packet *packet)
 
     fuzz_put(&text, head, sio_packet_head(packet, head));
     FUZZ_CHECK(text.len <= room, "a head fits the promised room");
+    check_id(packet, input, len, head, text.len);
     fuzz_put(&text, packet->payload, packet->payload_len);
     copy = fuzz_copy(text.text, text.len);
     FUZZ_CHECK(sio_packet_decode(copy, text.len, &again) == SIO_PACKET_OK,
@@ -130,7 +148,7 @@ void fuzz_one(const char *input, size_t len)
     }
     check_parts(&packet, input, len);
     if (!packet.payload || packet.payload[0] != '/')
-        check_again(&packet);
+        check_again(&packet, input, len);
     if (packet.payload && utf8_is_valid(packet.payload, packet.payload_len))
         check_name(&packet);
 }

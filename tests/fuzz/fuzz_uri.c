@@ -6,7 +6,7 @@
  *   - what decodes is UTF-8 without control bytes and, encoded again in the plainest form,
  *     decodes to itself;
  *   - room for the length and a NUL suffices, less is refused and nothing written beyond;
- *   - a parameter is found exactly when a decoder that splits first finds it.
+ *   - a decoder that takes step by step, and splits a query first, finds the same.
  * Thread: main.
  */
 #include <stdlib.h>
@@ -38,12 +38,48 @@ static struct fuzz_text encode(const char *text, size_t len)
     return out;
 }
 
+/* ---- the slow decoder: RFC 3986 2.1, step by step */
+
+/* out: len + 1 bytes. The length, or -1. */
+static long decode_slowly(const char *text, size_t len, bool plus_is_blank, char *out)
+{
+    static const char digits[] = "0123456789abcdefABCDEF";
+    long n = 0;
+
+    for (size_t i = 0; i < len; i++) {
+        char code[3] = {0};
+        char c = text[i];
+
+        if (c == '%') {
+            if (len - i < 3)
+                return -1;
+            memcpy(code, text + i + 1, 2);
+            if (strlen(code) != 2 || strspn(code, digits) != 2)
+                return -1;
+            c = (char)strtol(code, NULL, 16);
+            i += 2;
+        } else if (c == '+' && plus_is_blank) {
+            c = ' ';
+        }
+        if ((unsigned char)c < 0x20 || c == 0x7f)
+            return -1;
+        out[n++] = c;
+    }
+    out[n] = '\0';
+    return utf8_is_valid(out, (size_t)n) ? n : -1;
+}
+
 static void check_path(const char *text, size_t len)
 {
     char *out = malloc(len + 1); /* exactly what is promised to suffice */
     long n = uri_decode(text, len, out, len + 1);
 
-    FUZZ_CHECK(n >= -1 && n <= (long)len, "nothing grows");
+    char *slow = malloc(len + 1);
+
+    FUZZ_CHECK(n == decode_slowly(text, len, false, slow) &&
+                   (n < 0 || !strcmp(out, slow)),
+               "a path decodes as a slow decoder decodes it");
+    free(slow);
     if (n >= 0) {
         struct fuzz_text encoded = encode(out, (size_t)n);
         char *again = malloc((size_t)n + 1);
@@ -58,21 +94,6 @@ static void check_path(const char *text, size_t len)
         free(encoded.text);
     }
     free(out);
-}
-
-/* ---- the slow decoder: '+' becomes a blank, then as a path */
-
-static long decode_slowly(const char *text, size_t len, char *out)
-{
-    char *copy = fuzz_copy(text, len);
-    long n;
-
-    for (size_t i = 0; i < len; i++)
-        if (copy[i] == '+')
-            copy[i] = ' ';
-    n = uri_decode(copy, len, out, len + 1);
-    free(copy);
-    return n;
 }
 
 /* As uri_query_get() promises. out: len + 1 bytes. */
@@ -92,8 +113,8 @@ static long find_slowly(const char *query, size_t len, const char *name, char *o
         value = equals ? equals + 1 : stop;
         key = malloc((size_t)(stop - at) + 1);
         text = malloc((size_t)(stop - value) + 1);
-        key_len = decode_slowly(at, (size_t)((equals ? equals : stop) - at), key);
-        n = decode_slowly(value, (size_t)(stop - value), text);
+        key_len = decode_slowly(at, (size_t)((equals ? equals : stop) - at), true, key);
+        n = decode_slowly(value, (size_t)(stop - value), true, text);
         if (key_len >= 0 && strcmp(key, name) == 0) {
             if (n < 0 || (found >= 0 && strcmp(out, text) != 0))
                 found = -2;
