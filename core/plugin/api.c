@@ -97,13 +97,17 @@ static int add_handler(hop_server *server, const char *event, hop_handler *handl
 {
     hop_on_options options;
 
-    if (!event || !handler || !utf8_is_valid(event, strlen(event)))
-        return refuse(server, "hop_on(): an event's name in UTF-8 and a handler, please");
+    const char *also = handler ? "" : "no handler, and "; /* all that is wrong, at once */
+
+    if (!event || !utf8_is_valid(event, strlen(event)))
+        return refuse(server, "hop_on(): %sno event's name in UTF-8", also);
     if (sio_is_reserved(event))
         return refuse(server,
-                      "hop_on(\"%s\"): a reserved event, which no client can emit: use "
+                      "hop_on(\"%s\"): %sa reserved event, which no client can emit: use "
                       "hop_on_connect() or hop_on_disconnect()",
-                      event);
+                      event, also);
+    if (!handler)
+        return refuse(server, "hop_on(\"%s\"): NULL is no handler", event);
     if (check_options(server, event, given, &options) < 0)
         return -1;
     dispatch_add(server->dispatch, server->current, event, handler, self, &options);

@@ -255,6 +255,13 @@ static hop_verdict call_handler(hop_server *server, const struct handler *handle
     return verdict;
 }
 
+static void log_bad_verdict(const struct plugin *plugin, const hop_event *event,
+                            hop_verdict verdict, const char *hint)
+{
+    hop_log(HOP_WARN, "plugin.bad_verdict plugin=%s event=%s verdict=%d hint=\"%s\"",
+            plugin->name, event->in->name, (int)verdict, hint);
+}
+
 /* Whether the handlers of GUARD and HANDLE that follow are to be called. */
 static bool take_verdict(const struct handler *handler, hop_verdict verdict,
                          hop_event *event)
@@ -270,12 +277,13 @@ static bool take_verdict(const struct handler *handler, hop_verdict verdict,
         return false;
     case HOP_REJECTED:
         plugin->count[PLUGIN_REJECT]++;
+        if (!event->code)
+            log_bad_verdict(plugin, event, verdict, "return what hop_reject() gave");
         event_answer_rejection(event);
         return false;
     }
     plugin->count[PLUGIN_NEXT]++;
-    hop_log(HOP_WARN, "plugin.bad_verdict plugin=%s event=%s verdict=%d", plugin->name,
-            event->in->name, (int)verdict);
+    log_bad_verdict(plugin, event, verdict, "no such verdict: taken as HOP_NEXT");
     return true;
 }
 
@@ -302,6 +310,7 @@ void dispatch_event(struct dispatch *dispatch, const struct sio_event *in)
             handler->plugin->count[PLUGIN_OBSERVE]++;
             call_handler(server, handler, &event);
         } else if (goes_on && hub_is_connected(server->hub, in->socket)) {
+            event_forget_rejection(&event); /* of one before, who then went on */
             goes_on =
                 take_verdict(handler, call_handler(server, handler, &event), &event);
         }

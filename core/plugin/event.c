@@ -17,11 +17,17 @@
 #include "core/plugin/args.h"
 #include "core/plugin/state.h"
 
+void event_forget_rejection(hop_event *event)
+{
+    free(event->code);
+    free(event->message);
+    event->code = event->message = NULL;
+}
+
 void event_done(hop_event *event)
 {
     json_decref(event->args);
-    free(event->code);
-    free(event->message);
+    event_forget_rejection(event);
 }
 
 /* ---- arguments */
@@ -133,8 +139,7 @@ hop_verdict hop_reject(hop_event *event, const char *code, const char *message)
 {
     if (!on_logic(__func__))
         return HOP_REJECTED;
-    free(event->code);
-    free(event->message);
+    event_forget_rejection(event);
     event->code = copy_word(code, "rejected");
     event->message = copy_word(message, "refused");
     return HOP_REJECTED;

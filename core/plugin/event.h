@@ -22,6 +22,9 @@ struct hop_event {
 
 void event_done(hop_event *event);
 
+/* As if hop_reject() had not been called. */
+void event_forget_rejection(hop_event *event);
+
 /* Tell the client that the event was refused: see hop_reject(). */
 void event_answer_rejection(hop_event *event);
 

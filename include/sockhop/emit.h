@@ -42,12 +42,14 @@ HOP_API hop_target *hop_volatile(hop_target *target);
 /*
  * Send an event to every socket of a target.
  *
- *   event  UTF-8, none of socket.io-parser's RESERVED_EVENTS
- *   args   JSON array of the arguments, or NULL for none; owned: released even on failure
+ *   target  NULL is refused, as hop_to_room(server, NULL) gives it
+ *   event   UTF-8, none of socket.io-parser's RESERVED_EVENTS; "" is an event like others
+ *   args    JSON array of the arguments, or NULL for none; owned: released even on failure
  *
  * Queues and returns at once: a socket over its queue limit is closed, not waited for.
- * Returns 0, or -1 when args is no array or the event is reserved; nothing was sent then.
- * Thread: logic.
+ * Returns 0, also where the target is nobody or the server stops; or -1 when target or
+ * event is NULL, the event is no UTF-8 or reserved, or args is no array: nothing was sent
+ * then. Thread: logic.
  */
 HOP_API int hop_emit(hop_target *target, const char *event, json_t *args);
 
@@ -82,7 +84,10 @@ HOP_API void hop_args_raw(hop_args *args, const hop_event *event, size_t n);
 /* All arguments of a received event, from n on. */
 HOP_API void hop_args_raw_from(hop_args *args, const hop_event *event, size_t n);
 
-/* hop_emit() with a built list (owned: released even on failure). Thread: logic. */
+/*
+ * hop_emit() with a built list (owned: released even on failure). Returns -1 also where
+ * the list is marked or not complete. Thread: logic.
+ */
 HOP_API int hop_emit_args(hop_target *target, const char *event, hop_args *args);
 
 /*
@@ -91,7 +96,7 @@ HOP_API int hop_emit_args(hop_target *target, const char *event, hop_args *args)
  *                         jansson cannot hold it)
  *   HOP_ACK_TIMEOUT       nothing came within timeout_ms; args NULL
  *   HOP_ACK_DISCONNECTED  the socket has gone; args NULL
- * args as in hop_emit(). timeout_ms: 1 to 3,600,000.
+ * event and args as in hop_emit(). timeout_ms: 1 to 3,600,000.
  * Returns 0, or -1 when nothing was sent; on_ack is not called then. Thread: logic.
  */
 typedef enum hop_ack_status {

@@ -22,6 +22,10 @@ typedef enum hop_verdict {
     HOP_STOP,    /* handled: later handlers of HOP_GUARD and HOP_HANDLE are not called */
     HOP_REJECTED /* refused: return what hop_reject() gave, never this by itself */
 } hop_verdict;
+/*
+ * By itself, HOP_REJECTED refuses with the code "rejected"; any other number counts as
+ * HOP_NEXT. Both are logged as plugin.bad_verdict.
+ */
 
 /* The event's name: UTF-8, NUL-terminated, escapes resolved. Borrowed. Thread: logic. */
 HOP_API const char *hop_event_name(const hop_event *event);
@@ -66,7 +70,9 @@ HOP_API int hop_event_ack_args(hop_event *event, hop_args *args);
 /*
  * Refuse the event: `return hop_reject(event, "too_long", "longer than max_bytes");`
  * The client's ack gets {ok: false, error: {code, message}}; where it asked for none, it
- * gets the event `error` {event, code, message}. Thread: logic.
+ * gets the event `error` {event, code, message}; nothing, where the ack was answered
+ * before. code and message: copied; what is NULL or no UTF-8 becomes "rejected" or
+ * "refused". Sent once the handler has returned the verdict. Thread: logic.
  */
 HOP_API hop_verdict hop_reject(hop_event *event, const char *code, const char *message);
 

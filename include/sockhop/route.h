@@ -32,8 +32,13 @@ HOP_API const char *hop_request_header(const hop_request *request, const char *n
 HOP_API const char *hop_request_body(const hop_request *request, size_t *len);
 
 /*
- * Answer. content_type: a header value without control bytes; body: copied.
- * Returns 0, or -1 when it was answered before or the arguments are bad. Thread: logic.
+ * Answer.
+ *   status        200 to 599; 204 and 304 go without the body
+ *   content_type  a header value of less than 128 bytes without control bytes, or NULL
+ *                 for a response without that header
+ *   body          copied; NULL where len is 0
+ * Returns 0, or -1 when it was answered before or an argument is none of these; nothing
+ * was sent then. Thread: logic.
  */
 HOP_API int hop_respond(hop_request *request, int status, const char *content_type,
                         const void *body, size_t len);

@@ -40,7 +40,8 @@ typedef struct hop_on_options {
 /*
  * Call handler for every event of that name.
  *   event  UTF-8, none of socket.io-parser's RESERVED_EVENTS (connect, connect_error,
- *          disconnect, disconnecting, newListener, removeListener): lifecycle has hooks
+ *          disconnect, disconnecting, newListener, removeListener): lifecycle has hooks;
+ *          "" is an event like others
  * Returns 0, or -1: the plugin is refused with the reason even if it goes on.
  * Only in init(). Thread: logic.
  */

@@ -5,6 +5,7 @@
  * Plugins are made by hand here: a name and a place in the conf file.
  */
 #include <pthread.h>
+#include <sys/mman.h>
 
 #include "tests/unit/fakehub.h"
 
@@ -253,6 +254,25 @@ static void a_careless_rejection_is_answered_too(void **state)
                  "\"refused\"}}]\n");
 }
 
+static hop_verdict rejects_and_goes_on(hop_socket socket, hop_event *event, void *self)
+{
+    goes_on(socket, event, self);
+    hop_reject(event, "mine", "never said");
+    return HOP_NEXT;
+}
+
+static void a_rejection_that_was_not_returned_is_forgotten(void **state)
+{
+    (void)state;
+    on(A, HOP_GUARD, rejects_and_goes_on, "a", NULL, NULL);
+    on(B, HOP_HANDLE, rejected_alone, "b", NULL, NULL);
+    sort();
+    send_e(1);
+    fake_sent_is("1 ack1 [{\"ok\":false,\"error\":{\"code\":\"rejected\",\"message\":"
+                 "\"refused\"}}]\n");
+    assert_string_equal(called, "a b");
+}
+
 static hop_verdict returns_nonsense(hop_socket socket, hop_event *event, void *self)
 {
     goes_on(socket, event, self);
@@ -267,6 +287,53 @@ static void an_unknown_verdict_is_next(void **state)
     sort();
     send_e(1);
     assert_string_equal(called, "a b");
+}
+
+/* What sending the event logs. Borrowed until the next call. */
+static const char *log_of_e(void)
+{
+    static char text[4096];
+    int log = memfd_create("log", 0), saved = dup(STDERR_FILENO);
+    ssize_t n;
+
+    assert_true(log >= 0 && saved >= 0);
+    dup2(log, STDERR_FILENO);
+    send_e(1);
+    dup2(saved, STDERR_FILENO);
+    n = pread(log, text, sizeof text - 1, 0);
+    assert_true(n >= 0);
+    text[n] = '\0';
+    close(log);
+    close(saved);
+    return text;
+}
+
+static void a_verdict_that_no_handler_should_return_is_logged(void **state)
+{
+    static const struct {
+        hop_handler *handler;
+        const char *line; /* NULL: none */
+    } rows[] = {
+        {returns_nonsense, "plugin.bad_verdict plugin=a event=e verdict=77"},
+        {rejected_alone, "plugin.bad_verdict plugin=a event=e verdict=2"},
+        {rejects, NULL},
+        {goes_on, NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const char *text;
+
+        tear_down(state);
+        set_up(state);
+        on(A, HOP_HANDLE, rows[i].handler, "a", NULL, NULL);
+        sort();
+        text = log_of_e();
+        if (rows[i].line)
+            assert_non_null(strstr(text, rows[i].line));
+        else
+            assert_string_equal(text, "");
+    }
 }
 
 static void after_a_disconnect_only_observers_are_called(void **state)
@@ -406,6 +473,9 @@ static void targets_and_arguments_reach_the_hub(void **state)
     assert_int_equal(hop_emit(hop_to_all(server), "connect", json_array()), -1);
     assert_int_equal(hop_emit(hop_to_all(server), "\xff", json_array()), -1);
     assert_int_equal(hop_emit(NULL, "x", json_array()), -1);
+    assert_int_equal(hop_emit(hop_to_all(server), NULL, json_array()), -1);
+    assert_int_equal(hop_emit(hop_to_all(server), "", json_array()), 0);
+    fake_sent_is("all  []\n");
     assert_int_equal(hop_emit_args(NULL, "x", hop_args_new()), -1);
     fake_sent_is("");
 }
@@ -466,7 +536,9 @@ static void a_wrong_registration_refuses_the_plugin(void **state)
     REFUSED(hop_on(server, "disconnecting", goes_on, NULL), "reserved");
     REFUSED(hop_on(server, "\xc0", goes_on, NULL), "UTF-8");
     REFUSED(hop_on(server, NULL, goes_on, NULL), "name");
-    REFUSED(hop_on(server, "e", NULL, NULL), "handler");
+    REFUSED(hop_on(server, "e", NULL, NULL), "NULL is no handler");
+    REFUSED(hop_on(server, "connect", NULL, NULL), "no handler, and a reserved event");
+    REFUSED(hop_on(server, "\xc0", NULL, NULL), "no handler, and no event's name");
     REFUSED(hop_on_with(server, "e", goes_on, NULL, &no_phase), "phase");
     REFUSED(hop_on_with(server, "e", goes_on, NULL, &no_size), "size");
     REFUSED(hop_on_with(server, "e", goes_on, NULL, NULL), "size");
@@ -785,7 +857,9 @@ static void answer_hello(hop_request *request, void *self)
     snprintf(text, sizeof text, "%s %s %s %s %zu %s", (char *)self,
              hop_request_path(request), hop_request_query(request), agent, len, body);
     assert_null(hop_request_header(request, "x-nam"));
-    assert_int_equal(hop_respond(request, 99, NULL, NULL, 0), -1);
+    assert_int_equal(hop_respond(request, 199, NULL, NULL, 0), -1);
+    assert_int_equal(hop_respond(request, 600, NULL, NULL, 0), -1);
+    assert_int_equal(hop_respond(request, 200, NULL, NULL, 1), -1);
     assert_int_equal(hop_respond(request, 200, "a\r\nb", NULL, 0), -1);
     assert_int_equal(hop_respond(request, 200, "text/plain", text, strlen(text)), 0);
     assert_int_equal(hop_respond(request, 200, "text/plain", text, 1), -1);
@@ -861,6 +935,8 @@ int main(void)
         TEST(a_rejection_without_an_ack_is_the_event_error),
         TEST(an_observers_rejection_tells_nobody),
         TEST(a_careless_rejection_is_answered_too),
+        TEST(a_rejection_that_was_not_returned_is_forgotten),
+        TEST(a_verdict_that_no_handler_should_return_is_logged),
         TEST(an_unknown_verdict_is_next),
         TEST(after_a_disconnect_only_observers_are_called),
         TEST(an_event_that_nobody_handles_is_ignored),
