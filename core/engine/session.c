@@ -244,16 +244,16 @@ void session_end(struct session *session, enum session_end end, const char *reas
  * of its own: stock clients drop what stands beside it in one payload. A client that is
  * about to send "5" polls no more: it gets all that by the WebSocket.
  */
-void session_close(struct session *session, enum session_end end)
+void session_close(struct session *session, enum session_end end, const char *detail)
 {
     struct engine *engine = session->engine;
 
     if (!session->is_open || session->ws || end == SESSION_SHUTDOWN ||
         (session->polling->get && !session->polling->n_queued)) {
-        session_end(session, end, NULL);
+        session_end(session, end, detail);
         return;
     }
-    end_common(session, end, NULL);
+    end_common(session, end, detail);
     if (!session->polling->is_probing || !session->polling->n_queued)
         drop_probe(session);
     session->is_lingering = true;

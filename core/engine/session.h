@@ -54,8 +54,9 @@ void session_send(struct session *session, struct outgoing *out);
 
 /*
  * End it. What was sent before goes out first; the upper's on_closed is called at once.
+ * detail says more than the end's word, for the log, or NULL.
  */
-void session_close(struct session *session, enum session_end end);
+void session_close(struct session *session, enum session_end end, const char *detail);
 
 handle session_handle(const struct session *session);
 bool session_is_open(const struct session *session);

@@ -46,7 +46,8 @@ static void on_connect_timeout(struct timer_node *node)
     struct link *link =
         (struct link *)(void *)((char *)node - offsetof(struct link, connect_timer));
 
-    session_close(link->session, SESSION_NEVER_JOINED);
+    session_close(link->session, SESSION_NEVER_JOINED,
+                  "no CONNECT within connect_timeout");
 }
 
 static void *on_open(struct session *session, const struct http_request *request,
@@ -91,7 +92,7 @@ static void refuse(struct link *link, const char *reason, enum session_end end)
 {
     hop_log(HOP_DEBUG, "sio.refused id=%s reason=\"%s\"", session_log_id(link->session),
             reason);
-    session_close(link->session, end);
+    session_close(link->session, end, reason);
 }
 
 static const char *json_word(enum json_result result)

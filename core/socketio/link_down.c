@@ -94,7 +94,7 @@ void link_take_close(struct loop *to, void *payload)
 
     (void)to;
     if (link)
-        session_close(link->session, record->end);
+        session_close(link->session, record->end, NULL);
 }
 
 static void mark_excepted(struct sio *sio, struct down_broadcast *record)

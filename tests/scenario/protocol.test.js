@@ -630,3 +630,30 @@ test('origins in the configuration are let in with CORS headers', async (t) => {
   await (await RawWebSocket.open(server, { options: { origin: 'https://chat.example' } })).close();
   await within(assert.rejects(RawWebSocket.open(server, { options: { origin: 'https://evil.example' } })), 'refusal');
 });
+
+describe('the log at level debug says why a session was closed', () => {
+  let server;
+
+  before(async () => (server = await startServer({ args: ['-o', 'log.level=debug'] })));
+  after(() => server.stop());
+
+  for (const [packet, reason, detail] of [
+    ['42{}', 'parse error', 'payload is not an array'],
+    ['42[null]', 'parse error', 'event name is neither a string nor a number'],
+    ['4x', 'parse error', '\\S.*'],
+    ['44', 'forced server close', 'CONNECT_ERROR from a client'],
+    ['x', 'parse error', 'unknown packet type'],
+  ])
+    test(`when it sent ${packet}`, async () => {
+      const raw = await RawWebSocket.open(server, { join: true });
+      const polling = await Polling.open(server, { join: true });
+
+      raw.send(packet);
+      await raw.end();
+      await polling.post(packet);
+      for (const [transport, { sid }] of [['websocket', raw.handshake], ['polling', polling]]) {
+        const words = `id=${sid.slice(0, 8)} reason="${reason}" transport=${transport} detail="${detail}"`;
+        await server.waitLog(new RegExp(`session\\.closed ${words}`), 15000);
+      }
+    });
+});

@@ -34,6 +34,7 @@ struct session {
     void *upper;
     bool is_open, ends_when_sent_to;
     enum session_end end;
+    const char *detail; /* borrowed: a constant; of its end */
     unsigned n_got;
     struct turnbuf *buffer; /* of the last packet */
     bool was_volatile;      /* the last packet */
@@ -71,12 +72,13 @@ const char *session_end_word(enum session_end end)
     return words[end];
 }
 
-void session_close(struct session *session, enum session_end end)
+void session_close(struct session *session, enum session_end end, const char *detail)
 {
     if (!session->is_open)
         return;
     session->is_open = false;
     session->end = end;
+    session->detail = detail;
     slots_remove(&session->engine->slots, session->handle);
     session->engine->upper.on_closed(session, end);
     session->upper = NULL;
@@ -97,7 +99,7 @@ void session_send(struct session *session, struct outgoing *out)
     session->got[session->got_len - 1] = '\n';
     session->got[session->got_len] = '\0';
     if (session->ends_when_sent_to)
-        session_close(session, SESSION_SLOW);
+        session_close(session, SESSION_SLOW, NULL);
 }
 
 handle session_handle(const struct session *session)
@@ -322,7 +324,7 @@ static inline void bench_close(void)
 
         bench.sessions = session->next;
         session->ends_when_sent_to = false;
-        session_close(session, SESSION_TRANSPORT_CLOSE);
+        session_close(session, SESSION_TRANSPORT_CLOSE, NULL);
         free(session);
     }
     bench.on_disconnect = NULL;

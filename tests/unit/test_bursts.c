@@ -248,7 +248,7 @@ static void either_side_may_end_in_between(void **state)
                 client.peer->fd = -1;
                 n = 50;
             } else {
-                session_close(client.wire->session, SESSION_SERVER_FORCED);
+                session_close(client.wire->session, SESSION_SERVER_FORCED, NULL);
             }
             for (int i = 0; i < 10; i++)
                 turn(client.wire->loop);
@@ -514,7 +514,7 @@ static void whoever_ends_while_a_post_waits(void **state)
             n = n_told(poster.wire);
             assert_int_equal(n, n_turns * 10);
             if (way == BY_US) {
-                session_close(poster.wire->session, SESSION_SERVER_FORCED);
+                session_close(poster.wire->session, SESSION_SERVER_FORCED, NULL);
             } else if (way == BY_PEER) {
                 close(poster.post->fd);
                 poster.post->fd = -1;

@@ -409,7 +409,7 @@ static void a_socket_ends_in_the_promised_order(void **state)
         else if (way == 2)
             hub_disconnect(bench.hub, bench.socket[a], HOP_CLOSE_TRANSPORT);
         else
-            session_close(going, SESSION_PING_TIMEOUT);
+            session_close(going, SESSION_PING_TIMEOUT, NULL);
         pump();
         snprintf(expected, sizeof expected,
                  "disconnect %u %s\nleave %u a\nfree 3 one\nack %u status %d\n", a,
@@ -427,7 +427,7 @@ static void a_socket_ends_in_the_promised_order(void **state)
                                            on_late_ack, NULL),
                          -1);
         bench.on_disconnect = NULL;
-        session_close(staying, SESSION_TRANSPORT_CLOSE);
+        session_close(staying, SESSION_TRANSPORT_CLOSE, NULL);
         pump();
     }
 }
@@ -466,7 +466,7 @@ static void a_chain_of_disconnects_ends_however_long(void **state)
     pump();
     bench.log_len = 0;
     bench.on_disconnect = disconnect_next;
-    session_close(first, SESSION_TRANSPORT_CLOSE);
+    session_close(first, SESSION_TRANSPORT_CLOSE, NULL);
     pump();
     assert_int_equal(bench_metric(METRIC_SOCKETS), 0);
     bench.log_len = 0;
@@ -553,7 +553,7 @@ static void slots_are_freed_when_replaced_and_at_the_end(void **state)
     assert_int_equal(hub_slot_set(bench.hub, bench.socket[1], 63, NULL), 0);
     expect_log("free 5 one\nfree 63 one\n");
     assert_ptr_equal(hub_slot_get(bench.hub, bench.socket[1], 5), values[1]);
-    session_close(people[1], SESSION_TRANSPORT_CLOSE);
+    session_close(people[1], SESSION_TRANSPORT_CLOSE, NULL);
     pump();
     expect_log("disconnect 1 transport close\nfree 5 two\n");
 }
@@ -638,7 +638,7 @@ static void acks_that_never_come_leave_nothing(void **state)
     say(people[1], "31[]");
     for (unsigned i = 0; i < N; i++)
         assert_int_equal(ask(2, 60000), 0);
-    session_close(people[2], SESSION_TRANSPORT_CLOSE);
+    session_close(people[2], SESSION_TRANSPORT_CLOSE, NULL);
     pump();
     assert_int_equal(n_acks[HOP_ACK_DISCONNECTED], N);
     assert_int_equal(n_acks[HOP_ACK_OK], 0);
@@ -767,7 +767,7 @@ static void random_work_is_as_in_a_model(void **state)
         } else if (what < 97) {
             model_check();
         } else if (what < 98 && !model[i].is_dead) {
-            session_close(people[i], SESSION_TRANSPORT_CLOSE);
+            session_close(people[i], SESSION_TRANSPORT_CLOSE, NULL);
             model[i].is_dead = true;
         } else if (what < 99) {
             /* Its number belongs to the next connection at once. */

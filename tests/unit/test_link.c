@@ -133,6 +133,8 @@ static void what_is_no_packet_of_a_joined_client_closes(void **state)
         pump();
         if (session->is_open || session->end != rows[i].end)
             fail_msg("not closed as it should be: %s", rows[i].text);
+        if (!session->detail || !*session->detail)
+            fail_msg("closed without a word why: %s", rows[i].text);
         snprintf(expected, sizeof expected, "disconnect %u %s\n", bench.n_sockets,
                  session_end_word(rows[i].end));
         expect_log(expected);

@@ -82,8 +82,9 @@ struct session *engine_find(struct engine *engine, handle session)
     return slots_get(&engine->slots, session);
 }
 
-void session_close(struct session *session, enum session_end end)
+void session_close(struct session *session, enum session_end end, const char *detail)
 {
+    (void)detail;
     session->is_open = false;
     slots_remove(&session->engine->slots, session->handle);
     session->engine->upper.on_closed(session, end);
@@ -186,7 +187,7 @@ static void each_member_on_each_shard_gets_all_in_order(void **state)
     assert_int_equal(n_complete, ALL);
     for (unsigned i = 0; i < SHARDS; i++)
         for (unsigned n = 0; n < PER_SHARD; n++)
-            session_close(engines[i].session[n], SESSION_TRANSPORT_CLOSE);
+            session_close(engines[i].session[n], SESSION_TRANSPORT_CLOSE, NULL);
     loops_drain(loops);
     hub_free(hub);
     for (unsigned i = 0; i < SHARDS; i++) {

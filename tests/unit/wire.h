@@ -90,7 +90,7 @@ static inline void *wire_on_open(struct session *session,
     wire->session = session;
     wire_log(wire, "open", "", 0);
     if (wire->closes_on_open)
-        session_close(session, SESSION_FORCED);
+        session_close(session, SESSION_FORCED, NULL);
     return wire;
 }
 
@@ -105,7 +105,7 @@ static inline void wire_on_text(struct session *session, const char *text, size_
     if (strncmp(copy, "echo:", 5) == 0) {
         send_text(session, copy + 5, false);
     } else if (strcmp(copy, "close") == 0) {
-        session_close(session, SESSION_FORCED);
+        session_close(session, SESSION_FORCED, NULL);
     } else if (strcmp(copy, "burst") == 0) {
         send_text(session, "a", false);
         send_text(session, "b", false);
