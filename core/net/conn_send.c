@@ -322,13 +322,17 @@ bool conn_is_writable(const struct conn *conn)
 
 /* ---- flush ---- */
 
-/* All is written and the connection is to end: our FIN, then the peer's. */
-static void finish_ending(struct conn *conn)
+/* All is written and the connection is to end: our FIN, then the peer's. Closed at once, what
+ * it sends meanwhile would be answered with a RST, and that takes away what it has not yet
+ * read (T51); a server that stops does so only to those who have just been sent nothing. */
+static void finish_ending(struct conn *conn, bool had_work)
 {
+    bool is_hurried = conn->net->is_closing && !had_work;
+
     if (conn->is_shut)
         return;
     conn->is_shut = true;
-    if (conn->net->is_closing || !conn->wants_read || shutdown(conn->fd, SHUT_WR) < 0)
+    if (is_hurried || !conn->wants_read || shutdown(conn->fd, SHUT_WR) < 0)
         conn_close(conn, CONN_BY_US);
 }
 
@@ -350,7 +354,7 @@ void conn_flush(struct conn *conn)
     if (conn->n_slices)
         return;
     if (conn->is_ending)
-        finish_ending(conn);
+        finish_ending(conn, had_work);
     else if (had_work && conn->ops->on_drained)
         conn->ops->on_drained(conn);
 }

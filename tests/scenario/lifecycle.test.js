@@ -73,6 +73,7 @@ test('what was sent before the stop arrives', async () => {
   assert.equal(messages[0], '42["shouted","last words"]');
   assert.equal(messages[1].length, '42["big-back",""]'.length + 400000);
   assert.equal((await raw.end()).code, 1001);
+  await within(server.gone, 'end of the server'); /* stop() would send a second signal */
   await server.stop();
 });
 
