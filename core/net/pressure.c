@@ -27,12 +27,13 @@ enum {
     HOLDER_MIN = 1024, /* who holds less is not closed: nothing would be won */
     BUCKETS = 24,      /* of sizes: each twice the one before */
     TIGHT_MS = 5000,
-    HEAP_MS = 5,     /* between two walks through malloc's lists, */
-    HEAP_SHARE = 20, /* and this often their own time */
-    STUCK_MS = 100,  /* no further round when one has freed nothing */
-    TRIM_MS = 1000,  /* between two trims; doubles while they do not help */
+    HEAP_MS = 5,    /* between two walks through malloc's lists, */
+    OWN_SHARE = 20, /* and this often their own time; of trims too */
+    STUCK_MS = 100, /* no further round when one has freed nothing */
+    TRIM_MS = 100,  /* between two trims; doubles while they do not help */
     TRIM_MAX_MS = 60000,
     LOG_EVERY_MS = 1000,
+    LARGE_BYTES = 256 << 10, /* from here on, what is freed goes back at once */
     PROBES = 64, /* measured when clients of all shards have grown by such a part, */
     PROBE_MIN = 64 << 10, /* but not for less, nor only for more */
     PROBE_MAX = 16 << 20
@@ -53,11 +54,11 @@ struct pressure {
     size_t page_bytes;
 
     /* any thread */
-    atomic_bool is_full;               /* a round is due or under way */
-    _Atomic uint64_t tight_ms;         /* since when; 0: it is not */
-    _Atomic uint64_t stuck_ms;         /* no round before */
-    _Atomic uint64_t heap_ms, trim_ms; /* when next */
-    atomic_size_t heap_bytes;
+    atomic_bool is_full;                           /* a round is due or under way */
+    _Atomic uint64_t tight_ms;                     /* since when; 0: it is not */
+    _Atomic uint64_t stuck_ms;                     /* no round before */
+    _Atomic uint64_t heap_ms, trim_ms;             /* when next */
+    atomic_size_t heap_bytes, heap_resident_bytes; /* when it was asked last */
     atomic_uint trim_wait_ms;
 
     /* a round: shard 0 */
@@ -101,16 +102,24 @@ static bool claim(_Atomic uint64_t *next_ms, uint64_t now_ms, uint64_t wait_ms)
            atomic_compare_exchange_strong(next_ms, &next, now_ms + wait_ms);
 }
 
-static size_t heap_bytes(struct pressure *pressure, bool must_be_fresh)
+/* Between two walks, what has become resident since the last one is added. */
+static size_t heap_bytes(struct pressure *pressure, size_t resident, bool must_be_fresh)
 {
     uint64_t started_us = clock_us(), took_us;
 
-    if (!claim(&pressure->heap_ms, started_us / 1000, HEAP_MS) && !must_be_fresh)
-        return atomic_load(&pressure->heap_bytes);
+    if (__sanitizer_get_current_allocated_bytes) /* its resident set says nothing */
+        return ask_heap();
+    if (!claim(&pressure->heap_ms, started_us / 1000, HEAP_MS) && !must_be_fresh) {
+        size_t before = atomic_load(&pressure->heap_resident_bytes);
+
+        return atomic_load(&pressure->heap_bytes) +
+               (resident > before && resident != SIZE_MAX ? resident - before : 0);
+    }
     atomic_store(&pressure->heap_bytes, ask_heap());
+    atomic_store(&pressure->heap_resident_bytes, resident);
     took_us = clock_us() - started_us;
-    if (took_us * HEAP_SHARE > HEAP_MS * 1000)
-        atomic_store(&pressure->heap_ms, (started_us + took_us * HEAP_SHARE) / 1000);
+    if (took_us * OWN_SHARE > HEAP_MS * 1000)
+        atomic_store(&pressure->heap_ms, (started_us + took_us * OWN_SHARE) / 1000);
     return atomic_load(&pressure->heap_bytes);
 }
 
@@ -132,15 +141,19 @@ static size_t resident_bytes(const struct pressure *pressure)
 static void trim(struct pressure *pressure, size_t resident)
 {
     unsigned wait_ms = atomic_load(&pressure->trim_wait_ms);
+    uint64_t started_us = clock_us(), took_us;
 
-    if (!claim(&pressure->trim_ms, clock_us() / 1000, wait_ms))
+    if (!claim(&pressure->trim_ms, started_us / 1000, wait_ms))
         return;
     malloc_trim(0);
+    took_us = clock_us() - started_us;
     if (resident_bytes(pressure) < resident - pressure->max_bytes / 16)
         wait_ms = TRIM_MS;
     else if (wait_ms < TRIM_MAX_MS)
         wait_ms *= 2;
     atomic_store(&pressure->trim_wait_ms, wait_ms);
+    if (took_us * OWN_SHARE > TRIM_MS * 1000)
+        atomic_store(&pressure->trim_ms, (started_us + took_us * OWN_SHARE) / 1000);
 }
 
 static size_t measure(struct pressure *pressure, bool must_be_fresh)
@@ -148,8 +161,9 @@ static size_t measure(struct pressure *pressure, bool must_be_fresh)
     size_t resident = resident_bytes(pressure), used = resident;
 
     if (resident >= pressure->tight_bytes) {
-        used = heap_bytes(pressure, must_be_fresh);
-        if (used < pressure->tight_bytes && resident != SIZE_MAX)
+        used = heap_bytes(pressure, resident, must_be_fresh);
+        if (resident > pressure->max_bytes && resident != SIZE_MAX &&
+            resident - used > pressure->max_bytes / 8)
             trim(pressure, resident);
     }
     if (used < pressure->tight_bytes)
@@ -267,7 +281,7 @@ static void judge_round(struct loop *loop, void *payload)
         begin_round(pressure); /* bytes that many hold were counted for each */
         return;
     }
-    if (!pressure->n_closed_now)
+    if (used > pressure->max_bytes) /* nobody could be closed */
         atomic_store(&pressure->stuck_ms, clock_us() / 1000 + STUCK_MS);
     atomic_store(&pressure->is_full, false);
     to_all(pressure, take_resume);
@@ -402,6 +416,7 @@ struct pressure *pressure_new(struct loops *loops, struct net *const *nets,
     pressure->max_bytes = max_bytes;
     pressure->tight_bytes = max_bytes - max_bytes / 10;
     pressure->relaxed_bytes = max_bytes - max_bytes / 5;
+    mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
     pressure->statm_fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
     pressure->page_bytes = (size_t)sysconf(_SC_PAGE_SIZE);
     atomic_init(&pressure->trim_wait_ms, TRIM_MS);

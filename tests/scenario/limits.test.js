@@ -260,7 +260,7 @@ describe('memory in all', () => {
       for (const socket of chatters) assert.ok(socket.connected);
       if (countsMemory(server)) {
         const most = statusBytes(server, 'VmHWM');
-        assert.ok(most < 1.5 * MAX, `${(most / MIB).toFixed(1)} MiB resident`);
+        assert.ok(most < 2 * MAX, `${(most / MIB).toFixed(1)} MiB resident`);
       }
       closeClients();
       await leaveAll();
@@ -285,10 +285,10 @@ describe('memory in all', () => {
     const holders = await Promise.all(Array.from({ length: 90 }, openHolder));
     const before = await server.metrics();
 
-    for (const tcp of holders) {
-      await holdBody(tcp);
+    for (let i = 0, more = 2; more > 0; i++) { /* 2 MB more than it takes, that it lasts */
+      await holdBody(holders[i]);
       await server.metrics(); /* so that what was sent has been read */
-      if (await isTight()) break;
+      if (more < 2 || (await isTight())) more--;
     }
     assert.ok(await isTight());
     let metrics = await server.metrics();

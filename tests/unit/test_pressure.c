@@ -7,6 +7,7 @@
 #include "core/net/pressure.h"
 
 #include <malloc.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -284,6 +285,44 @@ static void what_no_client_holds_closes_nobody(void **state)
     assert_false(is_tight(bench));
 }
 
+/* ---- what is free, but still ours */
+
+size_t __sanitizer_get_current_allocated_bytes(void) __attribute__((weak));
+
+static size_t resident(void)
+{
+    FILE *file = fopen("/proc/self/statm", "re");
+    unsigned long all, pages;
+
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%lu %lu", &all, &pages), 2);
+    fclose(file);
+    return pages * (size_t)sysconf(_SC_PAGE_SIZE);
+}
+
+static void memory_that_is_free_again_is_given_back(void **state)
+{
+    enum { CHUNK = 10000, N_CHUNKS = MAX * 2 / CHUNK };
+    static char *chunk[N_CHUNKS];
+    struct bench *bench = *state;
+    uint64_t deadline_ms = clock_ms() + DEADLINE_MS;
+
+    if (__sanitizer_get_current_allocated_bytes)
+        skip(); /* keeps what was freed, to see whether it is used */
+    for (int i = 0; i < N_CHUNKS; i++)
+        chunk[i] = hold(CHUNK);
+    for (int i = 0; i < N_CHUNKS - 1; i++) /* the last one keeps the heap where it is */
+        free(chunk[i]);
+    assert_true(resident() > MAX);
+    while (resident() > MAX) {
+        probe(bench);
+        assert_false(pressure_is_full(bench->pressure));
+        assert_true(clock_ms() < deadline_ms);
+    }
+    assert_int_equal(n_shed(bench), 0);
+    free(chunk[N_CHUNKS - 1]);
+}
+
 /* ---- what the layer above holds */
 
 static struct upper {
@@ -373,6 +412,7 @@ int main(void)
         TEST(who_holds_the_most_goes_first_whatever_its_shard),
         TEST(while_it_is_full_nobody_is_read),
         TEST(what_no_client_holds_closes_nobody),
+        TEST(memory_that_is_free_again_is_given_back),
         TEST(holders_of_the_layer_above_count_too),
         TEST(clients_that_grow_have_it_measured),
         TEST(without_a_cap_there_is_none),
