@@ -17,6 +17,7 @@ import { startServer } from '../lib/server.js';
 
 afterEach(closeClients);
 
+const LONG = process.env.SOCKHOP_LONG === '1';
 const SECRET = 'planted: nobody may read this';
 const PAGE = '<!doctype html><title>The page</title>\n';
 const SCRIPT = `/* a script */ ${'let x;'.repeat(100)}\n`;
@@ -713,15 +714,6 @@ describe('HTTP deadlines', () => {
     for (const tcp of [silent, idle, empty]) assert.equal(await untilEnd(tcp), '');
   });
 
-  test('T03: 100 slow heads do not keep others waiting, and all go', async () => {
-    const slow = await Promise.all(Array.from({ length: 100 }, () => Tcp.open(server)));
-
-    await Promise.all(slow.map((tcp) => tcp.write('GET / HTTP/1.1\r\nX: ')));
-    assert.equal((await request(server, '/test/hello')).text, 'hello\n');
-    await Promise.all(slow.map((tcp) => assertLast(tcp, 408)));
-    await server.waitMetrics((metrics) => metrics.get('sockhop_connections') === 1);
-  });
-
   test('a receiver that reads slowly, but reads, gets its file', async () => {
     const tcp = await Tcp.open(server);
     let size = 0;
@@ -736,4 +728,45 @@ describe('HTTP deadlines', () => {
     await tcp.ended();
     assert.ok(size > BIG.length);
   });
+});
+
+/* ---- T03: slowloris */
+
+const SLOW = LONG ? { n: 1000, timeout: 10 } : { n: 200, timeout: 2 };
+
+test(`T03: ${SLOW.n} heads that trickle are gone by their deadline, and others are served meanwhile`, async (t) => {
+  const server = await startWith(['route'], { config: `[limits]\nhead_timeout = ${SLOW.timeout}s\n` });
+  t.after(() => server.stop());
+  const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+  t.after(() => agent.destroy());
+  const latency = async () => {
+    const from = performance.now();
+
+    assert.equal((await request(server, '/test/hello', { agent })).text, 'hello\n');
+    return performance.now() - from;
+  };
+  const p99 = (times) => times.sort((a, b) => a - b)[Math.floor(times.length * 0.99)].toFixed(1);
+  const quiet = [];
+  const busy = [];
+  const lives = [];
+
+  for (let i = 0; i < 300; i++) quiet.push(await latency());
+  const crowd = await Promise.all(Array.from({ length: SLOW.n }, async () => {
+    const from = performance.now();
+    const tcp = await Tcp.open(server);
+    tcp.gone.then(() => lives.push(performance.now() - from));
+    await tcp.write('GET / HTTP/1.1\r\nX: ');
+    return tcp;
+  }));
+  const drip = setInterval(() => crowd.forEach((tcp) => tcp.isEnded || tcp.socket.write('x')), LONG ? 1000 : 100);
+  while (lives.length < SLOW.n && busy.length < 1e6) busy.push(await latency());
+  clearInterval(drip);
+  assert.equal(lives.length, SLOW.n);
+  for (const tcp of crowd) assert.equal((await tcp.response()).status, 408);
+  const longest = Math.max(...lives) / 1000;
+  assert.ok(longest < SLOW.timeout + 5, `${longest} s`); /* with room for a busy machine */
+  t.diagnostic(`gone after ${longest.toFixed(1)} s at most; p99 of ${busy.length} others ${p99(busy)} ms, quiet ${p99(quiet)} ms`);
+  agent.destroy();
+  closeClients();
+  await server.waitMetrics((metrics) => metrics.get('sockhop_connections') === 1);
 });

@@ -152,7 +152,8 @@ describe('T02 C02: listed origins', () => {
     });
 
   for (const [what, origins] of Object.entries({
-    ...FOREIGN, 'the listed one by http': ['http://listed.example'], 'the listed one, another port': ['https://listed.example:444'],
+    ...FOREIGN, 'the listed one by http': ['http://listed.example'], 'the listed one by http, with the port of https': ['http://listed.example:443'],
+    'the listed one, another port': ['https://listed.example:444'],
     'the listed one twice': [LISTED, LISTED], 'the listed one and a foreign one': [LISTED, 'http://evil.example'],
     'a subdomain of the listed one': ['https://a.listed.example'], 'the listed one and a dot': ['https://listed.example.'],
   }))
