@@ -9,6 +9,7 @@
  * Thread: logic.
  */
 #include <search.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -179,6 +180,26 @@ static hop_verdict refuse(struct auth *auth, hop_socket socket, hop_event *event
     return HOP_STOP;
 }
 
+/* What would have been right, where our keys decide it: a page cannot know them. */
+static hop_verdict refuse_name(struct auth *auth, hop_socket socket, hop_event *event,
+                               enum name_verdict verdict)
+{
+    const char *complaint = name_complaint(verdict);
+    char text[128];
+
+    if (verdict == NAME_SHORT)
+        snprintf(text, sizeof text, "%s, at least %lld characters", complaint,
+                 (long long)auth->min_length);
+    else if (verdict == NAME_LONG)
+        snprintf(text, sizeof text, "%s, at most %lld characters and %zu bytes",
+                 complaint, (long long)auth->max_length, auth->max_bytes);
+    else if (verdict == NAME_MIXED_SCRIPTS && auth->restriction == NAME_ASCII)
+        snprintf(text, sizeof text, "only letters, digits and signs of ASCII, please");
+    else
+        snprintf(text, sizeof text, "%s", complaint);
+    return refuse(auth, socket, event, "loginNameBad", "name_bad", text);
+}
+
 /* A hook may disconnect the socket: then the user is no more, and nobody has logged in. */
 static void tell_login(const struct auth *auth, hop_socket socket,
                        const struct user *user)
@@ -214,16 +235,16 @@ static hop_verdict on_login(hop_socket socket, hop_event *event, void *self)
                       "a name as text, please");
     verdict = name_check(auth->rules, name);
     if (verdict != NAME_OK)
-        return refuse(auth, socket, event, "loginNameBad", "name_bad",
-                      name_complaint(verdict));
+        return refuse_name(auth, socket, event, verdict);
     user = user_new(auth->rules, name);
     if (!user)
-        return refuse(auth, socket, event, "loginNameBad", "name_bad",
-                      name_complaint(NAME_BAD_CHARACTER));
+        return refuse_name(auth, socket, event, NAME_BAD_CHARACTER);
     if (!claim_name(auth, user)) {
         user_free(user);
         return refuse(auth, socket, event, "loginNameExists", "name_exists",
-                      "somebody has this name");
+                      auth->blocks_lookalikes
+                          ? "somebody has this name, or one that looks like it"
+                          : "somebody has this name");
     }
     if (hop_socket_set(auth->server, socket, auth->slot, user) < 0) {
         user_free(user); /* the socket has gone */

@@ -97,6 +97,38 @@ static void a_huge_argument_is_not_sent_back(void **state)
     fake_sent_is("1 loginNameBad [null]\n");
 }
 
+static void a_refusal_tells_the_limits_in_force(void **state)
+{
+    static const struct {
+        const char *conf, *name, *message;
+    } rows[] = {
+        {"", "me", "too short, at least 3 characters"},
+        {"", "elevenchars", "too long, at most 10 characters and 40 bytes"},
+        {"min_length = 5\n", "adam", "too short, at least 5 characters"},
+        {"max_length = 4\nmax_bytes = 8\n", "adams",
+         "too long, at most 4 characters and 8 bytes"},
+        {"restriction = ascii\n", "Jos\xc3\xa9",
+         "only letters, digits and signs of ASCII, please"},
+        {"", " ada", "blanks at an end, or two in a row"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char text[256];
+
+        tear_down(state);
+        snprintf(text, sizeof text, "[plugin:auth]\n%s", rows[i].conf);
+        open_with(text);
+        snprintf(text, sizeof text, "[\"login\",\"%s\"]", rows[i].name);
+        fake_event(1, text, 1);
+        snprintf(text, sizeof text,
+                 "1 loginNameBad [\"%s\"]\n1 ack1 [{\"ok\":false,\"error\":{\"code\":"
+                 "\"name_bad\",\"message\":\"%s\"}}]\n",
+                 rows[i].name, rows[i].message);
+        fake_sent_is(text);
+    }
+}
+
 static void a_name_that_is_taken_is_refused(void **state)
 {
     (void)state;
@@ -105,7 +137,8 @@ static void a_name_that_is_taken_is_refused(void **state)
     fake_sent_is("2 loginNameExists [\"Ada\"]\n");
     fake_event(2, "[\"login\",\"ADA\"]", 1); /* the same in another case */
     fake_sent_is("2 loginNameExists [\"ADA\"]\n2 ack1 [{\"ok\":false,\"error\":{\"code\":"
-                 "\"name_exists\",\"message\":\"somebody has this name\"}}]\n");
+                 "\"name_exists\",\"message\":\"somebody has this name, or one "
+                 "that looks like it\"}}]\n");
     fake_event(2, "[\"login\",\"Ada2\"]", NO_ACK);
     fake_sent_is("2 welcome []\nall userJoined [\"Ada2\"]\n");
 }
@@ -386,6 +419,7 @@ int main(void)
         TEST(a_login_is_welcomed_and_told_to_everyone),
         TEST(a_bad_name_is_answered_with_that_name),
         TEST(a_huge_argument_is_not_sent_back),
+        TEST(a_refusal_tells_the_limits_in_force),
         TEST(a_name_that_is_taken_is_refused),
         TEST(a_name_that_looks_like_one_in_use_is_taken),
         TEST(a_second_login_on_a_socket_changes_nothing),
