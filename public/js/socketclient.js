@@ -5,7 +5,8 @@
  * an emit: each from one table. A server event with arguments of the wrong type is dropped here,
  * so that nobody behind the bus has to ask again.
  *
- * Socket bus: connected, disconnected(isLost), and the second column of INCOMING.
+ * Socket bus: connected, disconnected(isLost), loginRefused({code, message}), and the second column
+ * of INCOMING.
  */
 import { Retry } from './retry.js';
 
@@ -27,9 +28,8 @@ const INCOMING = {
   error: ['refused', isRefusal],
 };
 
-/* method of ChatClient -> event that the server knows */
+/* method of ChatClient -> event that the server knows; login() has its own below */
 const OUTGOING = {
-  login: 'login',
   requestOnlineUsers: 'onlineUsers',
   chat: 'chat',
 };
@@ -56,6 +56,16 @@ export class ChatClient {
 
   connect() {
     this.socket.connect();
+  }
+
+  /* The ack, from servers that give one, says more than their event; and one that a plugin refuses
+     before `auth` sees it comes with nothing else. */
+  login(name) {
+    const onAck = (answer) => {
+      if (answer?.ok === false) this.bus.trigger('loginRefused', answer.error ?? {});
+    };
+
+    return this.emit('login', [name, onAck]);
   }
 
   /* Leaves at once, and is there again under no name: the server frees ours with the connection. */

@@ -5,6 +5,7 @@
  */
 export const MAX_TEXT_CHARS = 10000; /* longest message that we send, and that we show in full */
 
+const MAX_REASON_CHARS = 200;
 const N_TONES = 8; /* .tone-0 to .tone-7 in page.css */
 const LAST_DATE_MS = 8.64e15; /* ECMA-262 21.4.1.1: a Date cannot hold more */
 
@@ -16,6 +17,11 @@ export function messageText(value) {
   const text = typeof value === 'string' ? value : JSON.stringify(value) ?? '';
 
   return text.length > MAX_TEXT_CHARS ? `${text.slice(0, MAX_TEXT_CHARS)}…` : text;
+}
+
+/* What a server says of a refusal, cut to what fits beside a field; '' where it says nothing. */
+export function reasonText(value) {
+  return typeof value === 'string' ? value.slice(0, MAX_REASON_CHARS) : '';
 }
 
 export function timeOr(at, now) {

@@ -7,7 +7,7 @@ import {
   OUTAGE, banner, joinButton, log, login, message, messageField, nameField, openBrowser, people, say,
   texts, until, upgraded,
 } from '../lib/browser.js';
-import { startServer } from '../lib/server.js';
+import { BUILD, startServer } from '../lib/server.js';
 
 let server;
 let browser;
@@ -99,10 +99,15 @@ describe('a name', () => {
   test('that the server refuses is refused beside the field', async () => {
     const page = await open();
 
-    for (const name of ['', 'ab', 'elevenchars']) {
+    for (const [name, why] of [
+      ['', 'too short, at least 3 characters'],
+      ['elevenchars', 'too long, at most 10 characters and 40 bytes'],
+      ['ab', 'too short, at least 3 characters'],
+      ['pаul', 'mixes letters of scripts that do not go together'],
+    ]) {
       await nameField(page).fill(name);
       await joinButton(page).click();
-      await page.getByText('Invalid Name').waitFor();
+      await page.getByText(`Invalid Name: ${why}`).waitFor();
       assert.equal(await nameField(page).getAttribute('aria-invalid'), 'true');
     }
     await login(page, 'ann');
@@ -114,7 +119,7 @@ describe('a name', () => {
     await login(ann, 'ann');
     await nameField(bob).fill('ann');
     await joinButton(bob).click();
-    await bob.getByText('Name already exists').waitFor();
+    await bob.getByText('Name already exists: somebody has this name').waitFor();
     await until('focus on the name', () => nameField(bob).evaluate((e) => e === document.activeElement));
     await login(bob, 'bobby');
   });
@@ -343,5 +348,77 @@ describe('without a connection', () => {
     await retry.click({ timeout: 1000 }).catch(() => {}); /* gone, if the page was quicker */
     await banner(page).waitFor({ state: 'hidden' });
     await countIs(page, 1);
+  });
+});
+
+/* Servers of their own, each with what the test is about. */
+describe('a server', () => {
+  const serve = async (t, options) => {
+    const own = await startServer(options);
+
+    t.after(async () => {
+      await browser.closePages();
+      await own.waitMetrics((metrics) => metrics.get('sockhop_sockets') === 0, 60000);
+      await own.stop();
+    });
+    return own;
+  };
+  const join = async (page, name) => {
+    await nameField(page).fill(name);
+    await joinButton(page).click();
+  };
+
+  test('that tells nobody who comes and goes: the list is right all the same', async (t) => {
+    const own = await serve(t, { args: ['-o', 'plugin:lobby.notices=no'] });
+    const [ann, bob] = await Promise.all([browser.open(own.url), browser.open(own.url)]);
+
+    await ann.clock.install();
+    for (const [page, name] of [[ann, 'ann'], [bob, 'bobby']]) {
+      await join(page, name);
+      await messageField(page).waitFor();
+    }
+    await countIs(bob, 2);
+    await ann.clock.fastForward(15000);
+    await countIs(ann, 2);
+    await bob.close();
+    await own.waitMetrics((metrics) => metrics.get('sockhop_sockets') === 1, 60000);
+    await ann.clock.fastForward(15000);
+    await countIs(ann, 1);
+    assert.equal(await ann.locator('#people .user-count').textContent(), '1');
+
+    const eve = await browser.open(own.url);
+    await join(eve, 'eve');
+    await say(eve, 'hello');
+    await message(ann, 'hello').waitFor();
+    await countIs(ann, 2);
+    assert.equal(await ann.locator('.notice').count(), 0);
+  });
+
+  test('whose plugin refuses a login: the page says why', async (t) => {
+    const own = await serve(t, {
+      config: `[plugin:auth]\n[plugin:lobby]\n[plugin:phases]\nfile = ${BUILD}/tests/plugins/.libs/phases.so\n`,
+    });
+    const page = await browser.open(own.url);
+
+    await join(page, 'forbidden');
+    await page.getByText('not this word').waitFor();
+    assert.equal(await joinButton(page).textContent(), 'Join');
+    await login(page, 'ann');
+  });
+
+  test('that knows no logins: the page says so after a while, and lets one try again', async (t) => {
+    const own = await serve(t, { config: '[plugin:echo]\n' });
+    const page = await browser.open(own.url);
+
+    await page.clock.install();
+    for (const name of ['ann', 'bobby']) {
+      await join(page, name);
+      await page.getByText('Joining…').waitFor();
+      await until('the page gives up', async () => {
+        await page.clock.fastForward(1000);
+        return page.getByText('The server does not answer').isVisible();
+      });
+      assert.equal(await joinButton(page).textContent(), 'Join');
+    }
   });
 });

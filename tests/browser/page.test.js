@@ -96,6 +96,241 @@ describe('the wire', () => {
   });
 });
 
+describe('a login', () => {
+  const error = () => page.find('.login-error').textContent;
+  const button = () => page.find('.login-view button').textContent;
+  const refuse = (code, message) => socket.answers({ ok: false, error: { code, message } });
+
+  beforeEach(() => socket.opens());
+
+  test('that is refused by event and ack shows the words of the one and the reason of the other', () => {
+    page.submit('.login-view', 'al');
+    assert.equal(button(), 'Joining…');
+    socket.says('loginNameBad', 'al');
+    assert.equal(error(), 'Invalid Name');
+    refuse('name_bad', 'too short, at least 3 characters');
+    assert.equal(error(), 'Invalid Name: too short, at least 3 characters');
+    assert.equal(button(), 'Join');
+    page.submit('.login-view', 'ann');
+    assert.equal(error(), '');
+    socket.says('loginNameExists', 'ann');
+    refuse('name_exists', 'somebody has this name');
+    assert.equal(error(), 'Name already exists: somebody has this name');
+    assert.equal(page.find('#name').value, 'ann');
+  });
+
+  test('that is refused by event alone, as in the article, shows that', () => {
+    page.submit('.login-view', 'al');
+    socket.says('loginNameBad', 'al');
+    assert.equal(error(), 'Invalid Name');
+    page.submit('.login-view', 'ann');
+    socket.says('loginNameExists', 'ann');
+    assert.equal(error(), 'Name already exists');
+    mock.timers.tick(60000);
+    assert.equal(error(), 'Name already exists');
+  });
+
+  for (const [how, tell] of [
+    ['ack', refuse],
+    ['event error', (code, message) => socket.says('error', { event: 'login', code, message })],
+  ])
+    test(`that is refused by ${how} alone shows its message`, () => {
+      for (const [code, message, words] of [
+        ['members_only', 'Members only, sorry.', 'Members only, sorry.'],
+        ['name_bad', 'no vowels', 'Invalid Name: no vowels'],
+        ['name_exists', '', 'Name already exists'],
+        ['x', undefined, 'The server refused this login.'],
+        [undefined, { a: 1 }, 'The server refused this login.'],
+        ['long', 'x'.repeat(5000), 'x'.repeat(200)],
+        ['x', '<img src=x onerror=1>', '<img src=x onerror=1>'],
+      ]) {
+        page.submit('.login-view', 'ann');
+        assert.equal(button(), 'Joining…');
+        tell(code, message);
+        assert.equal(error(), words);
+        assert.equal(button(), 'Join');
+        assert.equal(page.find('#name').getAttribute('aria-invalid'), 'true');
+      }
+      assert.equal(page.find('.login-error img'), null);
+      page.submit('.login-view', 'ann');
+      socket.answers({ ok: true });
+      socket.says('welcome');
+      assert.ok(isShowing('home'));
+    });
+
+  test('may get an ack of any shape', () => {
+    for (const value of [undefined, null, 1, '', [], { ok: 1 }, { ok: true }]) {
+      page.submit('.login-view', 'ann');
+      socket.answers(value);
+      assert.equal(button(), 'Joining…');
+    }
+    for (const value of [{ ok: false }, { ok: false, error: null }, { ok: false, error: 1 }]) {
+      page.submit('.login-view', 'ann');
+      socket.answers(value);
+      assert.equal(error(), 'The server refused this login.');
+    }
+  });
+
+  test('that nobody answers ends after 10 seconds, and the next one has a connection of its own', () => {
+    page.submit('.login-view', 'ann');
+    mock.timers.tick(9999);
+    assert.equal(button(), 'Joining…');
+    mock.timers.tick(1);
+    assert.match(error(), /does not answer/);
+    assert.equal(button(), 'Join');
+    socket.take();
+    page.submit('.login-view', 'bob');
+    assert.equal(button(), 'Joining…');
+    assert.deepEqual(socket.take(), []);
+    socket.opens();
+    assert.deepEqual(socket.take(), [['login', 'bob']]);
+    socket.says('welcome');
+    assert.equal(page.find('.bar .user-name').textContent, 'bob');
+    mock.timers.tick(60000);
+    assert.ok(isShowing('home'));
+  });
+
+  test('that is answered late counts still', () => {
+    page.submit('.login-view', 'ann');
+    mock.timers.tick(10000);
+    socket.says('welcome');
+    assert.ok(isShowing('home'));
+    page.click('.leave');
+    socket.opens();
+    page.submit('.login-view', 'ann');
+    mock.timers.tick(10000);
+    socket.says('loginNameExists', 'ann');
+    assert.equal(error(), 'Name already exists');
+  });
+
+  test('that nobody answered is not repeated by itself after a lost connection', () => {
+    page.submit('.login-view', 'ann');
+    mock.timers.tick(10000);
+    socket.breaks();
+    socket.take();
+    socket.opens();
+    assert.deepEqual(socket.take(), []);
+    assert.match(error(), /does not answer/);
+  });
+
+  test('waits for its answer from when it goes out, not from the click', () => {
+    socket.breaks();
+    page.submit('.login-view', 'ann');
+    mock.timers.tick(60000);
+    assert.equal(error(), '');
+    socket.opens();
+    mock.timers.tick(9999);
+    assert.equal(error(), '');
+    mock.timers.tick(1);
+    assert.match(error(), /does not answer/);
+  });
+
+  test('says nothing of lengths that the server alone knows', () => {
+    assert.doesNotMatch(page.find('.login-view').textContent, /\d/);
+  });
+});
+
+describe('who is online', () => {
+  const names = () => page.controller.homeModel.onlineUsers.pluck('name').sort();
+  const setHidden = (isHidden) => {
+    Object.defineProperty(document, 'hidden', { configurable: true, get: () => isHidden });
+    document.dispatchEvent(new window.Event('visibilitychange'));
+  };
+  const logIn = (...users) => {
+    socket.opens();
+    page.submit('.login-view', 'ann');
+    socket.says('welcome');
+    assert.deepEqual(socket.take(), [['login', 'ann'], ['onlineUsers']]);
+    socket.says('onlineUsers', ['ann', ...users]);
+  };
+
+  afterEach(() => setHidden(false));
+
+  test('is asked for once where notices tell the rest', () => {
+    socket.opens();
+    page.submit('.login-view', 'ann');
+    socket.says('welcome');
+    socket.says('userJoined', 'ann');
+    socket.says('onlineUsers', ['ann']);
+    socket.take();
+    mock.timers.tick(3600000);
+    assert.deepEqual(socket.take(), []);
+  });
+
+  test('is asked for again every 15 seconds while no notice comes', () => {
+    logIn('bob');
+    for (let n = 0; n < 5; n += 1) {
+      mock.timers.tick(14999);
+      assert.deepEqual(socket.take(), []);
+      mock.timers.tick(1);
+      assert.deepEqual(socket.take(), [['onlineUsers']]);
+      mock.timers.tick(60000); /* the next question waits for the answer */
+      assert.deepEqual(socket.take(), []);
+      socket.says('onlineUsers', ['ann', `new ${n}`]);
+      assert.deepEqual(names(), ['ann', `new ${n}`]);
+      assert.equal(page.find('.people-toggle .user-count').textContent, '2');
+    }
+    socket.says('userLeft', 'new 4');
+    mock.timers.tick(3600000);
+    assert.deepEqual(socket.take(), []);
+  });
+
+  test('is asked for more rarely where there are many', () => {
+    logIn(...Array.from({ length: 9999 }, (_, n) => `user ${n}`));
+    mock.timers.tick(299999);
+    assert.deepEqual(socket.take(), []);
+    mock.timers.tick(1);
+    assert.deepEqual(socket.take(), [['onlineUsers']]);
+  });
+
+  test('is not asked for while nobody looks, and at once when somebody does again', () => {
+    logIn();
+    setHidden(true);
+    mock.timers.tick(3600000);
+    assert.deepEqual(socket.take(), []);
+    setHidden(false);
+    assert.deepEqual(socket.take(), [['onlineUsers']]);
+    setHidden(true);
+    setHidden(false);
+    assert.deepEqual(socket.take(), []);
+  });
+
+  test('is not asked for after leaving or losing the connection', () => {
+    logIn();
+    socket.breaks();
+    mock.timers.tick(60000);
+    assert.deepEqual(socket.take(), []);
+    socket.opens();
+    socket.says('welcome');
+    socket.says('onlineUsers', ['ann']);
+    socket.take();
+    page.click('.leave');
+    mock.timers.tick(60000);
+    assert.deepEqual(socket.take(), []);
+  });
+
+  test('has who speaks, without a question', () => {
+    logIn();
+    socket.says('chat', { sender: 'eve', message: 'hi' });
+    socket.says('chat', { sender: 'eve', message: 'there' });
+    assert.deepEqual(names(), ['ann', 'eve']);
+    assert.deepEqual(socket.take(), []);
+  });
+
+  test('is not drawn anew when the list is the same', () => {
+    logIn('bob');
+    mock.timers.tick(1000);
+    const first = page.find('#people li');
+
+    socket.says('onlineUsers', ['bob', 'ann']);
+    mock.timers.tick(1000);
+    assert.equal(page.find('#people li'), first);
+    socket.says('onlineUsers', ['ann']);
+    mock.timers.tick(1000);
+    assert.deepEqual(page.texts('#people li bdi'), ['ann']);
+  });
+});
+
 describe('after a lost connection', () => {
   beforeEach(() => {
     page.login();
@@ -151,6 +386,30 @@ describe('after a lost connection', () => {
     page.submit('.login-view', 'ann2');
     socket.says('welcome');
     assert.deepEqual(page.texts('.lines .text'), ['hi']);
+  });
+
+  test('a login that nobody answers is said, and may be tried anew', () => {
+    socket.opens();
+    mock.timers.tick(10000);
+    assert.match(page.find('.banner').textContent, /does not answer/);
+    assert.ok(isShowing('home'));
+    socket.take();
+    page.click('.retry');
+    assert.match(page.find('.banner').textContent, /No connection/);
+    socket.opens();
+    assert.deepEqual(socket.take(), [['login', 'ann']]);
+    mock.timers.tick(10000);
+    socket.says('welcome'); /* late */
+    assert.equal(page.find('.banner'), null);
+    assert.deepEqual(socket.take(), [['onlineUsers']]);
+  });
+
+  test('a login that the server now refuses ends in the login, with the reason', () => {
+    socket.opens();
+    socket.answers({ ok: false, error: { code: 'banned', message: 'You are banned.' } });
+    assert.ok(isShowing('login'));
+    assert.equal(page.find('.login-error').textContent, 'You are banned.');
+    assert.equal(page.find('.banner'), null);
   });
 
   test('a second break stops asking until there is a connection', () => {

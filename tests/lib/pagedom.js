@@ -32,6 +32,7 @@ export const load = (path) => import(new URL(`../../public/js/${path}`, import.m
 /* Plays socket.io-client: what the page emits is kept, what the server says the test makes up. */
 class FakeSocket extends EventEmitter {
   sent = [];
+  acks = []; /* callbacks that the page gave, in order */
   connected = false;
   active = false;
   io = Object.assign(new EventEmitter(), { engine: { readyState: 'closed' } });
@@ -42,7 +43,13 @@ class FakeSocket extends EventEmitter {
   }
 
   emit(event, ...args) {
+    if (typeof args.at(-1) === 'function') this.acks.push(args.pop());
     this.sent.push([event, ...args]);
+  }
+
+  /* Answers what the page asked last. */
+  answers(value) {
+    this.acks.at(-1)(value);
   }
 
   take() {

@@ -1,6 +1,7 @@
 /*
- * phases.c - a guard and an observer around another plugin's event, "echo".
+ * phases.c - a guard and an observer around another plugin's event, "echo"; a guard of "login".
  *
+ *   login "forbidden"      the guard refuses it: code `forbidden`
  *   echo "forbidden" ...   the guard refuses it: code `forbidden`
  *   echo "mine" ...        the guard handles it: ack or event `echo` with ["guarded"]
  *   echo ...               goes on to the plugin echo, if that is enabled
@@ -59,6 +60,7 @@ static int phases_init(hop_server *server, void *self)
 
     phases->server = server;
     hop_on_with(server, "echo", guard, phases, &before);
+    hop_on_with(server, "login", guard, phases, &before);
     hop_on_with(server, "echo", observe, phases, &behind);
     hop_on(server, "observed", on_observed, phases);
     return 0;

@@ -6,6 +6,7 @@ import Backbone from 'backbone';
 export const ContainerModel = Backbone.Model.extend({
   defaults: {
     viewState: null, /* the view: owned by ContainerView, which removes it when another comes */
-    connection: 'connecting', /* then 'online', 'offline' or 'returning' (asking for our name) */
+    connection: 'connecting', /* then 'online', 'offline', 'returning' (our name is still taken) or
+      'unanswered' (we asked for it, and nothing came) */
   },
 });

@@ -44,6 +44,7 @@ export const HomeModel = Backbone.Model.extend({
     const text = messageText(message);
 
     if (isOwn) this.outbox.confirm(text);
+    this.onlineUsers.add({ name: sender }); /* who speaks is here, whether we were told or not */
     this.userChats.addChat({ sender, text, isOwn, at: timeOr(at, Date.now()) });
   },
 

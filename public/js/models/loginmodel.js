@@ -7,6 +7,7 @@ export const LoginModel = Backbone.Model.extend({
   defaults: {
     name: '',
     error: '',
+    detail: '', /* why, in the server's words; '' where it says no more */
     isBusy: false, /* the server has been asked and has not answered */
   },
 });

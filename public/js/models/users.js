@@ -10,7 +10,9 @@ export const Users = Backbone.Collection.extend({
   modelId: ({ name }) => `user:${name}`,
 
   setNames(names) {
-    this.reset([...new Set(names)].map((name) => ({ name })));
+    const users = [...new Set(names)].map((name) => ({ name }));
+
+    this.set(users, { merge: false }); /* the same list again changes nothing, and draws nothing */
   },
 
   removeName(name) {

@@ -9,6 +9,7 @@ import template from '../../templates/container.html';
 
 const BANNERS = {
   offline: { text: 'No connection. Trying again…', canRetry: true },
+  unanswered: { text: 'Connected again, but the server does not answer.', canRetry: true },
   returning: { text: 'Connected again. Waiting for your name to be free…', canRetry: false },
 };
 

@@ -26,10 +26,11 @@ export const LoginView = Backbone.View.extend({
   },
 
   update() {
-    const { error, isBusy } = this.model.attributes;
-    const is_new_error = error && this.$('.login-error').text() !== error;
+    const { error, detail, isBusy } = this.model.attributes;
+    const text = error && detail ? `${error}: ${detail}` : error;
+    const is_new_error = text && this.$('.login-error').text() !== text;
 
-    this.$('.login-error').text(error);
+    this.$('.login-error').text(text);
     this.$('#name').attr('aria-invalid', error ? 'true' : null).toggleClass('is-invalid', !!error);
     this.$('button').attr('aria-busy', String(isBusy)).text(isBusy ? 'Joining…' : 'Join');
     if (is_new_error) this.focus();
