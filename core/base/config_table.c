@@ -404,12 +404,17 @@ static char *write_value(const hop_config_key *key, struct conf_entry *entry)
 }
 
 /* The place stands behind the value where the line stays one that is read again. A value
- * with a ';' in front has no blank before it: there a comment would begin. */
+ * with a ';' in front has no blank before it: there a comment would begin. A comment that
+ * would be too long says less. */
 static void print_key(const hop_config_key *key, struct conf_entry *entry, FILE *out)
 {
     const char *mark = entry && entry->is_spent ? "; " : "";
     char *value = write_value(key, entry);
-    size_t len = strlen(mark) + strlen(key->name) + strlen(" = ") + strlen(value);
+    size_t len;
+
+    if (*mark && strlen(mark) + strlen(key->name) + 1 + strlen(value) > CONF_LINE_BYTES)
+        memcpy(value, "...", sizeof "...");
+    len = strlen(mark) + strlen(key->name) + strlen(" = ") + strlen(value);
 
     if (len > CONF_LINE_BYTES || *value == ';')
         fprintf(out, "%s%s=%s", mark, key->name, value);

@@ -778,6 +778,34 @@ static void printed_paths_are_whole_and_includes_have_been_taken_in(void **state
     free(text);
 }
 
+/* As a comment it takes more room than as a key. */
+static void a_long_include_is_printed_as_a_line_that_can_be_read(void **state)
+{
+    static const hop_config_key server_keys[] = {
+        HOP_STRING(struct sample, name, "include", "", ""), HOP_KEYS_END};
+
+    (void)state;
+    for (size_t len = 170; len <= 198 - strlen("include="); len++) {
+        char line[256], value[200];
+        struct config *config;
+        char *text = NULL;
+        size_t size;
+        FILE *out = open_memstream(&text, &size);
+
+        memset(value, '*', len);
+        memcpy(value, "none/", strlen("none/"));
+        value[len] = '\0';
+        snprintf(line, sizeof line, "[server]\ninclude=%s\n", value);
+        put("x.ini", line);
+        config = load("x.ini");
+        config_print(config, "server", server_keys, sizeof *server_keys, out);
+        fclose(out);
+        config_free(config);
+        config_free(parse(text));
+        free(text);
+    }
+}
+
 /* Behind a blank it would begin a comment. */
 static void
 a_value_that_begins_like_a_comment_is_printed_as_one_that_does_not(void **state)
@@ -890,6 +918,7 @@ int main(void)
         cmocka_unit_test(printing_shows_what_is_in_force_and_where_it_was_set),
         FILE_TEST(printed_paths_are_whole_and_includes_have_been_taken_in),
         cmocka_unit_test(printed_lines_are_short_enough_to_be_read),
+        cmocka_unit_test(a_long_include_is_printed_as_a_line_that_can_be_read),
         cmocka_unit_test(
             a_value_that_begins_like_a_comment_is_printed_as_one_that_does_not),
         cmocka_unit_test(tables_are_listed_with_their_defaults),
