@@ -30,6 +30,18 @@ function countsMemory(server) {
   return !['__asan_', '__tsan_', '__msan_', 'valgrind'].some((word) => program.includes(word));
 }
 
+/* Bytes over TCP behind the opening handshake of a WebSocket. */
+async function openWebSocket(server) {
+  const tcp = await Tcp.open(server);
+
+  await tcp.write(
+    'GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
+      'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n',
+  );
+  assert.equal((await tcp.response()).status, 101);
+  return tcp;
+}
+
 /* Nobody is left, and nobody is still counted. */
 async function allLeft(server) {
   await allGone(server);
@@ -109,15 +121,10 @@ describe('the rate of a body', () => {
 
   const post = (sid, framing) => `POST ${ENGINE}&sid=${sid} HTTP/1.1\r\nHost: a\r\n${framing}\r\n\r\n`;
 
-  /* A WebSocket in its opening handshake, and the head of a text message of 60,000 bytes. */
+  /* With the head of a text message of 60,000 bytes. */
   async function openMessage() {
-    const tcp = await Tcp.open(server);
+    const tcp = await openWebSocket(server);
 
-    await tcp.write(
-      'GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
-        'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n',
-    );
-    assert.equal((await tcp.response()).status, 101);
     await tcp.write(Buffer.from([0x81, 0xfe, 60000 >> 8, 60000 & 0xff, 0, 0, 0, 0]));
     return tcp;
   }
@@ -175,6 +182,43 @@ describe('the rate of a body', () => {
     closeClients();
     await allLeft(server);
   });
+});
+
+describe('before a namespace is joined', () => {
+  const N = 200;
+  let server;
+
+  before(async () => {
+    server = await startWith(['echo'], { config: limits({ min_body_rate: 0, body_timeout: '10m' }) });
+  });
+  after(() => server.stop());
+
+  test('C42: a million bytes that are only announced cost nothing, on either transport', async () => {
+    const sessions = await Promise.all(Array.from({ length: N }, () => Polling.open(server)));
+    const posts = await Promise.all(sessions.map(() => Tcp.open(server)));
+    const sockets = await Promise.all(Array.from({ length: N }, () => openWebSocket(server)));
+    const rss = statusBytes(server, 'VmRSS');
+
+    await Promise.all(posts.map((tcp, i) => tcp.write(`POST ${sessions[i].path} HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n4`)));
+    await Promise.all(sockets.map((tcp) => tcp.write(Buffer.from([0x81, 0xff, 0, 0, 0, 0, 0, 0x0f, 0x42, 0x40, 0, 0, 0, 0, 0x34]))));
+    await settle(await connect(server)); /* it has read them */
+    const grown = statusBytes(server, 'VmRSS') - rss;
+    if (countsMemory(server)) assert.ok(grown < N * 2 * 10000, `grew by ${grown} bytes`); /* a reader has 5 kB, a head less */
+    for (const tcp of [...posts, ...sockets]) assert.ok(!tcp.isEnded);
+    closeClients();
+    await allLeft(server);
+  });
+
+  for (const [what, packet] of [['an event', '42["echo","x"]'], ['an ack', '430[]'], ['a disconnect', '41']])
+    test(`C42: ${what} is refused with the session, and whatever stands behind it`, async () => {
+      const polling = await Polling.open(server);
+      const answer = await polling.post(Array.from({ length: 100 }, () => packet).join('\x1e'));
+
+      assert.equal(answer.status, 200); /* as the reference: the session has ended */
+      assert.equal((await polling.get()).text, '1');
+      assert.deepEqual(JSON.parse((await polling.post('40')).text), { code: 1, message: 'Session ID unknown' });
+      await allLeft(server);
+    });
 });
 
 describe('memory in all', () => {

@@ -1,6 +1,7 @@
 /*
  * test_frame.c - WebSocket frames (core/engine/frame.c): what is refused and with which
- * code, and that nothing depends on how the bytes are cut (C05, C16, C17, C21, C34, T11).
+ * code, and that nothing depends on how the bytes are cut (C05, C16, C17, C21, C34, C42,
+ * T11).
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -237,6 +238,35 @@ static void a_reader_given_back_in_the_middle_forgets_it(void **state)
     frame_pool_done(&pool);
 }
 
+/* C17, C42: one message, and no more memory than it takes */
+static void memory_follows_what_came_and_not_what_was_declared(void **state)
+{
+    static const struct frame_limits wide = {.max_message_bytes = 1000000,
+                                             .max_fragments = 1024};
+    static const char head[] = "\x82\xff\0\0\0\0\0\x0f\x42\x40\0\0\0\0"; /* 1,000,000 */
+    static const char payload[1000];
+    struct frame_pool pool = {0};
+    struct frame_reader *reader = frame_pool_take(&pool);
+    size_t empty_bytes = frame_reader_bytes(reader), n = 0, left = sizeof head - 1;
+    const char *at = head;
+    struct frame frame;
+
+    (void)state;
+    assert_int_equal(frame_reader_bytes(NULL), 0);
+    assert_in_range(empty_bytes, 4096, 6000);
+    assert_int_equal(frame_read(reader, &wide, &at, &left, &frame), FRAME_MORE);
+    assert_int_equal(frame_reader_bytes(reader), empty_bytes);
+    while (n < 999000) {
+        at = payload;
+        left = sizeof payload;
+        assert_int_equal(frame_read(reader, &wide, &at, &left, &frame), FRAME_MORE);
+        n += sizeof payload;
+        assert_in_range(frame_reader_bytes(reader) - empty_bytes, n, 2 * n + 4096);
+    }
+    frame_pool_give(&pool, reader); /* in the middle: nothing of it is kept */
+    frame_pool_done(&pool);
+}
+
 static void what_is_written_can_be_read(void **state)
 {
     static const size_t sizes[] = {0, 1, 125, 126, 127, 65535, 65536, 70000};
@@ -270,6 +300,7 @@ int main(void)
         cmocka_unit_test(heads_are_judged_before_any_payload_came),
         cmocka_unit_test(pings_of_every_length_come_out_byte_by_byte),
         cmocka_unit_test(a_reader_given_back_in_the_middle_forgets_it),
+        cmocka_unit_test(memory_follows_what_came_and_not_what_was_declared),
         cmocka_unit_test(what_is_written_can_be_read),
     };
 
