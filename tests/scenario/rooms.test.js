@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
 
-import { TRANSPORTS, allGone, ask, closeClients, connect, hear, heard, settle, startWith } from '../lib/client.js';
+import { RawWebSocket, TRANSPORTS, allGone, ask, closeClients, connect, hear, heard, settle, startWith } from '../lib/client.js';
 
 afterEach(closeClients);
 
@@ -126,4 +126,95 @@ describe('rooms', () => {
       await allGone(server);
     }
   });
+});
+
+/* ---- C46: what would be a pattern, a path or a format elsewhere is a name like any other here */
+
+const LITERAL = [
+  '%s%n%x', '%25', '100%', '___', '_a_', '***', 'a*b', '[a-z]', '?..', '...', '../..', '/etc', '/*/', 'a/b', '://', ':::', '##+', '+/+', '#/#', '$SYS',
+  'a:b', 'a;b', '\\..', '{a,b}', '(.*)', '^.*$', '|cat', '`id`', '$(id)', '~~~', '!!!', '<b>', '"x"', "'or'", '--x',
+];
+
+describe('C46: names are compared, never matched', () => {
+  let server;
+
+  before(async () => (server = await startWith(['echo', 'rooms', 'auth', 'lobby'])));
+  after(() => server.stop());
+
+  test('a room of such a name has its members alone', async () => {
+    const names = [...LITERAL, '*', '#', '+', '%', '/', '.', '..', 'den', 'a', 'ab', 'a+b'];
+    const [speaker, everywhere] = [await connect(server), await connect(server)];
+    const members = [];
+
+    for (const name of names) {
+      const socket = await connect(server);
+
+      members.push(socket);
+      assert.deepEqual(await ask(socket, 'join', name), []);
+      assert.deepEqual(await ask(everywhere, 'join', name), []);
+    }
+    assert.equal((await server.metrics()).get('sockhop_rooms'), names.length);
+    for (const name of names) speaker.emit('say', name, `to ${name}`);
+    await hear(everywhere, 'said', names.length);
+    for (const [i, socket] of members.entries()) {
+      await settle(socket);
+      assert.deepEqual(heard(socket, 'said'), [[names[i], `to ${names[i]}`]]);
+    }
+    closeClients();
+    await allGone(server);
+  });
+
+  test('users of such names are somebody each, and speak for nobody else', async () => {
+    const reader = await connect(server);
+    const users = [];
+
+    reader.emit('login', 'reader');
+    await hear(reader, 'welcome');
+    for (const name of LITERAL) {
+      const socket = await connect(server);
+
+      assert.deepEqual(await ask(socket, 'login', name), [{ ok: true }], name);
+      users.push(socket);
+    }
+    const [{ users: listed }] = await ask(reader, 'onlineUsers');
+    assert.deepEqual(listed, ['reader', ...LITERAL]);
+    for (const [i, socket] of users.entries()) assert.deepEqual(await ask(socket, 'chat', LITERAL[i]), [{ ok: true }]);
+    await hear(reader, 'chat', LITERAL.length);
+    assert.deepEqual(heard(reader, 'chat').map(([{ sender, message }]) => [sender, message]), LITERAL.map((name) => [name, name]));
+    const late = await connect(server);
+    for (const name of LITERAL) assert.equal((await ask(late, 'login', name))[0].error.code, 'name_exists', name);
+    users[LITERAL.indexOf('***')].disconnect(); /* it alone leaves */
+    await hear(reader, 'userLeft');
+    assert.deepEqual((await ask(reader, 'onlineUsers'))[0].users, ['reader', ...LITERAL].filter((name) => name !== '***'));
+    assert.deepEqual(await ask(late, 'login', '***'), [{ ok: true }]);
+    closeClients();
+    await allGone(server);
+  });
+});
+
+/* Attachments of no byte join these when there are attachments. */
+test('C32: nothing at all is sent to 1,000 clients, over and over', async (t) => {
+  const server = await startWith(['echo', 'rooms']);
+  t.after(() => server.stop());
+  const ROUNDS = 5;
+  const raws = [];
+  const sockets = await Promise.all(Object.values(TRANSPORTS).map((transports) => connect(server, { transports })));
+
+  while (raws.length < 1000) raws.push(...(await Promise.all(Array.from({ length: 50 }, () => RawWebSocket.open(server, { join: true })))));
+  for (let round = 0; round < ROUNDS; round++) {
+    sockets[round % 3].emit('shout'); /* no argument */
+    sockets[round % 3].emit('shout', '');
+    await hear(sockets[round % 3], 'shouted', 2 * round + 2);
+  }
+  const expected = Array.from({ length: ROUNDS }, () => [[], ['']]).flat();
+  for (const socket of sockets) {
+    await hear(socket, 'shouted', expected.length);
+    assert.deepEqual(heard(socket, 'shouted'), expected);
+  }
+  for (const raw of raws) {
+    for (const args of expected) assert.equal(await raw.message(), `42${JSON.stringify(['shouted', ...args])}`);
+    assert.equal(raw.messages.length, 0);
+  }
+  closeClients();
+  await allGone(server);
 });
