@@ -180,6 +180,12 @@ static hop_verdict refuse(struct auth *auth, hop_socket socket, hop_event *event
     return HOP_STOP;
 }
 
+/* Whether max_bytes never bounds what max_length does not. */
+static bool bytes_follow_length(const struct auth *auth)
+{
+    return auth->max_bytes / 4 >= (size_t)auth->max_length; /* RFC 3629: 4 at most */
+}
+
 /* What would have been right, where our keys decide it: a page cannot know them. */
 static hop_verdict refuse_name(struct auth *auth, hop_socket socket, hop_event *event,
                                enum name_verdict verdict)
@@ -190,6 +196,9 @@ static hop_verdict refuse_name(struct auth *auth, hop_socket socket, hop_event *
     if (verdict == NAME_SHORT)
         snprintf(text, sizeof text, "%s, at least %lld characters", complaint,
                  (long long)auth->min_length);
+    else if (verdict == NAME_LONG && bytes_follow_length(auth))
+        snprintf(text, sizeof text, "%s, at most %lld characters", complaint,
+                 (long long)auth->max_length);
     else if (verdict == NAME_LONG)
         snprintf(text, sizeof text, "%s, at most %lld characters and %zu bytes",
                  complaint, (long long)auth->max_length, auth->max_bytes);

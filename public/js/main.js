@@ -27,6 +27,7 @@ const LOGIN_DEADLINE_MS = 10000; /* a server without a plugin for logins never a
 
 /* The words of the article, for what a server of today says by a code. */
 const LOGIN_ERRORS = { name_bad: 'Invalid Name', name_exists: 'Name already exists' };
+const NO_ERROR = { error: '', detail: '', isNameBad: false };
 const UNANSWERED = 'The server does not answer. Please try again.';
 const REFUSED = 'The server refused this login.';
 const REFUSED_CHAT = 'The server refused this message.';
@@ -99,7 +100,7 @@ export class MainController {
 
   onLogin(name) {
     this.name = name;
-    this.loginModel.set({ name, error: '', detail: '', isBusy: true });
+    this.loginModel.set({ ...NO_ERROR, name, isBusy: true });
     if (!this.isUnanswered) {
       this.login(); /* or, without a connection, as soon as there is one */
       return;
@@ -123,7 +124,7 @@ export class MainController {
     this.homeModel = null;
     this.nameRetry.reset();
     this.title.reset();
-    this.loginModel.set({ error: '', detail: '', isBusy: false });
+    this.loginModel.set({ ...NO_ERROR, isBusy: false });
     this.showLogin();
     this.chatClient.restart();
   }
@@ -143,7 +144,7 @@ export class MainController {
   onUnanswered() {
     this.isUnanswered = true;
     if (this.isHome) this.containerModel.set('connection', 'unanswered');
-    else this.loginModel.set({ error: UNANSWERED, detail: '', isBusy: false });
+    else this.loginModel.set({ ...NO_ERROR, error: UNANSWERED, isBusy: false });
   }
 
   /* What the server said */
@@ -171,7 +172,7 @@ export class MainController {
     this.homeModel ??= new HomeModel();
     this.homeModel.enter(this.name);
     this.containerModel.set('connection', 'online');
-    this.loginModel.set({ error: '', detail: '', isBusy: false });
+    this.loginModel.set({ ...NO_ERROR, isBusy: false });
     if (is_back) this.homeModel.userChats.addNotice({ text: AWAY, at: Date.now() });
     if (!this.isHome) this.showHome();
     this.roster.start();
@@ -192,7 +193,7 @@ export class MainController {
     this.stopAwaiting();
     this.nameRetry.reset();
     this.containerModel.set('connection', 'online');
-    this.loginModel.set({ error, detail: '', isBusy: false });
+    this.loginModel.set({ error, detail: '', isNameBad: true, isBusy: false });
     if (this.isHome) this.showLogin();
   }
 

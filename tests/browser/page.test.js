@@ -177,6 +177,7 @@ describe('a login', () => {
     assert.equal(button(), 'Joining…');
     mock.timers.tick(1);
     assert.match(error(), /does not answer/);
+    assert.equal(page.find('#name').getAttribute('aria-invalid'), null); /* it is not the name's fault */
     assert.equal(button(), 'Join');
     socket.take();
     page.submit('.login-view', 'bob');

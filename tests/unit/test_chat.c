@@ -103,8 +103,11 @@ static void a_refusal_tells_the_limits_in_force(void **state)
         const char *conf, *name, *message;
     } rows[] = {
         {"", "me", "too short, at least 3 characters"},
-        {"", "elevenchars", "too long, at most 10 characters and 40 bytes"},
+        {"", "elevenchars", "too long, at most 10 characters"},
         {"min_length = 5\n", "adam", "too short, at least 5 characters"},
+        {"max_length = 4\nmax_bytes = 16\n", "adams", "too long, at most 4 characters"},
+        {"max_length = 4\nmax_bytes = 15\n", "adams",
+         "too long, at most 4 characters and 15 bytes"},
         {"max_length = 4\nmax_bytes = 8\n", "adams",
          "too long, at most 4 characters and 8 bytes"},
         {"restriction = ascii\n", "Jos\xc3\xa9",

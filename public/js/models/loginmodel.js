@@ -8,6 +8,7 @@ export const LoginModel = Backbone.Model.extend({
     name: '',
     error: '',
     detail: '', /* why, in the server's words; '' where it says no more */
+    isNameBad: false, /* the error is about the name */
     isBusy: false, /* the server has been asked and has not answered */
   },
 });

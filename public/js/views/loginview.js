@@ -26,12 +26,12 @@ export const LoginView = Backbone.View.extend({
   },
 
   update() {
-    const { error, detail, isBusy } = this.model.attributes;
+    const { error, detail, isNameBad, isBusy } = this.model.attributes;
     const text = error && detail ? `${error}: ${detail}` : error;
     const is_new_error = text && this.$('.login-error').text() !== text;
 
     this.$('.login-error').text(text);
-    this.$('#name').attr('aria-invalid', error ? 'true' : null).toggleClass('is-invalid', !!error);
+    this.$('#name').attr('aria-invalid', isNameBad ? 'true' : null).toggleClass('is-invalid', isNameBad);
     this.$('button').attr('aria-busy', String(isBusy)).text(isBusy ? 'Joining…' : 'Join');
     if (is_new_error) this.focus();
   },
