@@ -249,7 +249,7 @@ static void on_post_aborted(struct httpconn *http, void *arg)
 
 void polling_post_begins(struct session *session, struct httpconn *http)
 {
-    if (session->polling->post || session->polling->is_posting) { /* T26 */
+    if (session->polling->post) { /* T26; or the rest of one */
         session_end(session, SESSION_TRANSPORT_ERROR, "two posts at once");
         respond_empty(http, 400);
         return;
@@ -260,18 +260,53 @@ void polling_post_begins(struct session *session, struct httpconn *http)
 
 void polling_post_refused(struct session *session, const struct httpconn *http)
 {
-    if (session->polling->post == http)
+    if (!session->polling->is_posting && session->polling->post == http)
         session->polling->post = NULL;
+}
+
+/* Packets of a POST that wait for their turn: see below. */
+struct rest {
+    struct net_work work;
+    struct engine *engine; /* borrowed: no work runs once it is gone */
+    handle session, conn;
+    char *body;             /* owned: NULL once nobody wants it */
+    struct payload payload; /* in body */
+    char cors[ORIGIN_HEADERS_MAX];
+};
+
+static void drop_body(struct rest *rest)
+{
+    free(rest->body);
+    rest->body = NULL;
+    rest->payload.left = 0;
+}
+
+size_t polling_bytes(const struct session *session)
+{
+    const struct polling *polling = session->polling;
+
+    return polling->queued_bytes +
+           (polling->is_posting ? polling->rest->payload.left : 0);
+}
+
+void polling_drop_rest(struct session *session)
+{
+    if (!session->polling->is_posting)
+        return;
+    drop_body(session->polling->rest);
+    polling_forget_post(session);
 }
 
 void polling_forget_post(struct session *session)
 {
     struct polling *polling = session->polling;
 
-    if (!polling->post)
+    if (!polling->post) /* nor a rest */
         return;
-    http_hold(polling->post, NULL, NULL);
+    if (!polling->is_posting)
+        http_hold(polling->post, NULL, NULL);
     polling->post = NULL;
+    polling->is_posting = false;
 }
 
 static bool is_octet_stream(const struct http_request *request)
@@ -330,39 +365,23 @@ static void respond_ok(struct httpconn *http, const char *cors)
 /* ---- the packets of a POST that wait for their turn */
 
 /*
- * They belong to their session, whatever becomes of the request: it may have moved on to a
- * WebSocket. So they are in its hands, and the answer in those of the connection.
+ * They are the session's, which may have changed to WebSocket meanwhile, and they count
+ * though their peer has gone: all of the POST was here. The answer is the connection's.
  */
-struct rest {
-    struct net_work work;
-    struct engine *engine; /* borrowed: no work runs once it is gone */
-    handle session, conn;
-    struct payload payload; /* in body */
-    char cors[ORIGIN_HEADERS_MAX];
-    char body[];
-};
-
-static void on_waiting_post_aborted(struct httpconn *http, void *arg)
-{
-    struct session *session = arg;
-
-    (void)http;
-    session->polling->post = NULL; /* all of it is here: the session takes it */
-}
-
 static void end_rest(struct net *net, struct rest *rest)
 {
     struct session *session = engine_find(rest->engine, rest->session);
     struct httpconn *http = httpconn_find(net, rest->conn);
 
     if (session && session->polling) {
-        session->polling->post = NULL;
+        session->polling->rest = NULL;
         session->polling->is_posting = false;
     }
     if (http) { /* it waits for this answer, and for nothing else */
         conn_read(http_conn(http), true);
         respond_ok(http, rest->cors);
     }
+    drop_body(rest);
     free(rest);
 }
 
@@ -377,28 +396,36 @@ static void run_rest(struct net *net, struct net_work *work)
         end_rest(net, rest);
 }
 
+static void drop_rest(struct net_work *work)
+{
+    struct rest *rest = (struct rest *)(void *)work;
+
+    drop_body(rest);
+    free(rest);
+}
+
 /* Returns false when there is no memory for it. */
 static bool put_off(struct session *session, struct httpconn *http,
                     const struct payload *payload, const char *cors)
 {
-    struct rest *rest = mem_try_alloc(sizeof *rest + payload->left);
+    struct rest *rest;
+    char *body = mem_try_alloc(payload->left);
 
-    if (!rest)
+    if (!body)
         return false;
+    rest = mem_alloc(sizeof *rest);
     *rest = (struct rest){
-        .work.run = run_rest,
+        .work = {.run = run_rest, .drop = drop_rest},
         .engine = session->engine,
         .session = session->self,
         .conn = http_conn(http)->self,
+        .body = body,
     };
-    memcpy(rest->body, payload->at, payload->left);
-    payload_init(&rest->payload, rest->body, payload->left);
+    memcpy(body, payload->at, payload->left);
+    payload_init(&rest->payload, body, payload->left);
     strcpy(rest->cors, cors);
-    if (session->polling) {
-        session->polling->post = http;
-        session->polling->is_posting = true;
-        http_hold(http, on_waiting_post_aborted, session);
-    }
+    session->polling->rest = rest;
+    session->polling->is_posting = true;
     conn_read(http_conn(http), false);
     net_put_off(session->engine->net, &rest->work);
     return true;

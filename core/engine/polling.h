@@ -55,6 +55,12 @@ void polling_pack(struct session *session);
 /* Answer the held GET, if any, with what is queued and `last`. Returns false if none. */
 bool polling_answer(struct session *session, struct bytes *last);
 
+/* The session ends: nobody takes the packets of a POST that wait. */
+void polling_drop_rest(struct session *session);
+
+/* Bytes that it holds, of what the client has sent, or shall get. */
+size_t polling_bytes(const struct session *session);
+
 void polling_on_slow(struct timer_node *node); /* slow list */
 
 #endif

@@ -197,6 +197,8 @@ static void end_common(struct session *session, enum session_end end, const char
             session->log_id, session_end_word(end), session->ws ? "websocket" : "polling",
             reason ? reason : "");
     timer_stop(&session->beat);
+    if (session->polling)
+        polling_drop_rest(session);
     slots_remove(&engine->sessions, session->self);
 }
 

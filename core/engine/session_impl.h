@@ -26,6 +26,7 @@ enum {
 struct websocket;
 struct packet;
 struct polling;
+struct rest;
 
 struct session {
     struct engine *engine;   /* borrowed: outlives its sessions */
@@ -47,9 +48,12 @@ struct session {
 struct polling {
     struct session *session; /* borrowed: owns us */
     struct httpconn *get;    /* borrowed: the held GET, or NULL */
-    struct httpconn *post;   /* borrowed: the POST that is arriving or waits, or NULL */
-    char *get_headers;       /* owned: CORS lines of its response, or NULL */
-    struct bytes **queue;    /* refs: packets for the next response */
+    union {
+        struct httpconn *post; /* borrowed: the POST whose body is arriving, or NULL */
+        struct rest *rest;     /* borrowed: of the POST that is_posting */
+    };
+    char *get_headers;    /* owned: CORS lines of its response, or NULL */
+    struct bytes **queue; /* refs: packets for the next response */
     uint32_t n_queued, queue_cap;
     size_t queued_bytes;
     struct timer_node slow;  /* since queued_bytes passed the soft limit */

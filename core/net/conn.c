@@ -225,6 +225,11 @@ static void run_held(struct net *net, struct net_work *work)
     free(held);
 }
 
+static void drop_held(struct net_work *work)
+{
+    free(work);
+}
+
 void conn_hold(struct conn *conn, const char *data, size_t len)
 {
     struct net *net = conn->net;
@@ -240,7 +245,8 @@ void conn_hold(struct conn *conn, const char *data, size_t len)
     }
     update_reading(conn);
     held = mem_alloc(sizeof *held + len);
-    *held = (struct held){.work.run = run_held, .conn = conn->self, .len = len};
+    *held = (struct held){
+        .work = {.run = run_held, .drop = drop_held}, .conn = conn->self, .len = len};
     memcpy(held->data, data, len);
     net_put_off(net, &held->work);
 }

@@ -272,8 +272,11 @@ void net_free(struct net *net)
     net_close_all(net);
     flush_dirty(net);
     free_dead(net);
-    while (net->work)
-        free(take_work(net));
+    while (net->work) {
+        struct net_work *work = take_work(net);
+
+        work->drop(work);
+    }
     for (unsigned i = 0; i < NET_DEADLINES; i++)
         timer_list_done(&net->deadline[i]);
     turnbuf_done(&net->direct, net->loop);

@@ -33,14 +33,12 @@ enum net_deadline {
     NET_DEADLINES
 };
 
-/*
- * The rest of what one connection has sent, more than one turn takes. One block of memory,
- * this first.
- */
+/* The rest of what one connection has sent: more than one turn takes. */
 struct net_work {
     struct net_work *next;
     /* Takes the work over: puts it off again, or frees it. */
     void (*run)(struct net *net, struct net_work *work);
+    void (*drop)(struct net_work *work); /* frees it: the net ends */
 };
 
 struct net {

@@ -6,6 +6,7 @@
  */
 #include "tests/unit/wire.h"
 
+#include "core/engine/polling.h"
 #include "core/net/conn_impl.h"
 
 static const int64_t shares[] = {1, 2, 7, 64, 200, 201, 1000};
@@ -513,8 +514,12 @@ static void whoever_ends_while_a_post_waits(void **state)
                 turn(poster.wire->loop);
             n = n_told(poster.wire);
             assert_int_equal(n, n_turns * 10);
+            assert_true(polling_bytes(poster.wire->session) > 0 || n_turns == 5);
             if (way == BY_US) {
+                const struct session *session = poster.wire->session;
+
                 session_close(poster.wire->session, SESSION_SERVER_FORCED, NULL);
+                assert_int_equal(polling_bytes(session), 0); /* at once */
             } else if (way == BY_PEER) {
                 close(poster.post->fd);
                 poster.post->fd = -1;
