@@ -17,6 +17,15 @@ static struct fixture fixture;
 static struct plugin plugins[PLUGINS];
 static char called[256]; /* what ran, a word each */
 
+static size_t seeds[64]; /* that jansson was given, the latest first */
+
+/* In place of jansson's own. */
+void json_object_seed(size_t seed)
+{
+    memmove(seeds + 1, seeds, sizeof seeds - sizeof *seeds);
+    seeds[0] = seed;
+}
+
 static int set_up(void **state)
 {
     static const char *const names[] = {"a", "b", "c"};
@@ -924,6 +933,19 @@ static void an_answer_to_a_connection_that_has_gone_is_dropped(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+/* C35: nobody who sends keys can choose those of one bucket. */
+static void the_hash_seed_of_trees_is_drawn_anew(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 8; i++) {
+        fixture_close(&fixture);
+        fixture_open(&fixture, "", NULL);
+        assert_int_not_equal((uint32_t)seeds[0], 0); /* jansson would draw one itself */
+        for (int earlier = 1; earlier <= i + 1; earlier++)
+            assert_int_not_equal(seeds[0], seeds[earlier]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -940,6 +962,7 @@ int main(void)
         TEST(an_unknown_verdict_is_next),
         TEST(after_a_disconnect_only_observers_are_called),
         TEST(an_event_that_nobody_handles_is_ignored),
+        TEST(the_hash_seed_of_trees_is_drawn_anew),
         TEST(an_ack_is_sent_once),
         TEST(no_ack_is_sent_where_none_was_asked),
         TEST(arguments_are_there_as_text_and_as_tree),

@@ -221,6 +221,45 @@ static void pings_of_every_length_come_out_byte_by_byte(void **state)
     frame_pool_done(&pool);
 }
 
+/* C05 */
+static void no_reserved_bit_is_taken_on_any_opcode(void **state)
+{
+    (void)state;
+    for (unsigned rsv = 0x10; rsv <= 0x70; rsv += 0x10)
+        for (unsigned opcode = 0; opcode < 16; opcode++)
+            for (unsigned fin = 0; fin <= FIN; fin += FIN) {
+                char input[32];
+                size_t begun = opcode == CONT ? put_frame(input, TEXT, "a", 1) : 0;
+                size_t len = begun + put_frame(input + begun, fin | rsv | opcode, "b", 1);
+
+                expect(input, len, "bad:1002 ");
+            }
+}
+
+/* C16: the payload is the client's, byte by byte, and ends where it ends. */
+static void close_reasons_of_every_length_come_out_as_they_are(void **state)
+{
+    char payload[FRAME_CONTROL_MAX + 1] = {0x03, (char)0xe8}, input[160];
+
+    (void)state;
+    for (size_t n = 0; n <= FRAME_CONTROL_MAX - 2; n++) {
+        struct frame_pool pool = {0};
+        struct frame_reader *reader = frame_pool_take(&pool);
+        const char *at = input;
+        struct frame frame;
+        size_t len;
+
+        payload[2 + n - (n > 0)] = (char)('a' + n % 26);
+        len = put_frame(input, FIN | CLOSE, payload, 2 + n);
+        assert_int_equal(frame_read(reader, &limits, &at, &len, &frame), FRAME_CLOSE);
+        assert_int_equal(frame.code, 1000);
+        assert_int_equal(frame.len, 2 + n);
+        assert_memory_equal(frame.data, payload, 2 + n);
+        frame_pool_give(&pool, reader);
+        frame_pool_done(&pool);
+    }
+}
+
 static void a_reader_given_back_in_the_middle_forgets_it(void **state)
 {
     struct frame_pool pool = {0};
@@ -299,6 +338,8 @@ int main(void)
         cmocka_unit_test(good_and_bad_sequences),
         cmocka_unit_test(heads_are_judged_before_any_payload_came),
         cmocka_unit_test(pings_of_every_length_come_out_byte_by_byte),
+        cmocka_unit_test(no_reserved_bit_is_taken_on_any_opcode),
+        cmocka_unit_test(close_reasons_of_every_length_come_out_as_they_are),
         cmocka_unit_test(a_reader_given_back_in_the_middle_forgets_it),
         cmocka_unit_test(memory_follows_what_came_and_not_what_was_declared),
         cmocka_unit_test(what_is_written_can_be_read),

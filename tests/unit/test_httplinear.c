@@ -3,52 +3,17 @@
  * (core/net/http*.c, core/net/uri.c): C19, C49. Ten times as much may cost twelve times the
  * CPU time; a quadratic walk costs a hundred times.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
+#include "tests/unit/linear.h"
 
 #include "core/net/http.h"
 #include "core/net/uri.h"
 
 #define START "POST /?a=b HTTP/1.1\r\nHost: x\r\n"
 
-enum {
-    MOST = 12,  /* for ten times the number */
-    RUNS = 5,   /* the shortest one counts: nobody disturbed it */
-    TRIES = 10, /* a busy machine may disturb many */
-    UNIT = 1000 /* the smaller number */
-};
-
 /* What is looked for wherever something is looked for. */
 static const char *const names[] = {
     "host", "origin",    "upgrade", "connection", "expect",   "sid",
     "EIO",  "transport", "__proto", "if-none",    "accept-e", "sec-websocket-key"};
-
-struct text {
-    char *at; /* owned */
-    size_t len, cap;
-};
-
-static void add(struct text *text, const char *piece)
-{
-    size_t len = strlen(piece);
-
-    if (text->len + len + 1 > text->cap) {
-        text->cap = 2 * (text->len + len + 1);
-        text->at = realloc(text->at, text->cap);
-        assert_non_null(text->at);
-    }
-    memcpy(text->at + text->len, piece, len + 1);
-    text->len += len;
-}
 
 /* ---- what is measured: all of it is used up without an error */
 
@@ -104,11 +69,6 @@ static void decode(const struct text *path)
 
 /* ---- */
 
-struct counted {
-    const char *what, *before, *unit, *behind;
-    void (*run)(const struct text *);
-};
-
 static const struct counted rows[] = {
     {"headers", START, "A: b\r\n", "\r\n", parse_whole},
     {"headers, byte by byte", START, "A: b\r\n", "\r\n", parse_bytes},
@@ -134,59 +94,10 @@ static const struct counted rows[] = {
     {"escapes of a path", "/", "%41b", "", decode},
 };
 
-static void set_text(struct text *text, const struct counted *row, size_t n)
-{
-    text->len = 0;
-    add(text, row->before);
-    while (n-- > 0)
-        add(text, row->unit);
-    add(text, row->behind);
-}
-
-/* CPU time of the shortest run, ns. */
-static double cost(const struct text *text, void (*run)(const struct text *))
-{
-    double least = 1e18;
-
-    for (int i = 0; i < RUNS; i++) {
-        struct timespec from, to;
-        double ns;
-
-        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &from);
-        run(text);
-        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &to);
-        ns =
-            1e9 * (double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec);
-        least = ns < least ? ns : least;
-    }
-    return least;
-}
-
 static void ten_times_as_much_costs_ten_times(void **state)
 {
-    struct text small = {0}, large = {0};
-    size_t n_failed = 0;
-
     (void)state;
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        double least = 1e18, ratio = 1e18, ns = 1e18;
-
-        set_text(&small, &rows[i], UNIT);
-        set_text(&large, &rows[i], 10 * UNIT);
-        for (int n = 0; n < TRIES && ratio > MOST; n++) {
-            double one = cost(&small, rows[i].run), ten = cost(&large, rows[i].run);
-
-            least = one < least ? one : least;
-            ns = ten < ns ? ten : ns;
-            ratio = ns / least < ten / one ? ns / least : ten / one;
-        }
-        print_message("%-26s %8.0f us for %d: x %.1f\n", rows[i].what, ns / 1000,
-                      10 * UNIT, ratio);
-        n_failed += ratio > MOST;
-    }
-    free(small.at);
-    free(large.at);
-    assert_int_equal(n_failed, 0);
+    expect_linear(rows, sizeof rows / sizeof *rows);
 }
 
 int main(void)
