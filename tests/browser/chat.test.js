@@ -144,7 +144,7 @@ describe('a name', () => {
 });
 
 describe('the page', () => {
-  test('shows hostile text as text', async () => {
+  test('T21: shows hostile text as text', async () => {
     const [ann, bob] = await openBoth();
     const hostile = [
       '<img src=x onerror="document.title=1">',
@@ -165,7 +165,7 @@ describe('the page', () => {
     assert.ok(await bob.evaluate(() => document.documentElement.scrollWidth <= innerWidth));
   });
 
-  test('is served under a policy without unsafe-*', async () => {
+  test('T21: is served under a policy without unsafe-*', async () => {
     const page = await open();
     const response = await page.request.get(server.url);
     const policy = response.headers()['content-security-policy'];

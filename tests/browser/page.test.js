@@ -480,7 +480,7 @@ test('a message on its way when the connection breaks is shown as unsure, and is
 describe('names', () => {
   const names = ['__proto__', 'constructor', 'toString', 'hasOwnProperty', 'c1', 'user:ann', 'length'];
 
-  test('that JavaScript knows are names like others', () => {
+  test('T13: that JavaScript knows are names like others', () => {
     page.login();
     const users = page.controller.homeModel.onlineUsers;
 
@@ -526,7 +526,8 @@ describe('hostile text', () => {
   ];
   const FORBIDDEN = 'script, iframe, b, style, base, marquee, details, video, template, math, a:not(.skip-link), img:not([src="/favicon.svg"]), form:not(.composer)';
 
-  test(`stays text in message, sender, joined, left, user list and error (${payloads.length} payloads)`, async () => {
+  /* T21; T13: keys and names of JavaScript are below */
+  test(`T21: stays text in message, sender, joined, left, user list and error (${payloads.length} payloads)`, async () => {
     page.login();
     for (const text of payloads) {
       socket.says('userJoined', text);

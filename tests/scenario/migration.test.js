@@ -4,6 +4,7 @@
  * byte, closed on the way, upgraded on the way.
  *
  * Always with threads of their own: with threads = 0 there is nowhere to go.
+ * ThreadSanitizer runs it too (T60): ./quickstart check.
  */
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';

@@ -115,6 +115,8 @@ static void what_is_no_packet_of_a_joined_client_closes(void **state)
         {"4", SESSION_SERVER_FORCED}, /* C48: the server's packet */
         {"4{\"message\":\"x\"}", SESSION_SERVER_FORCED},
         {"51-[\"a\",{\"_placeholder\":true,\"num\":0}]", SESSION_PARSE_ERROR},
+        {"51-[\"a\",{\"_placeholder\":true,\"num\":-1}]", SESSION_PARSE_ERROR}, /* C11 */
+        {"52-[\"a\",{\"_placeholder\":true,\"num\":0.5}]", SESSION_PARSE_ERROR},
         {"50-[\"a\"]", SESSION_PARSE_ERROR},
         {"511-[\"a\"]", SESSION_PARSE_ERROR}, /* C13 */
         {"61-1[1]", SESSION_PARSE_ERROR},

@@ -106,6 +106,7 @@ static void lines_above_the_level_are_not_written(void **state)
     }
 }
 
+/* T22 */
 static void clients_cannot_write_lines_of_their_own(void **state)
 {
     static const struct {
