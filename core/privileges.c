@@ -226,6 +226,7 @@ static int drop_capabilities(hop_error *reason)
     if (syscall(SYS_capset, &head, none) < 0)
         return fail(reason, "give up capabilities");
     head.pid = 0;
+    memset(left, 0xff, sizeof left); /* what is not written counts as left */
     if (syscall(SYS_capget, &head, left) < 0)
         return fail(reason, "read capabilities");
     if (memcmp(left, none, sizeof left) == 0)
