@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <openssl/crypto.h>
 #include <openssl/sha.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -193,12 +194,38 @@ static void prepare_signals(void)
     signal(SIGHUP, SIG_IGN);
 }
 
-/* OpenSSL reads its configuration and may load code at first use: now, not as another user
- * or behind the system call filter. */
+static void *crypto_alloc(size_t bytes, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    return bytes ? mem_alloc(bytes) : NULL;
+}
+
+static void *crypto_realloc(void *old, size_t bytes, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    if (bytes)
+        return mem_realloc(old, bytes);
+    free(old);
+    return NULL;
+}
+
+static void crypto_free(void *memory, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    free(memory);
+}
+
+/* Without memory for its tables OpenSSL would use them all the same: its allocations are
+ * small, and end the process as ours do. It reads its configuration and may load code at
+ * first use: now, not as another user or behind the system call filter. */
 static void prepare_crypto(void)
 {
     unsigned char digest[SHA_DIGEST_LENGTH];
 
+    CRYPTO_set_mem_functions(crypto_alloc, crypto_realloc, crypto_free);
     SHA1(digest, 0, digest);
 }
 

@@ -83,7 +83,7 @@ static struct frame_reader *reader_new(void)
     struct frame_reader *reader = mem_calloc(1, sizeof *reader);
 
     if (wslay_frame_context_init(&reader->wslay, &callbacks, reader) != 0)
-        abort(); /* no memory for 4 kB: as mem_alloc() ends */
+        mem_exhausted(WSLAY_BYTES);
     return reader;
 }
 
@@ -407,7 +407,7 @@ struct frame_writer *frame_writer_new(void)
     struct frame_writer *writer = mem_calloc(1, sizeof *writer);
 
     if (wslay_frame_context_init(&writer->wslay, &callbacks, writer) != 0)
-        abort(); /* as mem_alloc() ends */
+        mem_exhausted(WSLAY_BYTES);
     return writer;
 }
 
@@ -422,6 +422,17 @@ void frame_writer_free(struct frame_writer *writer)
 size_t frame_size(size_t len)
 {
     return len + (len < 126 ? 2 : len < 0x10000 ? 4 : 10);
+}
+
+size_t frame_head(enum frame_kind kind, size_t len, unsigned char head[FRAME_HEAD_MAX])
+{
+    size_t n_bytes = len < 126 ? 0 : len < 0x10000 ? 2 : 8;
+
+    head[0] = (unsigned char)(0x80 | kind); /* RFC 6455 5.2: all of it in one frame */
+    head[1] = (unsigned char)(n_bytes == 0 ? len : n_bytes == 2 ? 126 : 127);
+    for (size_t i = 0; i < n_bytes; i++)
+        head[2 + i] = (unsigned char)(len >> 8 * (n_bytes - 1 - i));
+    return 2 + n_bytes;
 }
 
 void frame_write(struct frame_writer *writer, enum frame_kind kind, const void *data,

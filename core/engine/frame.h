@@ -27,7 +27,10 @@ enum {
     WS_CLOSE_TOO_BIG = 1009,
 };
 
-enum { FRAME_CONTROL_MAX = 125 /* RFC 6455 5.5 */ };
+enum {
+    FRAME_CONTROL_MAX = 125, /* RFC 6455 5.5 */
+    FRAME_HEAD_MAX = 10      /* 5.2: of a frame without a mask */
+};
 
 enum frame_event {
     FRAME_MORE,   /* wants more input */
@@ -81,6 +84,9 @@ enum frame_kind { FRAME_KIND_TEXT = 1, FRAME_KIND_CLOSE = 8, FRAME_KIND_PONG = 1
 
 /* Bytes of a frame with len bytes of payload, unmasked as servers send. */
 size_t frame_size(size_t len);
+
+/* The head alone of a frame of len bytes, which stay where they are. Returns its size. */
+size_t frame_head(enum frame_kind kind, size_t len, unsigned char head[FRAME_HEAD_MAX]);
 
 /* Write one whole frame to out, which holds frame_size(len) bytes. */
 struct frame_writer;

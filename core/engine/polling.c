@@ -34,15 +34,23 @@ static void count_queued(struct session *session, int64_t n)
     metric_add(engine_metrics(session->engine), METRIC_QUEUED_BYTES, n);
 }
 
-static void append(struct polling *polling, struct bytes *packet)
+/* How many there are is for the client to say, who does not poll. Returns false without
+ * memory for more. */
+static bool append(struct polling *polling, struct bytes *packet)
 {
     if (polling->n_queued == polling->queue_cap) {
-        polling->queue_cap = polling->queue_cap ? polling->queue_cap * 2 : 2;
-        polling->queue = mem_realloc(polling->queue, /* slots of refs */
-                                     polling->queue_cap * sizeof(struct bytes *));
+        uint32_t cap = polling->queue_cap ? polling->queue_cap * 2 : 2;
+        struct bytes **queue = mem_try_realloc(polling->queue, /* slots of refs */
+                                               cap * sizeof(struct bytes *));
+
+        if (!queue)
+            return false;
+        polling->queue = queue;
+        polling->queue_cap = cap;
     }
     bytes_ref(packet, 1);
     polling->queue[polling->n_queued++] = packet;
+    return true;
 }
 
 void polling_drop_queue(struct session *session)
@@ -81,8 +89,10 @@ void polling_push(struct session *session, struct bytes *packet)
 
     if (polling->is_over_limit)
         return;
-    append(polling, packet);
-    count_queued(session, (int64_t)packet->len);
+    if (append(polling, packet))
+        count_queued(session, (int64_t)packet->len);
+    else
+        polling->is_over_limit = true;
     if (!polling->get) /* a held one takes all of it at the turn's end */
         check_limits(session);
     if (polling->get || polling->is_over_limit)
@@ -135,7 +145,7 @@ void polling_free(struct session *session)
 
 /* ---- answers */
 
-/* What is queued, and `last` unless NULL, in one body. A new reference. */
+/* What is queued, and `last` unless NULL, in one body. A new reference; NULL without memory. */
 static struct bytes *join(const struct polling *polling, struct bytes *last)
 {
     size_t len = polling->queued_bytes + polling->n_queued + (last ? last->len : 0);
@@ -147,7 +157,9 @@ static struct bytes *join(const struct polling *polling, struct bytes *last)
         bytes_ref(body, 1);
         return body;
     }
-    body = bytes_new(last ? len : len - 1); /* a separator between each two */
+    body = bytes_try_new(last ? len : len - 1); /* a separator between each two */
+    if (!body)
+        return NULL;
     at = body->data;
     for (uint32_t i = 0; i <= polling->n_queued; i++) {
         const struct bytes *packet = i < polling->n_queued ? polling->queue[i] : last;
@@ -184,6 +196,11 @@ bool polling_answer(struct session *session, struct bytes *last)
     if (cors)
         strcat(headers, cors);
     free(cors);
+    if (!response.bytes) {
+        session_end(session, SESSION_TRANSPORT_ERROR, "no memory for a poll");
+        http_respond_error(get, 503, "no memory for a poll");
+        return true;
+    }
     http_respond(get, &response);
     return true;
 }

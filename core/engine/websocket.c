@@ -27,7 +27,8 @@
 enum {
     KEY_CHARS = 24, /* RFC 6455 4.1: base64 of 16 bytes */
     KEY_BYTES = 16,
-    CONTROL_WINDOW_MS = 1000 /* of limits.max_controls */
+    CONTROL_WINDOW_MS = 1000, /* of limits.max_controls */
+    LONG_BYTES = 4096         /* a packet's: then a slice more costs less than a copy */
 };
 
 /* ---- opening handshake */
@@ -166,9 +167,24 @@ static void send_frame(struct websocket *ws, enum frame_kind kind, const void *d
         frame_write(ws->engine->writer, kind, data, len, space);
 }
 
-void websocket_send_packet(struct websocket *ws, const struct bytes *packet)
+/* A long packet is sent from where it is, behind a head of its own: no size that its author
+ * chose is allocated or copied once more, whoever is slow to read it. */
+static void send_long(struct websocket *ws, struct bytes *packet)
 {
-    if (can_send(ws))
+    unsigned char head[FRAME_HEAD_MAX];
+    size_t head_len = frame_head(FRAME_KIND_TEXT, packet->len, head);
+
+    if (conn_send_copy(ws->conn, head, head_len))
+        conn_send(ws->conn, packet, 0, packet->len);
+}
+
+void websocket_send_packet(struct websocket *ws, struct bytes *packet)
+{
+    if (!can_send(ws))
+        return;
+    if (packet->len > LONG_BYTES)
+        send_long(ws, packet);
+    else
         send_frame(ws, FRAME_KIND_TEXT, packet->data, packet->len);
 }
 
@@ -193,7 +209,8 @@ void websocket_send(struct websocket *ws, struct outgoing *out)
         metric_add(engine_metrics(ws->engine), METRIC_VOLATILE_DROPPED, 1);
         return;
     }
-    if (!out->frame && !out->buffer && ws->conn->is_blocked) {
+    if (out->packet->len > LONG_BYTES ||
+        (!out->frame && !out->buffer && ws->conn->is_blocked)) {
         websocket_send_packet(ws, out->packet); /* keeps nobody else's frames alive */
         return;
     }

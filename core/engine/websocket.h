@@ -39,7 +39,7 @@ struct websocket *websocket_accept(struct engine *engine, struct httpconn *http,
 void websocket_adopt(struct websocket *ws, struct httpconn *http);
 
 /* One packet as a text frame. */
-void websocket_send_packet(struct websocket *ws, const struct bytes *packet);
+void websocket_send_packet(struct websocket *ws, struct bytes *packet);
 void websocket_send(struct websocket *ws, struct outgoing *out);
 
 /* Send a close frame behind what is queued, then end. Its session is told nothing. */

@@ -86,12 +86,14 @@ static void append(struct lane_block **head, struct lane_block **tail,
     *tail = last;
 }
 
-static struct lane_block *new_block(size_t need)
+/* NULL only when alloc gives that. */
+static struct lane_block *new_block(size_t need, void *(*alloc)(size_t bytes))
 {
     size_t cap = need > BLOCK_BYTES ? need : BLOCK_BYTES;
-    struct lane_block *block = mem_alloc(sizeof *block + cap);
+    struct lane_block *block = alloc(sizeof *block + cap);
 
-    *block = (struct lane_block){.cap = cap};
+    if (block)
+        *block = (struct lane_block){.cap = cap};
     return block;
 }
 
@@ -106,19 +108,33 @@ static void *place(struct lane_block *block, lane_work *work, size_t size, size_
     return record + 1;
 }
 
-void *lane_push(struct lane *lane, lane_work *work, size_t payload_bytes, size_t weight)
+static void *push(struct lane *lane, lane_work *work, size_t payload_bytes, size_t weight,
+                  void *(*alloc)(size_t bytes))
 {
     size_t size = (payload_bytes + ALIGN - 1) & ~(size_t)(ALIGN - 1);
     size_t need = sizeof(struct record) + size;
     struct lane_block *block = lane->open_tail;
 
     if (!block || block->cap - block->used < need) {
-        block = new_block(need);
+        block = new_block(need, alloc);
+        if (!block)
+            return NULL;
         append(&lane->open_head, &lane->open_tail, block, block);
     }
     weight += need;
     atomic_fetch_add(&lane->pending, weight);
     return place(block, work, size, weight);
+}
+
+void *lane_push(struct lane *lane, lane_work *work, size_t payload_bytes, size_t weight)
+{
+    return push(lane, work, payload_bytes, weight, mem_alloc);
+}
+
+void *lane_try_push(struct lane *lane, lane_work *work, size_t payload_bytes,
+                    size_t weight)
+{
+    return push(lane, work, payload_bytes, weight, mem_alloc_mixed);
 }
 
 bool lane_publish(struct lane *lane)

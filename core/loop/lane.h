@@ -22,6 +22,9 @@ void lane_free(struct lane *lane);
 
 /* Room for a payload in the sender's open block. Thread: sender. */
 void *lane_push(struct lane *lane, lane_work *work, size_t payload_bytes, size_t weight);
+/* The same for sizes that a client chooses: NULL without memory for a large one. */
+void *lane_try_push(struct lane *lane, lane_work *work, size_t payload_bytes,
+                    size_t weight);
 
 /* Make what was pushed visible. Returns whether there was anything. Thread: sender. */
 bool lane_publish(struct lane *lane);

@@ -208,6 +208,12 @@ void *loop_send(struct loop *from, struct loop *to, lane_work *work, size_t payl
     return lane_push(to->in[from->index], work, payload_bytes, weight);
 }
 
+void *loop_try_send(struct loop *from, struct loop *to, lane_work *work,
+                    size_t payload_bytes, size_t weight)
+{
+    return lane_try_push(to->in[from->index], work, payload_bytes, weight);
+}
+
 void *loop_send_next_turn(struct loop *loop, lane_work *work, size_t payload_bytes)
 {
     return lane_push(loop->next_turn, work, payload_bytes, 0);

@@ -113,6 +113,10 @@ typedef void lane_work(struct loop *to, void *payload);
 void *loop_send(struct loop *from, struct loop *to, lane_work *work, size_t payload_bytes,
                 size_t weight);
 
+/* The same for sizes that a client chooses: NULL without memory for a large one. */
+void *loop_try_send(struct loop *from, struct loop *to, lane_work *work,
+                    size_t payload_bytes, size_t weight);
+
 /* The same from a loop to itself, but in its next turn, which does not wait for events:
  * those come in between. Thread: the loop's. */
 void *loop_send_next_turn(struct loop *loop, lane_work *work, size_t payload_bytes);

@@ -244,7 +244,11 @@ void conn_hold(struct conn *conn, const char *data, size_t len)
         return;
     }
     update_reading(conn);
-    held = mem_alloc(sizeof *held + len);
+    held = mem_try_alloc(sizeof *held + len);
+    if (!held) {
+        conn_doom(conn, CONN_FAILED);
+        return;
+    }
     *held = (struct held){
         .work = {.run = run_held, .drop = drop_held}, .conn = conn->self, .len = len};
     memcpy(held->data, data, len);

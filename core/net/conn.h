@@ -99,6 +99,9 @@ struct conn *conn_new(struct net *net, int fd, const struct sockaddr_storage *pe
                       const struct router *router, const struct conn_ops *ops,
                       void *user);
 
+/* Close it at the end of this turn, whatever is queued; no callback before that. */
+void conn_doom(struct conn *conn, enum conn_end end);
+
 /*
  * Queue bytes[from, to): one more reference is taken, or the last slice extended. Sent at
  * the end of the turn. Returns false when the connection is closed, or was just closed for

@@ -5,7 +5,7 @@
 #ifndef NET_CONN_IMPL_H
 #define NET_CONN_IMPL_H
 
-#include "core/net/conn.h"
+struct conn;
 
 /* ---- conn_send.c ---- */
 
@@ -15,9 +15,6 @@ void conn_wants_flush(struct conn *conn);
 
 /* Send what is queued; close what has failed, overflowed, or is done. */
 void conn_flush(struct conn *conn);
-
-/* Close it at the end of this turn, whatever is queued; no callback before that. */
-void conn_doom(struct conn *conn, enum conn_end end);
 
 /* Forget what is queued. */
 void conn_drop_queue(struct conn *conn);

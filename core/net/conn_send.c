@@ -30,27 +30,33 @@ static struct slice *slice_at(struct conn *conn, uint32_t n)
     return &conn->more[(conn->more_head + n - 1) % conn->more_cap];
 }
 
-static void grow_queue(struct conn *conn)
+/* How many there are is for the peer to say, who does not read. */
+static bool grow_queue(struct conn *conn)
 {
     uint32_t n_more = conn->n_slices - 1;
     uint32_t cap = conn->more_cap ? conn->more_cap * 2 : 4;
-    struct slice *more = mem_alloc(cap * sizeof *more);
+    struct slice *more = mem_alloc_mixed(cap * sizeof *more);
 
+    if (!more)
+        return false;
     for (uint32_t i = 0; i < n_more; i++)
         more[i] = *slice_at(conn, i + 1);
     free(conn->more);
     conn->more = more;
     conn->more_head = 0;
     conn->more_cap = cap;
+    return true;
 }
 
-/* Takes over one reference to bytes. */
-static void push_slice(struct conn *conn, struct bytes *bytes, size_t from, size_t to)
+/* Takes one more reference to bytes. */
+static bool push_slice(struct conn *conn, struct bytes *bytes, size_t from, size_t to)
 {
-    if (conn->n_slices > 0 && conn->n_slices - 1 == conn->more_cap)
-        grow_queue(conn);
+    if (conn->n_slices > 0 && conn->n_slices - 1 == conn->more_cap && !grow_queue(conn))
+        return false;
+    bytes_ref(bytes, 1);
     conn->n_slices++;
     *slice_at(conn, conn->n_slices - 1) = (struct slice){bytes, from, to};
+    return true;
 }
 
 static void pop_slice(struct conn *conn)
@@ -244,9 +250,9 @@ static bool queue_slice(struct conn *conn, struct bytes *bytes, size_t from, siz
 
     if (last && last->bytes == bytes && last->to == from) {
         last->to = to;
-    } else {
-        bytes_ref(bytes, 1);
-        push_slice(conn, bytes, from, to);
+    } else if (!push_slice(conn, bytes, from, to)) {
+        conn_doom(conn, CONN_FAILED);
+        return false;
     }
     count_queued(conn, (int64_t)(to - from));
     conn_wants_flush(conn);

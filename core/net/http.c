@@ -217,7 +217,9 @@ static enum http_status parse_head(struct http_parser *parser)
     llhttp_errno_t code;
     char *path;
 
-    parser->headers = mem_alloc(table_bytes + parser->target_len + 2);
+    parser->headers = mem_alloc_mixed(table_bytes + parser->target_len + 2);
+    if (!parser->headers)
+        return refuse(parser, 503, "no memory for the head");
     path = (char *)parser->headers + table_bytes; /* in the same block */
     request->headers = parser->headers;
     llhttp_init(&parser->llhttp, HTTP_REQUEST, &callbacks);
@@ -313,13 +315,19 @@ static enum http_status scan_byte(struct http_parser *parser, unsigned char c)
     return HTTP_MORE;
 }
 
-static void add_to_head(struct http_parser *parser, char c)
+static enum http_status add_to_head(struct http_parser *parser, char c)
 {
     if (parser->head_len == parser->head_cap) {
-        parser->head_cap = parser->head_cap ? parser->head_cap * 2 : FIRST_HEAD_BYTES;
-        parser->head = mem_realloc(parser->head, parser->head_cap);
+        size_t cap = parser->head_cap ? parser->head_cap * 2 : FIRST_HEAD_BYTES;
+        char *head = mem_try_realloc(parser->head, cap);
+
+        if (!head)
+            return refuse(parser, 503, "no memory for the head");
+        parser->head = head;
+        parser->head_cap = cap;
     }
     parser->head[parser->head_len++] = c;
+    return HTTP_MORE;
 }
 
 static enum http_status take_head(struct http_parser *parser, const char *data,
@@ -329,9 +337,8 @@ static enum http_status take_head(struct http_parser *parser, const char *data,
         char c = data[*used];
         enum http_status status = scan_byte(parser, (unsigned char)c);
 
-        if (status == HTTP_ERROR)
-            return status;
-        add_to_head(parser, c);
+        if (status == HTTP_ERROR || add_to_head(parser, c) == HTTP_ERROR)
+            return HTTP_ERROR;
         ++*used;
         if (c != '\n')
             continue;

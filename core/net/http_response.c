@@ -150,8 +150,14 @@ static void send_data(struct httpconn *http, const struct http_response *respons
         conn_send_copy(http->conn, response->data, response->len);
         return;
     }
-    if (!bytes)
-        bytes = bytes_copy(response->data, response->len);
+    if (!bytes) {
+        bytes = bytes_try_new(response->len);
+        if (!bytes) {
+            conn_doom(http->conn, CONN_FAILED);
+            return;
+        }
+        memcpy(bytes->data, response->data, response->len);
+    }
     conn_send(http->conn, bytes, 0, bytes->len);
     if (!response->bytes)
         bytes_unref(bytes);

@@ -101,9 +101,16 @@ void httpconn_resume_later(struct httpconn *http)
 /* Keep input for later; a full store stops the reading. */
 static void keep(struct httpconn *http, const struct input *in)
 {
+    char *kept;
+
     if (in->len == 0)
         return;
-    http->kept = mem_realloc(http->kept, http->kept_len + in->len);
+    kept = mem_try_realloc(http->kept, http->kept_len + in->len);
+    if (!kept) {
+        conn_doom(http->conn, CONN_FAILED);
+        return;
+    }
+    http->kept = kept;
     memcpy(http->kept + http->kept_len, in->data, in->len);
     http->kept_len += in->len;
     if (http->kept_len >= KEPT_MAX)
@@ -532,7 +539,13 @@ static void pass_leftover(struct httpconn *http)
     size_t in_len = http->in ? http->in->len : 0;
 
     if (in_len > 0) { /* what feed() walks is older than what was kept since */
-        http->kept = mem_realloc(http->kept, in_len + http->kept_len);
+        char *kept = mem_try_realloc(http->kept, in_len + http->kept_len);
+
+        if (!kept) {
+            conn_doom(http->conn, CONN_FAILED);
+            return;
+        }
+        http->kept = kept;
         memmove(http->kept + in_len, http->kept, http->kept_len);
         memcpy(http->kept, http->in->data, in_len);
         http->kept_len += in_len;

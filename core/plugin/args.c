@@ -34,26 +34,40 @@ struct hop_args {
 
 /* ---- text */
 
+/* NULL without memory, which makes the list a bad one: what it holds is of a client. */
 static char *reserve(hop_args *args, size_t len)
 {
     if (args->len + len > args->cap) {
-        args->cap = (args->len + len) * 2;
-        args->text = mem_realloc(args->text, args->cap);
+        size_t cap = (args->len + len) * 2;
+        char *text = mem_try_realloc(args->text, cap);
+
+        if (!text) {
+            args->is_bad = true;
+            return NULL;
+        }
+        args->text = text;
+        args->cap = cap;
     }
     return args->text + args->len;
 }
 
 static void append(hop_args *args, const char *text, size_t len)
 {
-    memcpy(reserve(args, len), text, len);
+    char *to = reserve(args, len);
+
+    if (!to)
+        return;
+    memcpy(to, text, len);
     args->len += len;
 }
 
 static void append_quoted(hop_args *args, const char *text)
 {
     size_t len = strlen(text);
+    char *to = reserve(args, 6 * len + 3);
 
-    args->len += json_quote(text, len, reserve(args, 6 * len + 3));
+    if (to)
+        args->len += json_quote(text, len, to);
 }
 
 /* ---- grammar */
@@ -201,11 +215,15 @@ const char *args_text(hop_args *args, size_t *len)
         append(args, "]", 1);
         args->depth = 0;
     }
+    if (args->is_bad)
+        return NULL;
     *len = args->len;
     return args->text;
 }
 
 char *args_dump(json_t *array)
 {
+    if (!array && mem_was_refused())
+        return NULL; /* it may well be json_pack() that failed, and not a list of nothing */
     return array ? json_dumps(array, JSON_COMPACT) : mem_strdup("[]");
 }

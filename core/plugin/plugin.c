@@ -66,7 +66,7 @@ static char *find_path(const struct settings *settings, const char *name,
     if (file && *file == '/')
         return mem_strdup(file);
     if (asprintf(&path, "%s/%s%s", dir, file ? file : name, file ? "" : ".so") < 0)
-        abort(); /* out of memory: nothing has been started yet */
+        mem_exhausted(strlen(dir)); /* at least */
     return path;
 }
 

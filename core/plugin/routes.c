@@ -85,15 +85,23 @@ static void respond(hop_request *request, int status, const char *content_type,
                     const void *body, size_t len)
 {
     struct loop *logic = request->route->server->loops->logic;
+    struct bytes *copy = bytes_try_new(len); /* it may be made of what a client sent */
     struct answer *answer;
 
     request->was_answered = true;
+    if (!copy) {
+        copy = bytes_new(0);
+        status = 503;
+        len = 0;
+    }
+    if (len)
+        memcpy(copy->data, body, len);
     answer = loop_send(logic, request->shard, send_response, sizeof *answer, len);
     *answer = (struct answer){
         .net = request->net,
         .conn = request->conn,
         .status = status,
-        .body = bytes_copy(body, len),
+        .body = copy,
     };
     strcpy(answer->content_type, content_type);
 }

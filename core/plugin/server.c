@@ -122,7 +122,7 @@ static void set_up_jansson(void)
     size_t seed;
 
     random_bytes(&seed, sizeof seed);
-    json_set_alloc_funcs(mem_alloc, free);
+    json_set_alloc_funcs(mem_alloc_mixed, free);
     json_object_seed(seed | 1); /* 0 would let jansson look for one itself */
 }
 

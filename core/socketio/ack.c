@@ -64,7 +64,7 @@ uint64_t ack_new(struct socket *socket, int timeout_ms, hop_ack_handler *on_ack,
     ack->self = self;
     ack->timer = evtimer_new(socket->nsp->hub->loop->base, on_timeout, ack);
     if (!ack->timer || evtimer_add(ack->timer, &timeout) < 0)
-        abort(); /* libevent allocates as mem.h does: this is out of memory */
+        mem_exhausted(sizeof *ack); /* the one reason that libevent has */
     HASH_ADD(hh, socket->acks, id, sizeof ack->id, ack);
     metric_add(metrics_of(socket), METRIC_ACKS_PENDING, 1);
     return ack->id;

@@ -150,18 +150,25 @@ bool emit_is_sound(const char *event, const char *args, size_t args_len)
            is_array(args, args_len);
 }
 
-struct bytes *emit_encode(const struct sio_packet *packet)
+static struct bytes *encode(const struct sio_packet *packet,
+                            struct bytes *(*make)(size_t len))
 {
-    struct bytes *bytes =
-        bytes_new(1 + SIO_HEAD_SIZE + packet->nsp_len + packet->payload_len);
+    struct bytes *bytes = make(1 + SIO_HEAD_SIZE + packet->nsp_len + packet->payload_len);
     size_t len = 1;
 
+    if (!bytes)
+        return NULL;
     bytes->data[0] = '4'; /* Engine.IO message */
     len += sio_packet_head(packet, bytes->data + len);
     if (packet->payload_len > 0)
         memcpy(bytes->data + len, packet->payload, packet->payload_len);
     bytes->len = len + packet->payload_len;
     return bytes;
+}
+
+struct bytes *emit_encode(const struct sio_packet *packet)
+{
+    return encode(packet, bytes_new);
 }
 
 struct bytes *emit_encode_event(const struct sio_packet *head, const char *event,
@@ -172,8 +179,10 @@ struct bytes *emit_encode_event(const struct sio_packet *head, const char *event
     char *put;
 
     find_inside(&args, &args_len);
-    bytes =
-        bytes_new(1 + SIO_HEAD_SIZE + head->nsp_len + 6 * event_len + 3 + args_len + 3);
+    bytes = bytes_try_new(1 + SIO_HEAD_SIZE + head->nsp_len + 6 * event_len + 3 +
+                          args_len + 3);
+    if (!bytes)
+        return NULL;
     put = bytes->data;
     *put++ = '4';
     put += sio_packet_head(head, put);
@@ -202,6 +211,7 @@ int hub_emit(hop_target *target, const char *event, const char *args, size_t arg
     struct sio_packet head = packet_of(target->nsp, SIO_EVENT);
     const struct audience *audience;
     unsigned shards[LOOPS_MAX], n_shards = 0;
+    struct bytes *packet;
 
     if (!emit_is_sound(event, args, args_len))
         return -1;
@@ -211,9 +221,12 @@ int hub_emit(hop_target *target, const char *event, const char *args, size_t arg
     for (unsigned i = 0; i < hub->loops->n_shards; i++)
         if (is_on_shard(audience, i))
             shards[n_shards++] = i;
-    if (n_shards > 0)
-        broadcast(hub, audience, shards, n_shards,
-                  emit_encode_event(&head, event, args, args_len), target->is_volatile);
+    if (n_shards == 0)
+        return 0;
+    packet = emit_encode_event(&head, event, args, args_len);
+    if (!packet)
+        return -1;
+    broadcast(hub, audience, shards, n_shards, packet, target->is_volatile);
     return 0;
 }
 
@@ -222,6 +235,7 @@ int hub_ack(struct hub *hub, hop_socket which, uint64_t ack_id, const char *args
 {
     struct socket *socket = socket_find_open(hub, which);
     struct sio_packet packet;
+    struct bytes *bytes;
 
     if (!socket || hub->is_stopping || ack_id >> 56 >= SIO_MAX_ID_DIGITS)
         return -1;
@@ -236,7 +250,10 @@ int hub_ack(struct hub *hub, hop_socket which, uint64_t ack_id, const char *args
     packet.id = ack_id;
     packet.payload = args;
     packet.payload_len = args_len;
-    emit_to_socket(socket, emit_encode(&packet), false);
+    bytes = encode(&packet, bytes_try_new);
+    if (!bytes)
+        return -1;
+    emit_to_socket(socket, bytes, false);
     return 0;
 }
 
@@ -246,13 +263,18 @@ int hub_emit_with_ack(struct hub *hub, hop_socket which, const char *event,
 {
     struct socket *socket = socket_find_open(hub, which);
     struct sio_packet head;
+    struct bytes *bytes;
 
     if (!socket || hub->is_stopping || !on_ack || timeout_ms < 1 ||
         timeout_ms > ACK_MAX_TIMEOUT_MS || !emit_is_sound(event, args, args_len))
         return -1;
     head = packet_of(socket->nsp, SIO_EVENT);
     head.has_id = true;
-    head.id = ack_new(socket, timeout_ms, on_ack, self);
-    emit_to_socket(socket, emit_encode_event(&head, event, args, args_len), false);
+    head.id = socket->next_ack_id; /* which ack_new() takes */
+    bytes = emit_encode_event(&head, event, args, args_len);
+    if (!bytes)
+        return -1;
+    ack_new(socket, timeout_ms, on_ack, self);
+    emit_to_socket(socket, bytes, false);
     return 0;
 }

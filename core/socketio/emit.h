@@ -16,7 +16,7 @@ struct socket;
 
 /* "4" and the packet's head and payload. */
 struct bytes *emit_encode(const struct sio_packet *packet);
-/* "4", the head, and the array ["event",args...], both sound. */
+/* "4", the head, and the array ["event",args...], both sound. NULL without memory. */
 struct bytes *emit_encode_event(const struct sio_packet *head, const char *event,
                                 const char *args, size_t args_len);
 /* Whether an event may be emitted with these arguments. */

@@ -201,6 +201,14 @@ static struct socket *speaker(const struct up_head *head)
     return socket && socket->state == SOCKET_OPEN ? socket : NULL;
 }
 
+/* There was no memory for what a client asked for: better it starts anew than that it
+ * waits for what will not come. */
+static void close_unless_served(struct hub *hub, hop_socket which)
+{
+    if (mem_was_refused())
+        hub_disconnect(hub, which, HOP_CLOSE_TRANSPORT);
+}
+
 void hub_take_event(struct loop *to, void *payload)
 {
     const struct up_event *record = payload;
@@ -223,17 +231,24 @@ void hub_take_event(struct loop *to, void *payload)
         .text = name + record->name_len + 1,
         .text_len = record->text_len,
     };
+    mem_refusal_forget();
     upper->on_event(&event, upper->arg);
+    close_unless_served(record->head.hub, event.socket);
 }
 
 void hub_take_ack(struct loop *to, void *payload)
 {
     const struct up_ack *record = payload;
     struct socket *socket = speaker(&record->head);
+    hop_socket which;
 
     (void)to;
-    if (socket)
-        ack_answer(socket, sio_id_value(record->ack_id), record->text, record->text_len);
+    if (!socket)
+        return;
+    which = socket->handle;
+    mem_refusal_forget();
+    ack_answer(socket, sio_id_value(record->ack_id), record->text, record->text_len);
+    close_unless_served(record->head.hub, which);
 }
 
 void hub_take_disconnect(struct loop *to, void *payload)

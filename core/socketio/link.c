@@ -39,6 +39,19 @@ static void *send_up(struct link *link, lane_work *work, size_t size)
     return loop_send(link->sio->loop, logic_of(link->sio), work, size, 0);
 }
 
+/* The same for a size that the client chose: without memory its session ends, and the
+ * caller returns at once. */
+static void *try_send_up(struct link *link, lane_work *work, size_t size)
+{
+    void *record = loop_try_send(link->sio->loop, logic_of(link->sio), work, size, 0);
+
+    if (record)
+        link->was_told_of = true;
+    else
+        session_close(link->session, SESSION_TRANSPORT_ERROR);
+    return record;
+}
+
 /* ---- opening and ending */
 
 static void on_connect_timeout(struct timer_node *node)
@@ -188,14 +201,18 @@ static void on_connect(struct link *link, const struct sio_packet *packet)
 static enum json_result scan_arguments(struct sio *sio, const struct sio_packet *packet,
                                        size_t *n)
 {
+    struct json_span *spans;
     enum json_result result =
         json_scan_array(packet->payload, packet->payload_len, &sio->limits, sio->spans,
                         sio->spans_cap, n);
 
     if (result != JSON_OK || *n <= sio->spans_cap)
         return result;
+    spans = mem_try_alloc(*n * sizeof *spans);
+    if (!spans)
+        return JSON_TOO_MANY; /* for the memory that there is */
     free(sio->spans);
-    sio->spans = mem_alloc(*n * sizeof *sio->spans);
+    sio->spans = spans;
     sio->spans_cap = *n;
     return json_scan_array(packet->payload, packet->payload_len, &sio->limits, sio->spans,
                            sio->spans_cap, n);
@@ -234,10 +251,13 @@ static void send_event(struct link *link, const struct sio_packet *packet, size_
     const struct sio *sio = link->sio;
     size_t spans_size = n_args * sizeof *sio->spans;
     struct up_event *record =
-        send_up(link, hub_take_event,
-                sizeof *record + spans_size + name_len + packet->payload_len + 2);
-    char *text = (char *)record->spans + spans_size;
+        try_send_up(link, hub_take_event,
+                    sizeof *record + spans_size + name_len + packet->payload_len + 2);
+    char *text;
 
+    if (!record)
+        return;
+    text = (char *)record->spans + spans_size;
     record->head = up_head(link);
     record->ack_id = packet->id;
     record->has_ack = packet->has_id;
@@ -285,7 +305,9 @@ static void on_ack(struct link *link, const struct sio_packet *packet)
     }
     if (!packet->has_id)
         return; /* as the reference does: an ack of nothing */
-    record = send_up(link, hub_take_ack, sizeof *record + len + 1);
+    record = try_send_up(link, hub_take_ack, sizeof *record + len + 1);
+    if (!record)
+        return;
     record->head = up_head(link);
     record->ack_id = packet->id;
     record->text_len = (uint32_t)len;

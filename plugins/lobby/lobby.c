@@ -135,7 +135,8 @@ static hop_verdict on_chat(hop_socket socket, hop_event *event, void *self)
     hop_args_key(args, "message");
     hop_args_raw(args, event, 0);
     hop_args_end(args);
-    hop_emit_args(hop_to_all(lobby->server), "chat", args);
+    if (hop_emit_args(hop_to_all(lobby->server), "chat", args) < 0)
+        return HOP_STOP; /* no memory: nobody has got it, so nothing says so */
     if (hop_event_has_ack(event))
         hop_event_ack(event, json_pack("[{s:b}]", "ok", true));
     return HOP_STOP;

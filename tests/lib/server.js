@@ -92,7 +92,7 @@ export async function startServer({ config, args = [], env = {}, threads = THREA
     server.statusUrl = `http://127.0.0.1:${status[1]}`;
   } catch (error) {
     proc.kill('SIGKILL');
-    throw error;
+    throw Object.assign(error, { server }); /* its end and its log may be what a test asks for */
   }
   return server;
 }

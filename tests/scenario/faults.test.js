@@ -9,9 +9,10 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
-import { ENGINE, Polling, RawWebSocket, Tcp, allGone, closeClients, request, within } from '../lib/client.js';
+import { ENGINE, Polling, Tcp, allGone, closeClients, request, within } from '../lib/client.js';
 import { Faults, faultable } from '../lib/faults.js';
 import { THREADS, startServer } from '../lib/server.js';
+import { Bystander, VISITS, outcome } from '../lib/visits.js';
 
 const IS_LONG = process.env.SOCKHOP_LONG === '1';
 const HARMLESS = ['EINTR', 'EAGAIN', 'short'];
@@ -19,8 +20,6 @@ const HARMLESS = ['EINTR', 'EAGAIN', 'short'];
 /* n of 1..max: all of them, or a few that are spread over them. */
 const spread = (max, few) =>
   IS_LONG || max <= few ? Array.from({ length: max }, (_, i) => i + 1) : Array.from({ length: few }, (_, i) => 1 + Math.floor((i * (max - 1)) / (few - 1 || 1)));
-
-/* ---- one visit of two clients, and a third that stays */
 
 const CONFIG = `[limits]
 head_timeout = 1m
@@ -34,105 +33,6 @@ ping_timeout = 5s
 notices = no
 [plugin:echo]
 `;
-
-const isChat = (name) => (text) => text.startsWith('42["chat"') && text.includes(`"message":"from ${name}"`);
-
-async function visitByPolling(server, name) {
-  const client = await Polling.open(server);
-  const await_ = async (fits) => {
-    while (!fits(await client.packet()));
-  };
-
-  try {
-    await client.send('40');
-    await await_((text) => text.startsWith('40{'));
-    await client.send(`42["login","${name}"]`);
-    await await_((text) => text.startsWith('42["welcome"'));
-    await client.send(`42["chat","from ${name}"]`);
-    await await_(isChat(name));
-    await client.send('1');
-  } catch (error) {
-    await client.post('1').catch(() => {}); /* not to be waited for */
-    throw error;
-  }
-}
-
-async function visitByWebSocket(server, name) {
-  const client = await RawWebSocket.open(server, { join: true });
-  const await_ = async (fits) => {
-    for (let text; !fits((text = await client.message())); ) if (text === '2') client.send('3');
-  };
-
-  client.send(`42["login","${name}"]`);
-  await await_((text) => text.startsWith('42["welcome"'));
-  client.send(`42["chat","from ${name}"]`);
-  await await_(isChat(name));
-  await client.close();
-}
-
-async function visitByUpgrade(server, name) {
-  const polling = await Polling.open(server);
-  const client = await RawWebSocket.open(server, { sid: polling.sid }).catch(async (error) => {
-    await polling.post('1').catch(() => {});
-    throw error;
-  });
-  const await_ = async (fits) => {
-    for (let text; !fits((text = await client.message())); ) if (text === '2') client.send('3');
-  };
-
-  client.send('2probe');
-  await await_((text) => text === '3probe');
-  client.send('5', '40');
-  await await_((text) => text.startsWith('40{'));
-  client.send(`42["login","${name}"]`);
-  await await_((text) => text.startsWith('42["welcome"'));
-  client.send(`42["chat","from ${name}"]`);
-  await await_(isChat(name));
-  await client.close();
-}
-
-async function visitPage(server) {
-  for (const path of ['/', '/favicon.svg']) {
-    const page = await request(server, path);
-
-    if (page.status !== 200) throw new Error(`GET ${path}: ${page.status}`);
-    assert.equal(page.body.length, Number(page.headers['content-length']));
-  }
-}
-
-const VISITS = { visitByPolling, visitByWebSocket, visitByUpgrade, visitPage };
-
-/* Resolves with undefined, or with why it was not served. A server that says nothing at all is no outcome. */
-const outcome = (visit) =>
-  visit.then(
-    () => undefined,
-    (error) => {
-      if (/nothing within/.test(error.message)) throw error;
-      return error;
-    },
-  );
-
-/* Joined, and stays: whether it was lost is what the others' faults must not change. */
-class Bystander {
-  static async open(server) {
-    const bystander = new Bystander();
-    bystander.raw = await RawWebSocket.open(server, { join: true });
-    bystander.raw.ws.on('message', (data) => data.toString() === '2' && bystander.raw.ws.send('3'));
-    bystander.raw.closed.then(() => (bystander.isLost = true));
-    return bystander;
-  }
-
-  /* A round trip; undefined, or why there was none. */
-  async check(word) {
-    if (this.isLost) return new Error('lost');
-    this.raw.send(`42["echo","${word}"]`);
-    return outcome(
-      (async () => {
-        while ((await this.raw.message()) !== `42["echo","${word}"]`);
-      })(),
-    );
-  }
-}
 
 /* ---- cells of a running server */
 
@@ -167,13 +67,7 @@ class Cells {
   visit() {
     const name = `u${this.n++}`;
 
-    return Promise.all([
-      outcome(visitByPolling(this.server, `${name}p`)),
-      outcome(visitByWebSocket(this.server, `${name}w`)),
-      outcome(visitByUpgrade(this.server, `${name}u`)),
-      outcome(visitPage(this.server)),
-      this.bystander.check(name),
-    ]);
+    return Promise.all([...Object.entries(VISITS).map(([kind, visit]) => outcome(visit(this.server, name + kind[0]))), this.bystander.check(name)]);
   }
 
   async run(name, error, n, times = 1) {
@@ -281,7 +175,7 @@ describe(`G11: what one call alone cannot show, threads = ${THREADS}`, faultable
     const refused = await Tcp.open(server);
     await until(() => faults.injected('epoll_ctl') === 1, 'the listener was not offered');
     refused.close();
-    assert.equal(await outcome(visitByWebSocket(server, 'after')), undefined);
+    assert.equal(await outcome(VISITS.websocket(server, 'after')), undefined);
     assert.equal(await bystander.check('after'), undefined);
     closeClients();
     await allGone(server);
