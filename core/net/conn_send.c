@@ -243,8 +243,8 @@ static bool can_send(const struct conn *conn)
     return conn->is_open && !conn->is_doomed && !conn->is_ending;
 }
 
-/* Queue a slice; takes a reference over when has_ref. */
-static bool queue_slice(struct conn *conn, struct bytes *bytes, size_t from, size_t to)
+/* The limits are for the caller to check, once the bytes are there. */
+static bool add_slice(struct conn *conn, struct bytes *bytes, size_t from, size_t to)
 {
     struct slice *last = conn->n_slices ? slice_at(conn, conn->n_slices - 1) : NULL;
 
@@ -256,7 +256,13 @@ static bool queue_slice(struct conn *conn, struct bytes *bytes, size_t from, siz
     }
     count_queued(conn, (int64_t)(to - from));
     conn_wants_flush(conn);
-    check_limits(conn);
+    return true;
+}
+
+static bool queue_slice(struct conn *conn, struct bytes *bytes, size_t from, size_t to)
+{
+    if (add_slice(conn, bytes, from, to))
+        check_limits(conn);
     return !conn->is_doomed;
 }
 
@@ -297,15 +303,8 @@ char *conn_send_space(struct conn *conn, size_t len)
     else
         space = turnbuf_append(&conn->net->direct, conn->net->loop, len, &bytes, &from);
     /* Limits are checked by the flush: what is not filled yet must not be sent. */
-    if (len) {
-        bool is_capped = conn->is_capped;
-
-        conn->is_capped = false;
-        queue_slice(conn, bytes, from, from + len);
-        conn->is_capped = is_capped;
-        if (is_capped)
-            mark_dirty(conn);
-    }
+    if (len && add_slice(conn, bytes, from, from + len) && conn->is_capped)
+        mark_dirty(conn);
     return space;
 }
 

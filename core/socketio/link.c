@@ -48,7 +48,7 @@ static void *try_send_up(struct link *link, lane_work *work, size_t size)
     if (record)
         link->was_told_of = true;
     else
-        session_close(link->session, SESSION_TRANSPORT_ERROR);
+        session_close(link->session, SESSION_TRANSPORT_ERROR, "no memory for a packet");
     return record;
 }
 
