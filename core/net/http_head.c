@@ -64,10 +64,20 @@ const char *http_header(const struct http_request *request, const char *name,
     return found;
 }
 
+/* Up to the comma; not strcspn(), which a strict sanitizer lets read to the end. */
+static size_t item_length(const char *list)
+{
+    size_t len = 0;
+
+    while (list[len] && list[len] != ',')
+        len++;
+    return len;
+}
+
 static bool list_has_token(const char *list, const char *token)
 {
     while (*list) {
-        size_t len = strcspn(list, ",");
+        size_t len = item_length(list);
         const char *item = list;
         size_t item_len = len;
 
