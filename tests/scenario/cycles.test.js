@@ -12,6 +12,8 @@ import { AS_OURSELVES, THREADS, shell, startServer } from '../lib/server.js';
 
 afterEach(closeClients);
 
+const IS_LONG = process.env.SOCKHOP_LONG === '1'; /* and with it nothing else runs: times mean something */
+
 const descriptors = (server) => readdirSync(`/proc/${server.proc.pid}/fd`).length;
 
 /* CPU time of the server so far, ms. */
@@ -125,14 +127,15 @@ describe('T46: out of descriptors', () => {
       'two more lines',
     );
     const share = (cpuMs(server) - cpu) / (Date.now() - from);
-    assert.ok(share < 0.1, `${share} of a CPU`);
+    assert.ok(share <= (IS_LONG ? 0.05 : 0.1), `${share} of a CPU`);
+    t.diagnostic(`without descriptors: ${(100 * share).toFixed(1)} % of a CPU`);
     assert.ok((await pauses()) > lines().length, 'most pauses are not worth a line');
     const times = lines().map((line) => Date.parse(line.split(' ')[0]));
     for (let i = 1; i < times.length; i++) assert.ok(times[i] - times[i - 1] >= 990, `${times}`);
     closeClients();
     const freed = Date.now();
     await settle(await connect(server));
-    assert.ok(Date.now() - freed < 5000);
+    assert.ok(Date.now() - freed < (IS_LONG ? 1000 : 5000));
     assert.equal((await request(server, '/', { agent: file })).status, 200);
     closeClients();
     for (const one of [agent, file]) one.destroy();
