@@ -83,9 +83,14 @@ static int find_group(const char *text, gid_t *gid, hop_error *reason)
 static int find_account(const char *user, const char *group, struct account *account,
                         hop_error *reason)
 {
-    int64_t number = read_id(user);
+    int64_t number = read_id(user), group_number = group ? read_id(group) : -1;
     const struct passwd *entry;
 
+    if (number >= 0 && group_number >= 0) { /* says all: nobody is asked */
+        account->uid = (uid_t)number;
+        account->gid = (gid_t)group_number;
+        return 0;
+    }
     errno = 0;
     entry = getpwnam(user);
     if (!entry && number >= 0)
