@@ -203,15 +203,15 @@ function switchOver(s) {
   return [s];
 }
 
-function onProbe(s) {
+function onProbe(s, op) {
   owe(s, s.probe, 'probe');
   s.isProbed = true;
   if (!s.get) return [s];
-  const isQueued = clone(s); /* then the GET is about to get that */
+  const isQueued = op.mayQueue(s) ? [clone(s)] : []; /* then the GET is about to get that */
 
   owe(s, s.get, 'noop');
   s.get = null;
-  return [s, isQueued];
+  return [s, ...isQueued];
 }
 
 const take = {
@@ -228,10 +228,10 @@ const take = {
       end(s, 'transport error');
       owe(s, op.id, 'refused');
     } else {
-      const atOnce = s.isProbed ? [clone(s)] : [];
-      for (const state of atOnce) owe(state, op.id, 'noop');
-      s.get = op.id;
-      return [s, ...atOnce];
+      const isHeld = !s.isProbed || op.mayQueue(s) ? [{ ...clone(s), get: op.id }] : [];
+      if (!s.isProbed) return isHeld;
+      owe(s, op.id, 'noop');
+      return [s, ...isHeld];
     }
     return [s];
   },
@@ -273,7 +273,7 @@ const take = {
   send(s, op) {
     if (op.wire === s.ws) return op.isBinary ? close(s, 'parse error') : onPackets(s, [op.text]);
     if (op.wire !== s.probe) return [s];
-    if (op.text === '2probe') return onProbe(s);
+    if (op.text === '2probe') return onProbe(s, op);
     return op.text[0] === '5' && !op.isBinary ? switchOver(s) : giveUp(s);
   },
 
@@ -313,8 +313,10 @@ const take = {
 };
 
 export class SessionModel {
-  constructor(name) {
+  /* hasPings: whether the server's heartbeat may send something too. */
+  constructor(name, hasPings) {
     this.name = name;
+    this.mayQueue = (s) => hasPings || s.epoch > 0; /* whether the server may have anything to send */
     this.ops = new Map();
     this.told = new Set(); /* counted, and told by seenClosed() */
     this.trace = [];
@@ -347,6 +349,7 @@ export class SessionModel {
     op.key ??= op.id;
     this.note(`> ${op.key} ${op.kind} on ${op.wire} ${JSON.stringify(op.packets ?? op.text ?? op.code ?? '')}${op.isOctets ? ' octets' : ''}`);
     op.isOf = (who) => who === op.wire || this.ops.get(who)?.wire === op.wire;
+    op.mayQueue = this.mayQueue;
     this.ops.set(op.key, op);
     if (op.id && !this.ops.has(op.id)) this.ops.set(op.id, op);
     for (const s of this.states) s.todo.push(op.key);
@@ -375,7 +378,7 @@ export class SessionModel {
       state.todo = state.todo.filter((other) => other !== key);
       next.push(...take[this.ops.get(key).kind](state, this.ops.get(key)));
     }
-    if (s.get && s.life === 'open') { /* a held GET gets what logic has sent down */
+    if (s.get && s.life === 'open' && this.mayQueue(s)) { /* a held GET gets what logic has sent down */
       const state = clone(s);
       owe(state, state.get, 'data');
       state.get = null;
@@ -469,6 +472,13 @@ export class SessionModel {
     return Math.max(...this.states.map((s) => s.todo.length));
   }
 
+  /* Whether something must come, whatever the server has taken last. */
+  mustCome() {
+    const states = this.reach().filter((s) => s.todo.length === 0);
+
+    return states.length > 0 && states.every((s) => s.owed.length > 0);
+  }
+
   may(fits) {
     return this.reach().some(fits);
   }
@@ -539,6 +549,7 @@ export class Stream {
     const isWhole = stay && ((kicked === 'soft' && stay.hasEnded) || (kicked === 'hard' && key === hardKey));
 
     if (stay) assert.deepEqual(stay.counts, counted.slice(0, stay.counts.length), `${key}: echoes`);
+    if (stay) assert.ok(stay.last <= total, `${key}: news ${stay.last}, but it left at ${total}`);
     if (isWhole) {
       assert.equal(stay.counts.length, counted.length, `${key}: all echoes before the end`);
       assert.equal(stay.last, total, `${key}: all news before the end`);

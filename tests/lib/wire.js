@@ -3,34 +3,21 @@
  * after an upgrade, WebSocket frames. Nothing here waits or judges: callbacks tell what came, in
  * order, as soon as it is here.
  *
- * Called by: model.test.js, abort.test.js.
+ * Called by: model.test.js.
  */
-import { randomBytes } from 'node:crypto';
 import net from 'node:net';
+
+import { OPCODE, frame } from './frames.js';
 
 const CRLF2 = Buffer.from('\r\n\r\n');
 const NOTHING = Buffer.alloc(0);
-
-export const OPCODE = { text: 1, binary: 2, close: 8, ping: 9, pong: 10 };
-
-/* A masked frame, as clients send it. */
-export function frame(opcode, payload, { isFinal = true } = {}) {
-  const data = Buffer.from(payload);
-  const head = [(isFinal ? 0x80 : 0) | opcode];
-  const mask = randomBytes(4);
-
-  if (data.length < 126) head.push(0x80 | data.length);
-  else head.push(0x80 | 126, data.length >> 8, data.length & 255);
-  for (let i = 0; i < data.length; i++) data[i] ^= mask[i & 3];
-  return Buffer.concat([Buffer.from(head), mask, data]);
-}
 
 /* A text message in n fragments. */
 export function fragments(text, n) {
   const size = Math.max(1, Math.ceil(text.length / n));
   const parts = text.match(new RegExp(`[^]{1,${size}}`, 'g')) ?? [''];
 
-  return Buffer.concat(parts.map((part, i) => frame(i ? 0 : OPCODE.text, part, { isFinal: i === parts.length - 1 })));
+  return Buffer.concat(parts.map((part, i) => frame(i ? OPCODE.more : OPCODE.text, part, { isFinal: i === parts.length - 1 })));
 }
 
 /* The bytes of a request. body: text or bytes; isChunked: in chunks of a few bytes. */
@@ -94,6 +81,7 @@ export class Wire {
 
   /* Leaves without a word and hears nothing more: by RST, or by FIN. */
   abort(isReset) {
+    if (this.isOver || this.isGone) return; /* node loops for ever at its exit over a socket that is reset behind its end() */
     this.isOver = true; /* from now on nothing is told, but that no answer will come */
     this.cutAll();
     if (isReset) this.socket.resetAndDestroy();
