@@ -1,5 +1,5 @@
 /*
- * faults.test.js - system calls that fail or do one byte only, each at its n-th call (SECURITY.md G11).
+ * faults.test.js - system calls that fail or do one byte only, each at its n-th call (threats.md G11).
  *
  * A cell is function x errno x n. At the start, the server says what failed and ends with status 1, or runs. While
  * it runs, the client that the call was for may lose its connection, and nobody else; a call that was only

@@ -1,9 +1,9 @@
 /*
- * floods.test.js - one client sends far too much of everything (SECURITY.md C10, C13, C17, C21, C24, C34,
+ * floods.test.js - one client sends far too much of everything (threats.md C10, C13, C17, C21, C24, C34,
  * C48, C50, T06, T08, T09, T15, T16): it gets the documented answer, the server's memory stays where
  * it was, and an honest client is served meanwhile and afterwards.
  *
- * Fewer of each in the quick run, as many as SECURITY.md says with SOCKHOP_LONG=1.
+ * Fewer of each in the quick run, as many as threats.md says with SOCKHOP_LONG=1.
  * Plugins: echo, rooms (shout, join, leave, whoami), ask (greet: an ack that the client owes).
  */
 import assert from 'node:assert/strict';

@@ -1,5 +1,5 @@
 /*
- * model.test.js - the session's state machine against a model (SECURITY.md T25): many sessions at
+ * model.test.js - the session's state machine against a model (threats.md T25): many sessions at
  * once do at random what clients may do and what they must not, in any interleaving, on connections
  * of which this test says every byte. lib/model.js tells which answers are possible.
  *

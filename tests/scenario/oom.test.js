@@ -1,5 +1,5 @@
 /*
- * oom.test.js - allocations that fail, each at its n-th (SECURITY.md G10, STYLE.md 6).
+ * oom.test.js - allocations that fail, each at its n-th (threats.md G10, STYLE.md 6).
  *
  * What has a size that a client chose costs that client its connection, and nobody else anything. What is small ends
  * the process by its own abort, with a line that says so; a start that a library could not allocate for ends with

@@ -1,6 +1,6 @@
 /*
  * resources.test.js - clients that hold on to what they get: slow ones of all kinds, half-open ones, crowds that come,
- * leave and are cut; and clocks that jump. Nobody else may notice (SECURITY.md T03-T05, T49, T50, C14, G14, G19).
+ * leave and are cut; and clocks that jump. Nobody else may notice (threats.md T03-T05, T49, T50, C14, G14, G19).
  *
  * The quick part has short deadlines and small crowds; SOCKHOP_LONG=1 the real ones.
  */
@@ -266,6 +266,7 @@ describe('crowds', () => {
     if (countsMemory() && IS_LONG) assert.ok(bytes < 8, `${bytes} bytes a cycle`);
   });
 
+  /* T48 */
   test(`${IS_LONG ? '10,000' : '500'} are cut at once, and come back`, async (t) => {
     const N = IS_LONG ? 10000 : 500;
     const server = await startServer({ config: `[limits]\n${ANY_NUMBER}${CHAT}` });

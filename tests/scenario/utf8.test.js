@@ -1,5 +1,5 @@
 /*
- * utf8.test.js - bytes that are no UTF-8, through every entry that a client has (SECURITY.md T11): text
+ * utf8.test.js - bytes that are no UTF-8, through every entry that a client has (threats.md T11): text
  * frames whole and in fragments, POST bodies, event names, headers, paths and queries.
  *
  * Plugin: echo.

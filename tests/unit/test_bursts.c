@@ -2,7 +2,7 @@
  * test_bursts.c - what one connection sends at once is taken share by share, one a turn
  * (limits.max_turn_packets): frames, the packets of a POST, pipelined requests. The others
  * get their turn in between, nothing is lost or reordered, and whoever ends in between ends
- * cleanly (issue 3, SECURITY.md T06, T15, T26).
+ * cleanly (issue 3, threats.md T06, T15, T26).
  */
 #include "tests/unit/wire.h"
 

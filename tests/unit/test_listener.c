@@ -215,6 +215,7 @@ static bool all_are_open(void *arg)
     return atomic_load(&n_open) == *(int *)arg;
 }
 
+/* T48 */
 static void more_than_a_batch_is_accepted_over_some_turns(void **state)
 {
     struct server server;
