@@ -92,7 +92,9 @@ void timers_run(struct loop *loop)
 {
     for (struct timer_list *list = loop->timer_lists; list; list = list->next_list) {
         /* What a callback starts anew is due later than now: the walk ends. */
-        while (list->head && list->head->due_ms <= loop_now(loop)) {
+        for (int n = 0;
+             n < TIMERS_A_TURN && list->head && list->head->due_ms <= loop_now(loop);
+             n++) {
             struct timer_node *node = list->head;
 
             timer_stop(node);

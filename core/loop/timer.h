@@ -45,7 +45,13 @@ static inline bool timer_is_running(const struct timer_node *node)
     return node->list != NULL;
 }
 
-/* For loop.c: call what is due; the earliest due time, UINT64_MAX when none runs. */
+enum { TIMERS_A_TURN = 64 };
+
+/*
+ * For loop.c: call what is due, but of each list so many a turn: a crowd that is to be cut
+ * at once shall delay nobody. The rest stays due. And the earliest due time, UINT64_MAX
+ * when none runs.
+ */
 void timers_run(struct loop *loop);
 uint64_t timers_next_due(const struct loop *loop);
 

@@ -77,6 +77,37 @@ static void nodes_are_due_in_the_order_of_their_start(void **state)
     assert_string_equal(at(*state, 9999), "");
 }
 
+/* Counted, not named: there are more of them than letters. */
+static unsigned n_called;
+
+static void count_call(struct timer_node *due)
+{
+    (void)due;
+    n_called++;
+}
+
+static void of_a_crowd_some_are_called_each_turn(void **state)
+{
+    static struct timer_node crowd[2 * TIMERS_A_TURN + 1];
+    struct loops *loops = *state;
+    struct timer_list many;
+
+    timer_list_init(&many, loops->logic, 100, count_call);
+    at(loops, 1000);
+    for (size_t i = 0; i < sizeof crowd / sizeof *crowd; i++)
+        timer_start(&many, &crowd[i]);
+    timer_start(&list, &node[0]);
+    n_called = 0;
+    assert_string_equal(at(loops, 1100), "a"); /* other lists have their own turn */
+    assert_int_equal(n_called, TIMERS_A_TURN);
+    assert_true(timers_next_due(loops->logic) == 1100);
+    at(loops, 1100);
+    assert_int_equal(n_called, 2 * TIMERS_A_TURN);
+    at(loops, 1101);
+    assert_int_equal(n_called, 2 * TIMERS_A_TURN + 1);
+    timer_list_done(&many);
+}
+
 static void a_restarted_node_waits_from_then_on(void **state)
 {
     at(*state, 1000);
@@ -248,6 +279,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(nodes_are_due_in_the_order_of_their_start),
+        TEST(of_a_crowd_some_are_called_each_turn),
         TEST(a_restarted_node_waits_from_then_on),
         TEST(a_node_may_change_its_list),
         TEST(a_stopped_node_is_never_called),
