@@ -238,9 +238,11 @@ export const SLOW = {
     polling.socket.write(`POST /socket.io/?EIO=4&transport=polling&sid=${polling.sid} HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n4`);
     return hostile(polling.socket, () => polling.socket.write('x'), every_ms);
   },
-  /* a frame, a byte at a time, of one who has joined and answers pings */
+  /* a frame, a byte at a time, of one who answers pings (and has not joined: broadcasts would be work of another kind) */
   async frame(port, every_ms = 200) {
-    const client = await new Light(port).join();
+    const client = new Light(port);
+
+    await client.until('0{');
 
     client.socket.write(frame('x'.repeat(100000)).subarray(0, 20));
     return hostile(client.socket, () => client.socket.write('x'), every_ms);

@@ -249,6 +249,7 @@ function judgeEnd(server) {
     assert.match(log, /^sockhop: .*\w{4}|ERROR loop\.failed what=/m);
     return 'refused';
   }
+  if (process.getuid() === 0 && server.end.signal && (log === '' || log.includes('nss_'))) return 'lookup';
   if (server.end.status === 127) {
     assert.match(log, /memory/, 'the dynamic linker says so too');
     return 'unlinked';
@@ -290,6 +291,7 @@ describe(`G10: small allocations, threads = ${THREADS}`, options, () => {
         faults.close();
       }
     });
+    assert.ok((count.lookup ?? 0) <= 3, 'glibc itself, when root looks a user up: getpwnam() uses what it could not allocate');
     t.diagnostic(`of ${most} allocations of a start: ${JSON.stringify(count)}`);
     assert.ok(count.aborted > 0);
   });

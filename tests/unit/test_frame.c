@@ -316,6 +316,7 @@ static void what_is_written_can_be_read(void **state)
         size_t len = sizes[i], size = frame_size(len), head = size - len;
         char *payload = malloc(len + 1), *out = malloc(size);
         const unsigned char *bytes = (const unsigned char *)out;
+        unsigned char alone[FRAME_HEAD_MAX];
 
         memset(payload, 'x', len);
         frame_write(writer, FRAME_KIND_TEXT, payload, len, out);
@@ -326,6 +327,8 @@ static void what_is_written_can_be_read(void **state)
             assert_int_equal(bytes[head - 2] << 8 | bytes[head - 1], len & 0xffff);
         if (len)
             assert_memory_equal(out + head, payload, len);
+        assert_int_equal(frame_head(FRAME_KIND_TEXT, len, alone), head);
+        assert_memory_equal(alone, out, head);
         free(payload);
         free(out);
     }

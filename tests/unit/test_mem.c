@@ -87,6 +87,20 @@ static void try_returns_null_for_what_cannot_be(void **state)
     free(memory); /* still ours */
 }
 
+static void whoever_was_refused_can_tell(void **state)
+{
+    (void)state;
+    mem_refusal_forget();
+    free(mem_try_alloc(10));
+    free(mem_alloc_mixed(MEM_LARGE + 1));
+    assert_false(mem_was_refused());
+    assert_null(mem_alloc_mixed(impossible));
+    assert_true(mem_was_refused());
+    assert_true(mem_was_refused()); /* until it is forgotten */
+    mem_refusal_forget();
+    assert_false(mem_was_refused());
+}
+
 static void ask_alloc(void)
 {
     free(mem_alloc(impossible));
@@ -204,6 +218,7 @@ int main(void)
         cmocka_unit_test(copies_are_whole_and_terminated),
         cmocka_unit_test(realloc_keeps_the_bytes),
         cmocka_unit_test(try_returns_null_for_what_cannot_be),
+        cmocka_unit_test(whoever_was_refused_can_tell),
         cmocka_unit_test(exhaustion_ends_the_process_with_a_line),
         cmocka_unit_test(a_table_finds_what_it_was_given),
         cmocka_unit_test(hashes_depend_on_the_seed),
