@@ -4,11 +4,11 @@
  * Called by: the scenario tests. Both sides share a file of rows, one a function: see faults.h. Its
  * libraries are preloaded, so that a call of libevent or jansson fails as one of ours does.
  */
-import { closeSync, mkdtempSync, openSync, readFileSync, readSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { countsMemory } from './memory.js';
+import { countsMemory, isThreadSanitized, isValgrind } from './memory.js';
 import { BUILD } from './server.js';
 
 const ROW = 80; /* bytes of struct fault_row; then where its fields are */
@@ -22,13 +22,11 @@ const NAMES = [
   'shutdown', 'socket', 'socketpair', 'syscall', 'write', 'realtime', 'monotonic', 'malloc',
 ];
 
-const isValgrind = readFileSync(join(BUILD, 'sockhop')).includes('valgrind');
-
 /* Whether the build has an allocator of its own. */
 export const isSanitized = !countsMemory();
 
-/* An option of a test that makes calls fail: valgrind has its own way to preload. */
-export const faultable = { skip: isValgrind && 'under valgrind' };
+/* An option of a test that makes calls fail: these two preload a library of their own. */
+export const faultable = { skip: (isValgrind && 'under valgrind') || (isThreadSanitized && 'with ThreadSanitizer') };
 
 export class Faults {
   /* memory: whether allocations can be made to fail too; not with a sanitizer. */

@@ -12,12 +12,14 @@ import { BUILD } from './server.js';
 export const statusBytes = (server, key) =>
   1024 * Number(new RegExp(`^${key}:\\s+(\\d+) kB`, 'm').exec(readFileSync(`/proc/${server.proc.pid}/status`, 'utf8'))[1]);
 
-/* Whether memory says something: a sanitizer or valgrind holds back what was freed. */
-export function countsMemory() {
-  const program = readFileSync(join(BUILD, 'sockhop')); /* under valgrind a script */
+const program = readFileSync(join(BUILD, 'sockhop')); /* under valgrind a script */
 
-  return !['__asan_', '__tsan_', '__msan_', 'valgrind'].some((word) => program.includes(word));
-}
+export const isValgrind = program.includes('valgrind');
+/* Its threads need a large stack, and nothing may be preloaded before it. */
+export const isThreadSanitized = program.includes('__tsan_');
+
+/* Whether memory says something: a sanitizer or valgrind holds back what was freed. */
+export const countsMemory = () => !isValgrind && !isThreadSanitized && !['__asan_', '__msan_'].some((word) => program.includes(word));
 
 /* Measures from now on: grown() is the most that was held since, beyond what is held now. */
 export function watchMemory(server) {
