@@ -90,6 +90,8 @@ static struct fuzz_text run(const char *input, size_t len, struct fuzz_cuts cuts
             event = frame_read(reader, &limits, &data, &left, &frame);
             FUZZ_CHECK(data + left == (copy ? copy : input) + piece,
                        "data and len advance together");
+            FUZZ_CHECK(frame_reader_bytes(reader) <= 4 * limits.max_message_bytes,
+                       "a message costs a few times its limit at most");
             check_frame(event, &frame);
             is_over = event == FRAME_BAD || event == FRAME_CLOSE;
             if (event == FRAME_BAD)
@@ -278,6 +280,7 @@ static void check_written(struct frame_writer *writer, enum frame_kind kind,
 {
     size_t size = frame_size(len), head = size - len;
     unsigned char *out = malloc(size); /* exactly what is promised to suffice */
+    unsigned char alone[FRAME_HEAD_MAX];
 
     frame_write(writer, kind, data, len, (char *)out);
     FUZZ_CHECK(out[0] == (0x80 | kind), "a frame that we write is one whole frame");
@@ -291,6 +294,8 @@ static void check_written(struct frame_writer *writer, enum frame_kind kind,
                    "its length is the payload's");
     }
     FUZZ_CHECK(memcmp(out + head, data, len) == 0, "its payload is the payload");
+    FUZZ_CHECK(frame_head(kind, len, alone) == head && memcmp(out, alone, head) == 0,
+               "a head alone is the same as one with its payload");
     free(out);
 }
 

@@ -189,6 +189,8 @@ static bool step(struct stream *stream, const char **data, size_t *len)
         http_parse(stream->parser, *data, *len, &used, &body, &body_len);
 
     FUZZ_CHECK(used <= *len, "the parser takes no more than there is");
+    FUZZ_CHECK(http_parser_bytes(stream->parser) <= 16 * limits.max_head_bytes,
+               "a head costs a few times its limit at most");
     *data += used;
     *len -= used;
     stream->body_used += stream->is_in_body ? used : 0;
