@@ -361,12 +361,19 @@ export class SessionModel {
     const op = this.ops.get(key);
     const isBehind = (id) => id !== null && id !== op.id && this.ops.get(id)?.wire === op.wire;
 
-    if (op.kind === 'abort') return true;
+    if (op.kind === 'abort') return op.isReset || !this.mustBeReadFirst(s, op);
     for (const other of s.todo) {
       if (other === key) break;
       if (this.ops.get(other).wire === op.wire) return false;
     }
     return !isBehind(s.get) && !isBehind(s.post);
+  }
+
+  /* A FIN comes behind what was said before it: behind one thing at least, were it not for GETs that wait. */
+  mustBeReadFirst(s, op) {
+    const before = s.todo.filter((key) => key !== op.key && this.ops.get(key).wire === op.wire);
+
+    return before.length === 1 && this.isNext(s, before[0]);
   }
 
   follow(s) {
@@ -474,7 +481,7 @@ export class SessionModel {
 
   /* Whether something must come, whatever the server has taken last. */
   mustCome() {
-    const states = this.reach().filter((s) => s.todo.length === 0);
+    const states = this.reach().filter((s) => s.down.length === 0 && !s.todo.some((key) => this.isNext(s, key)));
 
     return states.length > 0 && states.every((s) => s.owed.length > 0);
   }

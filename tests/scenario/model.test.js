@@ -296,7 +296,7 @@ class Session {
         this.isLeaving = true; /* what is said after this may be taken before it */
         this.isLossy ||= this.model.may((s) => s.epoch) || this.run.hasPings;
       }
-    this.issue({ key: `a${++this.serial}`, kind: 'abort', wire: wire.id });
+    this.issue({ key: `a${++this.serial}`, kind: 'abort', wire: wire.id, isReset });
     this.webSockets = this.webSockets.filter((other) => other !== wire);
     if (this.partial?.wire === wire) this.partial = null;
     wire.isClosed = true;
@@ -364,7 +364,7 @@ class Session {
 
     await act();
     if (this.chance(0.7)) await Promise.all(this.due);
-    if (this.model.nOpen() > MAX_OPEN || this.chance(0.1)) await this.settle();
+    if (this.model.nOpen() > MAX_OPEN || this.chance(this.isShy ? 0.5 : 0.1)) await this.settle();
   }
 
   /* Waits until all that was sent has been taken, but for GETs behind GETs. */
@@ -667,7 +667,6 @@ class Run {
       } catch (error) {
         this.fail(session, error);
       }
-      this.sessions.delete(name);
     }
   }
 
