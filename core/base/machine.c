@@ -34,14 +34,14 @@ int machine_cores(void)
 static uint64_t read_limit(const char *path)
 {
     FILE *file = fopen(path, "re");
-    unsigned long long limit;
+    char text[32];
     bool is_number;
 
     if (!file)
         return UINT64_MAX;
-    is_number = fscanf(file, "%llu", &limit) == 1;
+    is_number = fgets(text, sizeof text, file) && *text >= '0' && *text <= '9';
     fclose(file);
-    return is_number ? limit : UINT64_MAX;
+    return is_number ? strtoull(text, NULL, 10) : UINT64_MAX;
 }
 
 /* The least limit of a group and of those above it. Where a container does not see the

@@ -397,11 +397,13 @@ fail:
 int plugin_check_disabled(const struct settings *settings, const struct config *config,
                           const char *section, hop_error *error)
 {
+    const char *name = plugin_section_name(section);
     struct plugin *plugin;
     hop_error reason;
     int result = 0;
 
-    if (!plugin_name_is_valid(plugin_section_name(section)))
+    assert(name);
+    if (!plugin_name_is_valid(name))
         return 0;
     plugin = plugin_new(settings, config, section);
     if (open_code(plugin, &reason) == 0)
