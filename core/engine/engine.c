@@ -26,7 +26,10 @@
 #include "core/net/static.h"
 #include "core/net/uri.h"
 
-enum { LINGER_MS = 30000 /* for the last GET of an ended session, as the reference */ };
+enum {
+    LINGER_MS = 30000,  /* for the last GET of an ended session, as the reference */
+    UNJOINED_COST = 512 /* of a session with all that belongs to it, about */
+};
 
 /* ---- start and stop */
 
@@ -187,6 +190,25 @@ static void end_holder(void *arg, handle who)
     session_end(session, SESSION_SLOW, "memory is full");
 }
 
+static size_t end_unjoined(void *arg, size_t bytes, unsigned *n)
+{
+    struct engine *engine = arg;
+    size_t freed = 0;
+    struct session *session;
+
+    while (freed < bytes &&
+           (session = engine->upper.oldest_unjoined(engine->upper.arg)) != NULL) {
+        struct websocket *ws = session->ws;
+
+        session_end(session, SESSION_NEVER_JOINED, "memory is full");
+        if (ws) /* it would wait for the peer's FIN */
+            websocket_abort(ws);
+        freed += UNJOINED_COST;
+        ++*n;
+    }
+    return freed;
+}
+
 /* Queues that wait for a poll belong to no connection. */
 static void engine_collect(void *arg, struct holders *holders)
 {
@@ -200,6 +222,11 @@ static void engine_collect(void *arg, struct holders *holders)
                                                   .who = session->self,
                                                   .end = end_holder,
                                                   .arg = engine});
+    }
+    if (engine->upper.n_unjoined) {
+        holders->idle_bytes = engine->upper.n_unjoined(engine->upper.arg) * UNJOINED_COST;
+        holders->end_idle = end_unjoined;
+        holders->idle_arg = engine;
     }
     while (engine->linger.head) /* what these hold is for clients that have ended */
         session_on_linger(engine->linger.head);

@@ -28,6 +28,10 @@ struct engine_upper {
     /* It has ended: release session->upper. Called exactly once. */
     void (*on_closed)(struct session *session, enum session_end end);
     void *arg;
+    /* Sessions that have joined nothing yet: how many, and the oldest, or NULL. Both may be
+     * NULL. on_closed of one takes it from these. */
+    size_t (*n_unjoined)(void *arg);
+    struct session *(*oldest_unjoined)(void *arg);
 };
 
 struct engine; /* one for each shard */

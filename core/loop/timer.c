@@ -48,6 +48,7 @@ static void insert_behind(struct timer_list *list, struct timer_node *before,
         before->next = node;
     else
         list->head = node;
+    list->n++;
 }
 
 void timer_start_at(struct timer_list *list, struct timer_node *node, uint64_t due_ms)
@@ -85,6 +86,7 @@ void timer_stop(struct timer_node *node)
     else
         list->tail = node->prev;
     node->list = NULL;
+    list->n--;
     metric_add(&list->loop->metrics, METRIC_TIMERS, -1);
 }
 

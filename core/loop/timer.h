@@ -26,6 +26,7 @@ struct timer_list {
     struct loop *loop;
     struct timer_list *next_list; /* the loop's lists */
     struct timer_node *head, *tail;
+    size_t n;
     int64_t interval_ms;
     void (*on_due)(struct timer_node *node); /* the node is stopped by then */
 };

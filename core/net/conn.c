@@ -1,7 +1,7 @@
 /*
  * conn.c - one TCP connection: its birth, reading, deadlines, end and moving; see conn.h.
  *
- * A raw read event, paused while the lane to logic is full. What a connection sends is in
+ * A raw read event, paused while the lane to logic or memory is full. What a connection sends is in
  * conn_send.c. Called by: the HTTP connection's files (all of it), websocket.c (deadlines,
  * close), session.c (address, input), net.c (deadlines, the end of all). Thread: shard.
  */
@@ -176,8 +176,12 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
     ssize_t n;
 
     (void)what;
-    if (!conn->is_ending && (loop_is_congested(net->loop, net->loop->loops->logic) ||
-                             pressure_is_full(net->pressure))) {
+    if (!conn->is_ending && loop_is_congested(net->loop, net->loop->loops->logic)) {
+        net->is_lane_paused = true;
+        pause_reading(conn);
+        return;
+    }
+    if (!conn->is_ending && pressure_is_full(net->pressure)) {
         pause_reading(conn);
         return;
     }

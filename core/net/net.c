@@ -82,10 +82,10 @@ void net_resume(struct net *net)
 {
     struct conn *conn = net->paused;
 
-    if (!conn)
-        return;
+    if (net->is_lane_paused)
+        net->resumed_ms = loop_now(net->loop);
+    net->is_lane_paused = false;
     net->paused = NULL;
-    net->resumed_ms = loop_now(net->loop);
     while (conn) {
         struct conn *next = conn->next_paused;
 
@@ -197,7 +197,7 @@ bool net_is_empty(const struct net *net)
 
 bool net_holds_input(const struct net *net)
 {
-    return net->paused ||
+    return net->is_lane_paused ||
            (net->resumed_ms && loop_now(net->loop) < net->resumed_ms + CATCH_UP_MS);
 }
 

@@ -51,12 +51,12 @@ struct net {
     struct turnbuf direct;             /* frames for one receiver */
     struct conn *dirty;                /* have something to flush in this turn */
     struct conn *dead;                 /* freed at the end of this turn */
-    struct conn *paused;               /* not read while the lane to logic is full */
+    struct conn *paused;               /* not read while the lane or memory is full */
     struct conn *open;                 /* all, for shutdown */
     struct net_work *work, **work_end; /* owned: put off, first come first served */
     size_t n_work;
     struct held *held;         /* borrowed: while its connection is given it */
-    uint64_t resumed_ms;       /* when those were read again last */
+    uint64_t resumed_ms;       /* when those paused by the lane were read again last */
     char *read_buffer;         /* owned: NET_READ_BYTES, shared by all reads */
     struct pressure *pressure; /* borrowed: the cap on memory; NULL: none */
     int64_t probe_bytes;       /* measure it when clients have grown by so much: */
@@ -64,9 +64,10 @@ struct net {
     int64_t queued_seen;       /* METRIC_QUEUED_BYTES, then or lower since */
     void (*on_collect)(void *arg, struct holders *holders); /* net_on_collect() */
     void *collect_arg;
-    bool is_flushing; /* what is queued now waits for the next turn */
-    bool is_closing;  /* net_shutdown() was called */
-    bool is_work_due; /* the next turn will look at `work` */
+    bool is_lane_paused; /* of `paused`, some by the lane */
+    bool is_flushing;    /* what is queued now waits for the next turn */
+    bool is_closing;     /* net_shutdown() was called */
+    bool is_work_due;    /* the next turn will look at `work` */
 };
 
 enum {
@@ -101,7 +102,8 @@ void net_resume(struct net *net);
 
 /*
  * Whether what clients have sent may lie unread because the lane to logic is, or just was,
- * full: then their silence says nothing. Thread: shard.
+ * full: then their silence says nothing. A round of the cap on memory is no such excuse: it
+ * is over at once, and whoever fills memory could have one at any time. Thread: shard.
  */
 bool net_holds_input(const struct net *net);
 

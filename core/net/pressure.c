@@ -3,7 +3,8 @@
  *
  * Called by: net.c and conn.c (probe), listener.c and engine.c (refuse), daemon.c. A round
  * is three records to every shard: collect (its sizes come back), shed (what was freed
- * comes back), resume. Thread: measuring any; a round shard 0; collect and shed each shard.
+ * comes back, a turn later), resume. Thread: measuring any; a round shard 0; collect and
+ * shed each shard.
  */
 #include "core/net/pressure.h"
 
@@ -29,7 +30,7 @@ enum {
     TIGHT_MS = 5000,
     HEAP_MS = 5,    /* between two walks through malloc's lists, */
     OWN_SHARE = 20, /* and this often their own time; of trims too */
-    STUCK_MS = 100, /* no further round when one has freed nothing */
+    STUCK_MS = 100, /* no further round when one freed nothing; below the cap TIGHT_MS */
     TRIM_MS = 100,  /* between two trims; doubles while they do not help */
     TRIM_MAX_MS = 60000,
     LOG_EVERY_MS = 1000,
@@ -54,10 +55,12 @@ struct pressure {
     size_t page_bytes;
 
     /* any thread */
-    atomic_bool is_full;                           /* a round is due or under way */
-    _Atomic uint64_t tight_ms;                     /* since when; 0: it is not */
-    _Atomic uint64_t stuck_ms;                     /* no round before */
-    _Atomic uint64_t heap_ms, trim_ms;             /* when next */
+    atomic_bool is_full;               /* a round is due or under way */
+    _Atomic uint64_t tight_ms;         /* since when; 0: it is not */
+    _Atomic uint64_t stuck_ms;         /* no round before, */
+    _Atomic uint64_t calm_ms;          /* nor before this below the cap */
+    atomic_bool was_passed;            /* the cap, since the last line logged */
+    _Atomic uint64_t heap_ms, trim_ms; /* when next */
     atomic_size_t heap_bytes, heap_resident_bytes; /* when it was asked last */
     atomic_uint trim_wait_ms;
 
@@ -162,7 +165,7 @@ static size_t measure(struct pressure *pressure, bool must_be_fresh)
 
     if (resident >= pressure->tight_bytes) {
         used = heap_bytes(pressure, resident, must_be_fresh);
-        if (resident > pressure->max_bytes && resident != SIZE_MAX &&
+        if (resident > pressure->max_bytes && resident != SIZE_MAX && resident > used &&
             resident - used > pressure->max_bytes / 8)
             trim(pressure, resident);
     }
@@ -208,8 +211,9 @@ static unsigned bucket_of(size_t bytes)
 
 struct step {
     struct pressure_part *part;
-    size_t bytes; /* shed: to free; shed_done: freed */
-    unsigned n;   /* shed_done: closed */
+    size_t bytes;      /* shed: to free; shed_done: freed */
+    size_t idle_bytes; /* shed: to free of those who have not joined */
+    unsigned n;        /* shed_done: closed */
 };
 
 static void to_shard(lane_work *work, const struct step *step)
@@ -245,37 +249,51 @@ static void take_resume(struct loop *loop, void *payload)
     net_resume(step->part->net);
 }
 
+static int64_t count(const struct pressure *pressure, enum metric id)
+{
+    struct metrics *all[LOOPS_MAX];
+
+    for (unsigned i = 0; i < pressure->loops->n_loops; i++)
+        all[i] = &pressure->loops->loop[i]->metrics;
+    return metric_sum(all, pressure->loops->n_loops, id);
+}
+
 static void log_round(struct pressure *pressure, size_t used)
 {
     uint64_t now_ms = loop_now(pressure->loops->loop[0]);
+    const char *word;
 
-    if (!pressure->n_closed && used <= pressure->tight_bytes)
+    if (!pressure->n_closed && used <= pressure->tight_bytes) {
+        atomic_store(&pressure->was_passed, false);
         return; /* it had fallen by itself */
+    }
     if (pressure->logged_ms && now_ms - pressure->logged_ms < LOG_EVERY_MS)
         return;
     pressure->logged_ms = now_ms;
+    word = atomic_exchange(&pressure->was_passed, false) ? "full" : "tight";
     if (pressure->n_closed)
         hop_log(HOP_WARN,
-                "memory.full closed=%u held=%zu used=%zu max=%zu hint=\"these clients "
-                "held the most; raise limits.max_memory, if they are not hostile\"",
-                pressure->n_closed, pressure->closed_bytes, used, pressure->max_bytes);
+                "memory.%s closed=%u held=%zu used=%zu max=%zu hint=\"these clients held "
+                "the most, or had not joined; raise limits.max_memory, if they are not "
+                "hostile\"",
+                word, pressure->n_closed, pressure->closed_bytes, used,
+                pressure->max_bytes);
     else
         hop_log(HOP_WARN,
-                "memory.full closed=0 held=0 used=%zu max=%zu hint=\"no client holds any "
-                "of it; raise limits.max_memory, or look at the plugins\"",
-                used, pressure->max_bytes);
+                "memory.%s closed=0 held=0 used=%zu max=%zu connections=%" PRId64
+                " sessions=%" PRId64 " hint=\"none of these holds 1 kB; raise "
+                "limits.max_memory, or look at the plugins\"",
+                word, used, pressure->max_bytes, count(pressure, METRIC_CONNECTIONS),
+                count(pressure, METRIC_SESSIONS_POLLING) +
+                    count(pressure, METRIC_SESSIONS_WEBSOCKET));
     pressure->n_closed = 0;
     pressure->closed_bytes = 0;
 }
 
-/* In the turn behind that in which the last shard has closed its share: what goes with
- * the turn's end has gone. */
-static void judge_round(struct loop *loop, void *payload)
+static void judge_round(struct pressure *pressure)
 {
-    struct pressure *pressure = *(struct pressure **)payload;
     size_t used = measure(pressure, true);
 
-    (void)loop;
     log_round(pressure, used);
     if (used > pressure->max_bytes && pressure->n_closed_now) {
         begin_round(pressure); /* bytes that many hold were counted for each */
@@ -283,6 +301,8 @@ static void judge_round(struct loop *loop, void *payload)
     }
     if (used > pressure->max_bytes) /* nobody could be closed */
         atomic_store(&pressure->stuck_ms, clock_us() / 1000 + STUCK_MS);
+    if (!pressure->n_closed_now)
+        atomic_store(&pressure->calm_ms, clock_us() / 1000 + TIGHT_MS);
     atomic_store(&pressure->is_full, false);
     to_all(pressure, take_resume);
 }
@@ -292,12 +312,19 @@ static void take_shed_done(struct loop *loop, void *payload)
     const struct step *step = payload;
     struct pressure *pressure = step->part->pressure;
 
+    (void)loop;
     pressure->n_closed += step->n;
     pressure->n_closed_now += step->n;
     pressure->closed_bytes += step->bytes;
     if (--pressure->n_awaited == 0)
-        *(struct pressure **)loop_send_next_turn(loop, judge_round, sizeof pressure) =
-            pressure;
+        judge_round(pressure);
+}
+
+/* Thread: shard. In the turn behind: what goes with a turn's end has gone. */
+static void take_closed(struct loop *loop, void *payload)
+{
+    (void)loop;
+    to_first(take_shed_done, payload);
 }
 
 /* Thread: shard. */
@@ -307,6 +334,9 @@ static void take_shed(struct loop *loop, void *payload)
     struct holders *holders = &step.part->holders;
     struct step done = {.part = step.part};
 
+    if (holders->end_idle && step.idle_bytes)
+        done.bytes = holders->end_idle(holders->idle_arg, step.idle_bytes, &done.n);
+    step.bytes += done.bytes;
     for (size_t i = 0; i < holders->n && done.bytes < step.bytes; i++) {
         const struct holder *holder = &holders->all[i];
 
@@ -317,7 +347,7 @@ static void take_shed(struct loop *loop, void *payload)
     metric_add(&loop->metrics, METRIC_SHED, done.n);
     free(holders->all);
     *holders = (struct holders){0};
-    to_first(take_shed_done, &done);
+    *(struct step *)loop_send_next_turn(loop, take_closed, sizeof done) = done;
 }
 
 static size_t held_in(const struct pressure *pressure, unsigned bucket)
@@ -329,15 +359,33 @@ static size_t held_in(const struct pressure *pressure, unsigned bucket)
     return bytes;
 }
 
+/* Those who have not joined go first where that is enough, else last. */
+static size_t idle_share(const struct pressure *pressure, size_t need, size_t *idle)
+{
+    size_t held = 0;
+
+    *idle = 0;
+    for (unsigned i = 0; i < pressure->loops->n_shards; i++)
+        *idle += pressure->part[i].holders.idle_bytes;
+    for (unsigned bucket = 0; bucket < BUCKETS; bucket++)
+        held += held_in(pressure, bucket);
+    if (*idle >= need)
+        return need;
+    return need > held ? (need - held < *idle ? need - held : *idle) : 0;
+}
+
 /* The largest first, whoever's they are: all of the upper buckets, and of the last one that
  * is needed, of each shard the same part. */
 static void share_out(struct pressure *pressure)
 {
     size_t used = measure(pressure, true);
     size_t need = used > pressure->relaxed_bytes ? used - pressure->relaxed_bytes : 0;
+    size_t idle, of_idle = idle_share(pressure, need, &idle);
     unsigned last = BUCKETS - 1;
     double part_of_last;
     size_t held;
+
+    need -= of_idle;
 
     while ((held = held_in(pressure, last)) < need && last > 0) {
         need -= held;
@@ -351,6 +399,10 @@ static void share_out(struct pressure *pressure)
         for (unsigned bucket = last + 1; bucket < BUCKETS; bucket++)
             step.bytes += step.part->held[bucket];
         step.bytes += (size_t)(part_of_last * (double)step.part->held[last]);
+        if (of_idle)
+            step.idle_bytes =
+                (size_t)((double)of_idle * (double)step.part->holders.idle_bytes /
+                         (double)idle);
         to_shard(take_shed, &step);
     }
 }
@@ -444,7 +496,7 @@ void pressure_free(struct pressure *pressure)
 
 bool pressure_is_tight(struct pressure *pressure, struct loop *loop)
 {
-    uint64_t since_ms;
+    uint64_t since_ms, now_ms;
 
     if (!pressure || !atomic_load(&pressure->tight_ms))
         return false;
@@ -452,7 +504,8 @@ bool pressure_is_tight(struct pressure *pressure, struct loop *loop)
     since_ms = atomic_load(&pressure->tight_ms);
     if (!since_ms)
         return false;
-    if (clock_us() / 1000 - since_ms > TIGHT_MS)
+    now_ms = clock_us() / 1000;
+    if (now_ms - since_ms > TIGHT_MS && now_ms >= atomic_load(&pressure->calm_ms))
         demand_round(pressure, loop);
     return true;
 }
@@ -464,6 +517,8 @@ bool pressure_is_full(const struct pressure *pressure)
 
 void pressure_probe(struct pressure *pressure, struct loop *loop)
 {
-    if (measure(pressure, false) > pressure->max_bytes)
-        demand_round(pressure, loop);
+    if (measure(pressure, false) <= pressure->max_bytes)
+        return;
+    atomic_store(&pressure->was_passed, true);
+    demand_round(pressure, loop);
 }

@@ -54,12 +54,14 @@ static void *try_send_up(struct link *link, lane_work *work, size_t size)
 
 /* ---- opening and ending */
 
+static struct link *link_of_timer(struct timer_node *node)
+{
+    return (struct link *)(void *)((char *)node - offsetof(struct link, connect_timer));
+}
+
 static void on_connect_timeout(struct timer_node *node)
 {
-    struct link *link =
-        (struct link *)(void *)((char *)node - offsetof(struct link, connect_timer));
-
-    session_close(link->session, SESSION_NEVER_JOINED,
+    session_close(link_of_timer(node)->session, SESSION_NEVER_JOINED,
                   "no CONNECT within connect_timeout");
 }
 
@@ -97,6 +99,18 @@ static void on_closed(struct session *session, enum session_end end)
         record->end = end;
     }
     link_free(link);
+}
+
+static size_t n_unjoined(void *arg)
+{
+    return ((const struct sio *)arg)->connect_timers.n;
+}
+
+static struct session *oldest_unjoined(void *arg)
+{
+    struct timer_node *node = ((const struct sio *)arg)->connect_timers.head;
+
+    return node ? link_of_timer(node)->session : NULL;
 }
 
 /* ---- what the client sends. Each of these may end the link: callers return at once. */
@@ -405,6 +419,8 @@ struct engine_upper sio_upper(struct sio *sio)
         .on_binary = on_binary,
         .on_closed = on_closed,
         .arg = sio,
+        .n_unjoined = n_unjoined,
+        .oldest_unjoined = oldest_unjoined,
     };
 }
 

@@ -223,6 +223,19 @@ describe('before a namespace is joined', () => {
     });
 });
 
+/* Asks again and again, one question after the other, until stop(); resolves with how many were answered. */
+function chat(socket) {
+  let isOver = false;
+  const chatting = (async () => {
+    let n = 0;
+
+    for (; !isOver; n++) assert.deepEqual(await ask(socket, 'echo', n, 'x'.repeat(200)), [n, 'x'.repeat(200)]);
+    return n;
+  })();
+
+  return () => ((isOver = true), chatting);
+}
+
 describe('memory in all', () => {
   const MAX = 64 * MIB;
   const SHED = 'sockhop_shed_total';
@@ -273,19 +286,6 @@ describe('memory in all', () => {
       await written(tcp, tcp.post(body.length) + body);
       await tcp.response().catch(() => {}); /* the session has been closed */
     }
-  }
-
-  /* Asks again and again, one question after the other, until stop(); resolves with how many were answered. */
-  function chat(socket) {
-    let isOver = false;
-    const chatting = (async () => {
-      let n = 0;
-
-      for (; !isOver; n++) assert.deepEqual(await ask(socket, 'echo', n, 'x'.repeat(200)), [n, 'x'.repeat(200)]);
-      return n;
-    })();
-
-    return () => ((isOver = true), chatting);
   }
 
   for (const [what, hold] of [
@@ -359,5 +359,69 @@ describe('memory in all', () => {
     closeClients();
     await leaveAll();
     await allLeft(server);
+  });
+});
+
+describe('memory full of sessions that say nothing', () => {
+  const INTERVAL = 12000, TIMEOUT = 3000;
+  const POLLING = 'sockhop_sessions{transport="polling"}';
+  const handshake = `GET ${ENGINE} HTTP/1.1\r\nHost: a\r\n`;
+  let server;
+
+  before(async () => {
+    server = await startWith(['echo'], {
+      config: `[engine]\nping_interval = ${INTERVAL}ms\nping_timeout = ${TIMEOUT}ms\nconnect_timeout = 10m\n${limits({ max_memory: '16M' })}`,
+    });
+  });
+  after(() => server.stop());
+
+  /* Handshakes on one connection until one is refused. */
+  async function fill() {
+    const tcp = await Tcp.open(server);
+
+    while (!tcp.isEnded && !tcp.data.includes(' 503 ')) {
+      tcp.data = Buffer.alloc(0);
+      tcp.socket.write(`${handshake}\r\n`.repeat(100));
+      await Promise.race([tcp.gone, delay(2)]);
+    }
+    await tcp.close();
+  }
+
+  test('T47 T08: they end by their deadline, a part of them at once, however many newcomers knock; the chat goes on', async () => {
+    const chatter = await connect(server);
+    const stop = chat(chatter);
+
+    await within(Promise.all([fill(), fill(), fill(), fill()]), 'end of the room for sessions', 60000);
+    const filled = Date.now();
+    const n_bare = await count(server, POLLING);
+    assert.ok(n_bare > 5000, `${n_bare} sessions`);
+
+    let n_refused = 0, n_entered = 0;
+    const knock = async () => {
+      const tcp = await Tcp.open(server).catch(() => null);
+
+      if (!tcp) return;
+      tcp.socket.write(`${handshake}Connection: close\r\n\r\n`);
+      const { status } = await tcp.response().catch(() => ({ status: 0 }));
+      if (status === 503) n_refused++;
+      if (status === 200) n_entered++;
+      tcp.socket.destroy();
+    };
+    while (n_entered < 20) {
+      assert.ok(Date.now() - filled < 60000, `newcomers are kept out: ${n_refused} refused, ${await count(server, POLLING)} sessions`);
+      await Promise.all(Array.from({ length: 10 }, knock));
+    }
+    assert.ok(n_refused > 0);
+    const metrics = await server.metrics();
+    assert.ok(metrics.get('sockhop_shed_total') > 0, 'nobody was closed for them');
+    assert.ok(metrics.get(POLLING) > 0, 'all were closed');
+    await server.waitLog(/WARN memory\.tight closed=\d+ held=\d+ used=\d+ max=16777216 hint="/);
+
+    await server.waitMetrics((now) => now.get(POLLING) <= n_entered, Math.max(0, filled + INTERVAL + TIMEOUT - Date.now()) + 15000);
+    assert.deepEqual(await settle(await connect(server)), ['settle']);
+    assert.ok((await stop()) > 0);
+    assert.ok(chatter.connected);
+    closeClients();
+    await allGone(server, 60000); /* the newcomers did not join either */
   });
 });

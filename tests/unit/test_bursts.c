@@ -598,6 +598,36 @@ static void a_post_waits_while_logic_is_behind_and_its_pong_with_it(void **state
     poster_close(&poster);
 }
 
+/* A full lane excuses silence, until what waited has been read; a round of the cap on
+ * memory does not (test_pressure.c). */
+static void who_is_not_read_for_the_lane_is_excused(void **state)
+{
+    const struct settings settings = settings_with(10);
+    struct poster poster = poster_open(&settings);
+    struct wire *wire = poster.wire;
+    struct session *session = wire->session;
+
+    (void)state;
+    assert_false(net_holds_input(wire->net));
+    session_on_beat(&session->beat);
+    loop_send(wire->loop, wire->loop, nothing, 0, wire->loops->max_lane_bytes);
+    write_post(&poster, poster.post, 1,
+               "\x1e"
+               "3");
+    turn(wire->loop);
+    assert_int_equal(n_told(wire), 0);
+    assert_true(net_holds_input(wire->net));
+    session_on_no_pong(&session->beat);
+    assert_ptr_equal(wire->session, session);
+    settle(wire);
+    assert_false(session->awaits_pong);
+    assert_true(net_holds_input(wire->net)); /* for a second */
+    wire->net->resumed_ms = 1;
+    assert_false(net_holds_input(wire->net));
+    expect_numbers(wire, 1);
+    poster_close(&poster);
+}
+
 /* ---- pipelined requests */
 
 static void pipelined_requests_take_as_many_turns_as_they_have_shares(void **state)
@@ -675,6 +705,7 @@ int main(void)
         cmocka_unit_test(whoever_ends_while_a_post_waits),
         cmocka_unit_test(a_post_that_waits_outlives_the_upgrade),
         cmocka_unit_test(a_post_waits_while_logic_is_behind_and_its_pong_with_it),
+        cmocka_unit_test(who_is_not_read_for_the_lane_is_excused),
         cmocka_unit_test(pipelined_requests_take_as_many_turns_as_they_have_shares),
         cmocka_unit_test(a_pipeline_cut_anywhere_is_the_same_pipeline),
     };

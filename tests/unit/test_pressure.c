@@ -266,7 +266,9 @@ static void while_it_is_full_nobody_is_read(void **state)
     turn(bench->loops->loop[1]);
     assert_int_equal(small[1]->n_got, 0);
     assert_true(small[1]->conn->is_paused);
+    assert_false(net_holds_input(bench->net[1])); /* excuses nobody's silence */
     settle(bench);
+    assert_false(net_holds_input(bench->net[1]));
     for (int i = 0; i < 2; i++) {
         turn_all(bench);
         assert_false(small[i]->is_closed);
@@ -379,6 +381,137 @@ static void holders_of_the_layer_above_count_too(void **state)
         free(upper.memory[i]);
 }
 
+/* ---- clients that have not joined, each of 1 MiB; a round asks for them once a shard */
+
+static struct crowd {
+    char *memory[40];
+    size_t n_ended, n; /* those in between are there: the oldest go first */
+    unsigned n_rounds;
+} crowd;
+
+static size_t end_crowd(void *arg, size_t bytes, unsigned *n)
+{
+    struct crowd *it = arg;
+    size_t freed = 0;
+
+    for (; freed < bytes && it->n_ended < it->n; freed += MIB, ++*n) {
+        free(it->memory[it->n_ended]);
+        it->memory[it->n_ended++] = NULL;
+    }
+    return freed;
+}
+
+static void collect_crowd(void *arg, struct holders *holders)
+{
+    struct crowd *it = arg;
+
+    it->n_rounds++;
+    holders->idle_bytes = (it->n - it->n_ended) * MIB;
+    holders->end_idle = end_crowd;
+    holders->idle_arg = it;
+}
+
+static void gather(struct bench *bench, size_t n)
+{
+    crowd = (struct crowd){.n = n};
+    for (size_t i = 0; i < n; i++)
+        crowd.memory[i] = hold(MIB);
+    net_on_collect(bench->net[1], collect_crowd, &crowd);
+}
+
+static void disperse(void)
+{
+    unsigned n = 0;
+
+    end_crowd(&crowd, SIZE_MAX, &n);
+}
+
+/* T47: where they are enough, nobody who has joined is closed, whatever he holds. */
+static void who_has_not_joined_goes_first(void **state)
+{
+    struct bench *bench = *state;
+
+    gather(bench, 20);
+    while (!crowd.n_ended) {
+        open_holder(bench, MIB);
+        settle(bench);
+        assert_int_equal(n_closed(), 0);
+        assert_true(n_ends < MAX / MIB);
+    }
+    assert_in_range(crowd.n_ended, 8, 13); /* a fifth is free now, 9.6 */
+    assert_int_equal(n_shed(bench), crowd.n_ended);
+    assert_false(is_tight(bench));
+    disperse();
+}
+
+static void who_has_not_joined_stays_where_that_is_not_enough(void **state)
+{
+    struct bench *bench = *state;
+
+    gather(bench, 4);
+    while (!n_closed()) {
+        open_holder(bench, MIB);
+        settle(bench);
+        assert_true(n_ends < MAX / MIB);
+    }
+    assert_int_equal(crowd.n_ended, 0);
+    assert_int_equal(n_shed(bench), n_closed());
+    disperse();
+}
+
+/* Neither is enough: all of both go, once. */
+static void what_clients_hold_is_not_enough(void **state)
+{
+    struct bench *bench = *state;
+    char *own = hold(MAX);
+
+    gather(bench, 3);
+    for (int i = 0; i < 4; i++)
+        open_holder(bench, MIB);
+    settle(bench);
+    assert_int_equal(n_closed(), 4);
+    assert_int_equal(crowd.n_ended, 3);
+    assert_int_equal(n_shed(bench), 7);
+    free(own);
+}
+
+/* T47: every newcomer that is refused asks for a round; it is braked when it wins nothing. */
+static void rounds_that_close_nobody_do_not_follow_each_other(void **state)
+{
+    struct bench *bench = *state;
+    struct end *small = open_holder(bench, 1023);
+    char *own = hold(MAX / 10 * 9 + MAX / 20);
+    uint64_t deadline_ms = clock_ms() + DEADLINE_MS;
+    uint64_t began_ms;
+
+    gather(bench, 0);
+    settle(bench);
+    while (!crowd.n_rounds) {
+        assert_true(is_tight(bench));
+        turn_all(bench);
+        assert_true(clock_ms() < deadline_ms);
+        poll(NULL, 0, 10);
+    }
+    began_ms = clock_ms();
+    for (int i = 0; i < 100; i++) {
+        assert_true(is_tight(bench));
+        turn_all(bench);
+        poll(NULL, 0, 1);
+    }
+    assert_in_range(crowd.n_rounds, 1, 1 + (clock_ms() - began_ms) / 5000);
+    assert_false(small->is_closed);
+    assert_false(pressure_is_full(bench->pressure));
+    assert_int_equal(n_shed(bench), 0);
+    gather(bench, 0);
+    while (clock_ms() < began_ms + 5100) /* then there may be one again */
+        poll(NULL, 0, 10);
+    assert_true(is_tight(bench));
+    for (int i = 0; i < 10; i++)
+        turn_all(bench);
+    assert_int_equal(crowd.n_rounds, 1);
+    free(own);
+}
+
 /* ---- when it is measured */
 
 static void clients_that_grow_have_it_measured(void **state)
@@ -428,6 +561,10 @@ int main(void)
         TEST(what_no_client_holds_closes_nobody),
         TEST(memory_that_is_free_again_is_given_back),
         TEST(holders_of_the_layer_above_count_too),
+        TEST(who_has_not_joined_goes_first),
+        TEST(who_has_not_joined_stays_where_that_is_not_enough),
+        TEST(what_clients_hold_is_not_enough),
+        TEST(rounds_that_close_nobody_do_not_follow_each_other),
         TEST(clients_that_grow_have_it_measured),
         TEST(without_a_cap_there_is_none),
     };

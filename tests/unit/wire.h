@@ -161,8 +161,11 @@ static inline struct settings wire_settings(void)
 static inline struct wire *wire_new(const struct settings *settings)
 {
     struct wire *wire = mem_calloc(1, sizeof *wire);
-    struct engine_upper upper = {wire_on_open, wire_on_text, wire_on_binary,
-                                 wire_on_closed, wire};
+    struct engine_upper upper = {.on_open = wire_on_open,
+                                 .on_text = wire_on_text,
+                                 .on_binary = wire_on_binary,
+                                 .on_closed = wire_on_closed,
+                                 .arg = wire};
 
     wire->settings = *settings;
     wire->loops = loops_for_turns();
