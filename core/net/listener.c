@@ -145,7 +145,7 @@ static void refuse(struct listener *listener, int fd, const struct refusal *refu
     send(fd, answer, sizeof answer - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
     shutdown(fd, SHUT_WR);
     /* A request that is here already, left unread, would turn our end into a RST. */
-    recv(fd, NULL, NET_READ_BYTES, MSG_DONTWAIT | MSG_TRUNC);
+    recv(fd, listener->net->read_buffer, NET_READ_BYTES, MSG_DONTWAIT);
     close(fd);
 }
 
