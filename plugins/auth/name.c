@@ -30,7 +30,7 @@ struct name_rules {
     struct name_limits limits;
     bool checks_scripts, checks_lookalikes;
     USpoofChecker *spoof;      /* owned */
-    const UNormalizer2 *order; /* ICU's own: NFD */
+    const UNormalizer2 *order; /* ICU's own: NFKD */
     const UNormalizer2 *fold;  /* ICU's own: NFKC with case folded */
 };
 
@@ -55,7 +55,7 @@ struct name_rules *name_rules_new(const struct name_limits *limits,
     rules->limits = *limits;
     rules->checks_scripts = restriction != NAME_ANY;
     rules->checks_lookalikes = lookalikes;
-    rules->order = unorm2_getNFDInstance(&status);
+    rules->order = unorm2_getNFKDInstance(&status);
     rules->fold = unorm2_getNFKCCasefoldInstance(&status);
     rules->spoof = uspoof_open(&status);
     if (U_SUCCESS(status)) {

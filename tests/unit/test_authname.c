@@ -216,7 +216,9 @@ static void names_that_look_alike_by_case_or_form_are_one(void **state)
          "STRASSE", true},
         {"\xc3\xa9t\xc3\xa9", "e\xcc\x81te\xcc\x81", true}, /* composed, decomposed */
         {"a\xcd\x85\xcc\x88", "a\xcc\x88\xcd\x85", true},   /* the order of two marks */
-        {"\xef\xac\x81n", "FIN", true},                     /* ligature fi */
+        {"A\xcd\xba\xcc\x88", "A \xcc\x88\xcd\x85",
+         true},                         /* one of them inside another */
+        {"\xef\xac\x81n", "FIN", true}, /* ligature fi */
         {"\xce\xa3\xce\xa3\xce\xa3", "\xcf\x83\xcf\x82\xcf\x83", true}, /* sigmas */
         {"a b",
          "a\xc2\xa0"
