@@ -319,6 +319,7 @@ export class Tcp {
     tcp.socket.on('data', (part) => (tcp.data = Buffer.concat([tcp.data, part])));
     tcp.socket.on('end', () => (tcp.isEnded = true));
     tcp.socket.on('error', () => (tcp.isEnded = true));
+    tcp.socket.on('close', () => (tcp.isEnded = true)); /* destroyed by a test's end, too */
     tcp.gone = new Promise((done) => tcp.socket.once('close', done));
     await within(new Promise((done) => tcp.socket.once('connect', done)), 'TCP connect');
     return tcp;
