@@ -80,7 +80,12 @@ size_t frame_reader_bytes(const struct frame_reader *reader);
 /* Whether nothing of a frame or of a fragmented message is pending. */
 bool frame_reader_is_idle(const struct frame_reader *reader);
 
-enum frame_kind { FRAME_KIND_TEXT = 1, FRAME_KIND_CLOSE = 8, FRAME_KIND_PONG = 10 };
+enum frame_kind {
+    FRAME_KIND_TEXT = 1,
+    FRAME_KIND_BINARY = 2,
+    FRAME_KIND_CLOSE = 8,
+    FRAME_KIND_PONG = 10
+};
 
 /* Bytes of a frame with len bytes of payload, unmasked as servers send. */
 size_t frame_size(size_t len);

@@ -1,5 +1,6 @@
 /*
- * packet.h - Engine.IO v4 packets as text, and the polling payload that joins them.
+ * packet.h - Engine.IO v4 packets as text, the polling payload that joins them, and what
+ * stands in a packet on its way out.
  *
  * A codec: knows neither sessions nor sockets. Thread: any.
  * Source: Engine.IO protocol v4, "Packet encoding".
@@ -9,6 +10,8 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+
+struct bytes;
 
 enum packet_type {
     PACKET_OPEN,    /* 0: server only */
@@ -56,5 +59,55 @@ long base64_decode(const char *text, size_t len, void *out);
  * n * 3 / 4 bytes. Returns that number, or -1.
  */
 long base64url_decode(const char *text, size_t len, void *out);
+
+/*
+ * Encode len bytes as base64 with padding into out, which holds base64_size(len) and gets
+ * no NUL. Returns the length.
+ */
+size_t base64_size(size_t len);
+size_t base64_encode(const void *data, size_t len, char *out);
+
+/*
+ * ---- A packet on its way out: one counted block, whatever belongs to it, so that nothing
+ * comes in between and who drops it drops all of it.
+ *
+ * Most are one piece of text: the packet, its type first ('4' and a message). One with
+ * attachments is made by packet_try_new(): its text, then its attachments, each of which
+ * leaves as a message of bytes (without a type: the transport adds what it needs). The
+ * text may be empty: then there is none, and what leaves is the attachments alone.
+ *
+ *   struct bytes *packet = packet_try_new(max_text, sum_of_attachments, n_attachments);
+ *   n = write_text(packet->data);    up to max_text bytes
+ *   packet_end_text(packet, n);
+ *   packet_attach(packet, data, len);  n_attachments times
+ *
+ * packet->len counts all of its bytes.
+ */
+enum { PACKET_MAX_ATTACHMENTS = 65534 };
+struct bytes *packet_try_new(size_t max_text, size_t attachments_len,
+                             unsigned n_attachments); /* NULL without memory */
+void packet_end_text(struct bytes *packet, size_t len);
+void packet_attach(struct bytes *packet, const void *data, size_t len);
+
+struct packet_part {
+    const char *data; /* borrowed from the packet: at data + from */
+    size_t from, len;
+    bool is_binary;
+};
+
+/* A walk over what leaves, in order: the text, then each attachment. */
+struct packet_parts {
+    const struct bytes *packet; /* borrowed */
+    unsigned next;
+};
+void packet_parts_init(struct packet_parts *parts, const struct bytes *packet);
+bool packet_parts_next(struct packet_parts *parts, struct packet_part *part);
+
+/*
+ * The packet as it stands in a polling payload: text as it is, bytes as 'b' and base64, a
+ * separator between each two. packet_write_payload() writes packet_payload_len() bytes.
+ */
+size_t packet_payload_len(const struct bytes *packet);
+char *packet_write_payload(const struct bytes *packet, char *out); /* the end */
 
 #endif

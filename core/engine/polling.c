@@ -148,16 +148,18 @@ void polling_free(struct session *session)
 /* What is queued, and `last` unless NULL, in one body. A new reference; NULL without memory. */
 static struct bytes *join(const struct polling *polling, struct bytes *last)
 {
-    size_t len = polling->queued_bytes + polling->n_queued + (last ? last->len : 0);
-    struct bytes *body;
+    size_t len = last ? last->len : 0;
+    struct bytes *only = last ? last : polling->queue[0], *body;
     char *at;
 
-    if (polling->n_queued + (last != NULL) == 1) { /* the packet is the body */
-        body = last ? last : polling->queue[0];
-        bytes_ref(body, 1);
-        return body;
+    if (polling->n_queued + (last != NULL) == 1 && only->n_parts == 0) { /* is the body */
+        bytes_ref(only, 1);
+        return only;
     }
-    body = bytes_try_new(last ? len : len - 1); /* a separator between each two */
+    for (uint32_t i = 0; i < polling->n_queued; i++)
+        len += packet_payload_len(polling->queue[i]);
+    /* a separator between each two */
+    body = bytes_try_new(len + polling->n_queued - (last ? 0 : 1));
     if (!body)
         return NULL;
     at = body->data;
@@ -168,8 +170,7 @@ static struct bytes *join(const struct polling *polling, struct bytes *last)
             break;
         if (i > 0)
             *at++ = PACKET_SEPARATOR;
-        memcpy(at, packet->data, packet->len);
-        at += packet->len;
+        at = packet_write_payload(packet, at);
     }
     return body;
 }

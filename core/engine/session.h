@@ -37,11 +37,12 @@ enum session_end {
 const char *session_end_word(enum session_end end);
 
 /*
- * One packet on its way to one or many sessions. The WebSocket frame is made when the first
- * session needs it, in `buffer`, and shared by all that follow.
+ * One packet on its way to one or many sessions. The WebSocket frames are made when the
+ * first session needs them, in `buffer`, and shared by all that follow.
  */
 struct outgoing {
-    struct bytes *packet;   /* borrowed: an Engine.IO message packet, '4' first */
+    struct bytes
+        *packet; /* borrowed: a message packet, '4' first; or packet_try_new()'s */
     struct turnbuf *buffer; /* borrowed: the room's, or NULL for the shard's direct one */
     bool is_volatile;       /* dropped by sessions that are not writable */
     /* filled by session_send() */

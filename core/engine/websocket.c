@@ -28,7 +28,8 @@ enum {
     KEY_CHARS = 24, /* RFC 6455 4.1: base64 of 16 bytes */
     KEY_BYTES = 16,
     CONTROL_WINDOW_MS = 1000, /* of limits.max_controls */
-    LONG_BYTES = 4096         /* a packet's: then a slice more costs less than a copy */
+    LONG_BYTES = 4096,        /* a packet's: then a slice more costs less than a copy */
+    LONG_PART_BYTES = 512 /* a part's of such a packet: the same, for many receivers */
 };
 
 /* ---- opening handshake */
@@ -167,37 +168,68 @@ static void send_frame(struct websocket *ws, enum frame_kind kind, const void *d
         frame_write(ws->engine->writer, kind, data, len, space);
 }
 
-/* A long packet is sent from where it is, behind a head of its own: no size that its author
+static enum frame_kind kind_of(const struct packet_part *part)
+{
+    return part->is_binary ? FRAME_KIND_BINARY : FRAME_KIND_TEXT;
+}
+
+/* What is long is sent from where it is, behind a head of its own: no size that its author
  * chose is allocated or copied once more, whoever is slow to read it. */
-static void send_long(struct websocket *ws, struct bytes *packet)
+static void send_long(struct websocket *ws, struct bytes *packet,
+                      const struct packet_part *part)
 {
     unsigned char head[FRAME_HEAD_MAX];
-    size_t head_len = frame_head(FRAME_KIND_TEXT, packet->len, head);
+    size_t head_len = frame_head(kind_of(part), part->len, head);
 
     if (conn_send_copy(ws->conn, head, head_len))
-        conn_send(ws->conn, packet, 0, packet->len);
+        conn_send(ws->conn, packet, part->from, part->from + part->len);
 }
 
 void websocket_send_packet(struct websocket *ws, struct bytes *packet)
 {
+    size_t long_bytes = packet->len > LONG_BYTES ? LONG_PART_BYTES : LONG_BYTES;
+    struct packet_parts parts;
+    struct packet_part part;
+
     if (!can_send(ws))
         return;
-    if (packet->len > LONG_BYTES)
-        send_long(ws, packet);
-    else
-        send_frame(ws, FRAME_KIND_TEXT, packet->data, packet->len);
+    packet_parts_init(&parts, packet);
+    while (packet_parts_next(&parts, &part))
+        if (part.len > long_bytes)
+            send_long(ws, packet, &part);
+        else
+            send_frame(ws, kind_of(&part), part.data, part.len);
 }
 
-/* The frame is made for the first receiver and shared by those that follow. */
-static void make_frame(struct websocket *ws, struct outgoing *out)
+static size_t frames_size(const struct bytes *packet)
+{
+    struct packet_parts parts;
+    struct packet_part part;
+    size_t size = 0;
+
+    if (packet->n_parts == 0)
+        return frame_size(packet->len);
+    packet_parts_init(&parts, packet);
+    while (packet_parts_next(&parts, &part))
+        size += frame_size(part.len);
+    return size;
+}
+
+/* The frames are made for the first receiver and shared by those that follow. */
+static void make_frames(struct websocket *ws, struct outgoing *out)
 {
     struct net *net = ws->engine->net;
     struct turnbuf *buffer = out->buffer ? out->buffer : &net->direct;
-    size_t size = frame_size(out->packet->len);
+    size_t size = frames_size(out->packet);
     char *space = turnbuf_append(buffer, net->loop, size, &out->frame, &out->from);
+    struct packet_parts parts;
+    struct packet_part part;
 
-    frame_write(ws->engine->writer, FRAME_KIND_TEXT, out->packet->data, out->packet->len,
-                space);
+    packet_parts_init(&parts, out->packet);
+    while (packet_parts_next(&parts, &part)) {
+        frame_write(ws->engine->writer, kind_of(&part), part.data, part.len, space);
+        space += frame_size(part.len);
+    }
     out->to = out->from + size;
 }
 
@@ -215,7 +247,7 @@ void websocket_send(struct websocket *ws, struct outgoing *out)
         return;
     }
     if (!out->frame)
-        make_frame(ws, out);
+        make_frames(ws, out);
     conn_send(ws->conn, out->frame, out->from, out->to);
 }
 

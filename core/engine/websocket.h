@@ -38,7 +38,7 @@ struct websocket *websocket_accept(struct engine *engine, struct httpconn *http,
                                    const char *accept);
 void websocket_adopt(struct websocket *ws, struct httpconn *http);
 
-/* One packet as a text frame. */
+/* One packet: a text frame, and a binary one for each attachment. */
 void websocket_send_packet(struct websocket *ws, struct bytes *packet);
 void websocket_send(struct websocket *ws, struct outgoing *out);
 

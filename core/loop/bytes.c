@@ -16,6 +16,7 @@
 static struct bytes *init_inline(struct bytes *bytes, size_t len)
 {
     atomic_init(&bytes->refs, 1);
+    bytes->n_parts = 0;
     bytes->len = len;
     bytes->cap = len;
     bytes->data = (char *)(bytes + 1);
@@ -52,6 +53,48 @@ struct bytes *bytes_copy(const void *data, size_t len)
     return bytes;
 }
 
+/* ---- parts: where they end stands behind the content, in the same block */
+
+static size_t round_up(size_t len)
+{
+    const size_t mask = sizeof(size_t) - 1;
+
+    return add(len, mask) == SIZE_MAX ? SIZE_MAX : (len + mask) & ~mask;
+}
+
+static size_t *part_ends(const struct bytes *bytes)
+{
+    return (size_t *)(void *)(bytes->data + bytes->cap);
+}
+
+struct bytes *bytes_try_new_parts(size_t cap, unsigned max_parts)
+{
+    size_t rounded = round_up(cap);
+    struct bytes *bytes;
+
+    assert(max_parts <= BYTES_MAX_PARTS);
+    bytes = mem_try_alloc(
+        add(sizeof *bytes, add(rounded, (size_t)max_parts * sizeof(size_t))));
+    if (!bytes)
+        return NULL;
+    init_inline(bytes, 0);
+    bytes->cap = rounded;
+    return bytes;
+}
+
+void bytes_end_part(struct bytes *bytes, size_t len)
+{
+    assert(bytes->cap - bytes->len >= len);
+    bytes->len += len;
+    part_ends(bytes)[bytes->n_parts++] = bytes->len;
+}
+
+size_t bytes_part_end(const struct bytes *bytes, unsigned n)
+{
+    assert(n < bytes->n_parts);
+    return part_ends(bytes)[n];
+}
+
 void bytes_ref(struct bytes *bytes, int n)
 {
     atomic_fetch_add_explicit(&bytes->refs, n, memory_order_relaxed);
@@ -73,6 +116,7 @@ struct bytes *bytes_growable(size_t cap)
     struct bytes *bytes = mem_alloc(sizeof *bytes);
 
     atomic_init(&bytes->refs, 1);
+    bytes->n_parts = 0;
     bytes->len = 0;
     bytes->cap = cap ? cap : 64;
     bytes->data = mem_alloc(bytes->cap);

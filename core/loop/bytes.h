@@ -9,9 +9,11 @@
 
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct bytes {
     atomic_int refs;
+    uint16_t n_parts; /* 0: all of it is one piece; see bytes_try_new_parts() */
     size_t len;
     size_t cap;
     char *data; /* owned: behind this struct, or on its own when growable */
@@ -22,6 +24,17 @@ struct bytes *bytes_new(size_t len);
 /* The same for sizes that a client chooses: may return NULL. */
 struct bytes *bytes_try_new(size_t len);
 struct bytes *bytes_copy(const void *data, size_t len);
+/*
+ * A block of several parts, of at most max_parts and cap bytes in all: starts empty. What
+ * its maker has written behind data + len becomes a part by bytes_end_part(). May return
+ * NULL.
+ */
+enum { BYTES_MAX_PARTS = UINT16_MAX };
+struct bytes *bytes_try_new_parts(size_t cap, unsigned max_parts);
+/* The next len bytes are one more part: len grows by them. */
+void bytes_end_part(struct bytes *bytes, size_t len);
+/* Where part n ends; it starts where the one before it ends. */
+size_t bytes_part_end(const struct bytes *bytes, unsigned n);
 /* Take n more references at once. */
 void bytes_ref(struct bytes *bytes, int n);
 /* Give one back; frees at the last. Takes NULL. */

@@ -178,6 +178,29 @@ static void a_length_near_the_largest_is_refused(void **state)
     assert_false(aborts(make, 4096));
 }
 
+static void a_block_of_parts_knows_where_each_ends(void **state)
+{
+    struct bytes *bytes = bytes_try_new_parts(13, 3);
+
+    (void)state;
+    assert_int_equal(bytes->n_parts, 0);
+    assert_int_equal(bytes->len, 0);
+    memcpy(bytes->data, "first", 5);
+    bytes_end_part(bytes, 5);
+    bytes_end_part(bytes, 0);
+    memcpy(bytes->data + bytes->len, "the last", 8);
+    bytes_end_part(bytes, 8);
+    assert_int_equal(bytes->n_parts, 3);
+    assert_int_equal(bytes->len, 13);
+    assert_int_equal(bytes_part_end(bytes, 0), 5);
+    assert_int_equal(bytes_part_end(bytes, 1), 5);
+    assert_int_equal(bytes_part_end(bytes, 2), 13);
+    assert_memory_equal(bytes->data, "firstthe last", 13);
+    bytes_unref(bytes);
+    for (size_t offset = 0; offset <= 64; offset++)
+        assert_null(bytes_try_new_parts(SIZE_MAX - offset, 3));
+}
+
 enum { THREADS = 4, ROUNDS = 2000 };
 
 static void *ref_and_unref(void *arg)
@@ -219,6 +242,7 @@ int main(void)
         cmocka_unit_test(reserving_gives_room_and_leaves_the_length),
         cmocka_unit_test(trimming_gives_back_what_is_unused),
         cmocka_unit_test(a_length_near_the_largest_is_refused),
+        cmocka_unit_test(a_block_of_parts_knows_where_each_ends),
         cmocka_unit_test(threads_may_count_at_the_same_time),
     };
 

@@ -113,6 +113,38 @@ static void packets_of_a_turn_come_in_one_response(void **state)
     client_close(&client);
 }
 
+static void attachments_stand_behind_their_text(void **state)
+{
+    const struct settings settings = wire_settings();
+    struct client client = client_open(&settings);
+    struct bytes *packet = wire_attached("52-[]", "bytes");
+    struct outgoing out = {.packet = packet};
+
+    (void)state;
+    session_send(client.wire->session, &out);
+    get(&client);
+    expect_response(client.get, 200,
+                    "452-[]\x1e"
+                    "bYnl0ZXM=\x1e"
+                    "b");
+    session_send(client.wire->session, &out);
+    send_text(client.wire->session, "a", false);
+    session_send(client.wire->session, &out);
+    assert_int_equal(metric_of(client.wire->loop, METRIC_QUEUED_BYTES),
+                     2 * packet->len + 2);
+    get(&client);
+    expect_response(client.get, 200,
+                    "452-[]\x1e"
+                    "bYnl0ZXM=\x1e"
+                    "b\x1e"
+                    "4a\x1e"
+                    "452-[]\x1e"
+                    "bYnl0ZXM=\x1e"
+                    "b");
+    bytes_unref(packet);
+    client_close(&client);
+}
+
 /* What a POST brings, and what becomes of the session: the held GET tells. */
 static void each_packet_has_its_effect(void **state)
 {
@@ -509,6 +541,7 @@ int main(void)
         cmocka_unit_test(the_handshake_tells_what_it_must),
         cmocka_unit_test(a_held_get_is_answered_when_there_is_something),
         cmocka_unit_test(packets_of_a_turn_come_in_one_response),
+        cmocka_unit_test(attachments_stand_behind_their_text),
         cmocka_unit_test(each_packet_has_its_effect),
         cmocka_unit_test(a_closed_session_keeps_its_last_packets_for_the_next_get),
         cmocka_unit_test(the_close_packet_comes_in_a_response_of_its_own),

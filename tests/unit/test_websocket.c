@@ -329,6 +329,92 @@ static void a_frame_is_made_once_and_shared(void **state)
     client_close(&client);
 }
 
+static void attachments_are_frames_behind_their_text(void **state)
+{
+    const struct settings settings = wire_settings();
+    struct client client = client_open(&settings);
+    struct session *first = client.wire->session;
+    struct peer *peer = peer_new(client.wire);
+    struct bytes *packet = wire_attached("52-[]", "bytes");
+    struct outgoing out = {.packet = packet};
+
+    (void)state;
+    ws_open(client.wire, peer, "");
+    client.peer->len = peer->len = 0;
+    session_send(first, &out);
+    assert_int_equal(out.to - out.from, 2 + 6 + 2 + 5 + 2);
+    session_send(client.wire->session, &out);
+    bytes_unref(packet);
+    peer_read(client.wire, client.peer);
+    expect_words(&client, "text:452-[] binary:bytes binary: ");
+    peer_read(client.wire, peer);
+    assert_string_equal(ws_words(peer), "text:452-[] binary:bytes binary: ");
+    peer_free(peer);
+    client_close(&client);
+}
+
+/* All sizes for which parts are copied or sent from where they are, alone and in mixture. */
+static void long_attachments_arrive_as_they_are(void **state)
+{
+    static const size_t sizes[][3] = {
+        {10, 4097, 0},   {5000, 1, 5000},  {400, 65536, 3},   {1, 512, 513},
+        {600, 500, 126}, {4096, 512, 125}, {70000, 0, 70000}, {4095, 4096, 4097},
+    };
+    const struct settings settings = wire_settings();
+    struct client client = client_open(&settings);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        static char data[70000], expected[1 << 18];
+        const size_t *size = sizes[i];
+        struct bytes *packet = packet_try_new(size[0], size[1] + size[2], 2);
+        struct outgoing out = {.packet = packet};
+        size_t at = 0;
+
+        for (size_t j = 0; j < sizeof data; j++)
+            data[j] = (char)(j * 7 + i);
+        memcpy(packet->data, data, size[0]);
+        packet_end_text(packet, size[0]);
+        packet_attach(packet, data, size[1]);
+        packet_attach(packet, data, size[2]);
+        for (unsigned j = 0; j < 3; j++) {
+            at += frame_head(j ? FRAME_KIND_BINARY : FRAME_KIND_TEXT, size[j],
+                             (unsigned char *)expected + at);
+            memcpy(expected + at, data, size[j]);
+            at += size[j];
+        }
+        client.peer->len = 0;
+        session_send(client.wire->session, &out);
+        bytes_unref(packet);
+        peer_read(client.wire, client.peer);
+        assert_int_equal(client.peer->len, at);
+        assert_memory_equal(client.peer->in, expected, at);
+    }
+    client_close(&client);
+}
+
+static void a_volatile_packet_is_dropped_with_its_attachments(void **state)
+{
+    const struct settings settings = wire_settings();
+    struct client client = client_open(&settings);
+    struct bytes *packet = wire_attached("52-[]", "bytes");
+    static char text[30000];
+
+    (void)state;
+    client.peer->len = 0;
+    memset(text, 'y', sizeof text - 1);
+    while (!client.wire->session->ws->conn->is_blocked) {
+        send_text(client.wire->session, text, false);
+        settle(client.wire);
+    }
+    session_send(client.wire->session,
+                 &(struct outgoing){.packet = packet, .is_volatile = true});
+    assert_int_equal(metric_of(client.wire->loop, METRIC_VOLATILE_DROPPED), 1);
+    assert_int_equal(packet->refs, 1);
+    bytes_unref(packet);
+    client_close(&client);
+}
+
 static void bytes_behind_the_request_are_frames(void **state)
 {
     const struct settings settings = wire_settings();
@@ -525,6 +611,9 @@ int main(void)
         cmocka_unit_test(a_peer_that_does_not_read_gets_one_pong),
         cmocka_unit_test(a_peer_that_does_not_read_is_closed_as_slow),
         cmocka_unit_test(a_frame_is_made_once_and_shared),
+        cmocka_unit_test(attachments_are_frames_behind_their_text),
+        cmocka_unit_test(long_attachments_arrive_as_they_are),
+        cmocka_unit_test(a_volatile_packet_is_dropped_with_its_attachments),
         cmocka_unit_test(bytes_behind_the_request_are_frames),
         cmocka_unit_test(a_peer_may_vanish_at_every_byte),
         cmocka_unit_test(the_server_pings_and_wants_pongs),

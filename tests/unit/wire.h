@@ -19,6 +19,7 @@
 
 #include "core/base/mem.h"
 #include "core/engine/engine.h"
+#include "core/engine/packet.h"
 #include "core/engine/session_impl.h"
 #include "core/loop/bytes.h"
 #include "core/net/conn.h"
@@ -77,6 +78,19 @@ static inline void send_text(struct session *session, const char *text, bool is_
 
     session_send(session, &out);
     bytes_unref(bytes);
+}
+
+/* A packet of text, an attachment and an empty one. */
+static inline struct bytes *wire_attached(const char *text, const char *attachment)
+{
+    struct bytes *packet = packet_try_new(strlen(text) + 1, strlen(attachment), 2);
+
+    packet->data[0] = '4';
+    memcpy(packet->data + 1, text, strlen(text));
+    packet_end_text(packet, strlen(text) + 1);
+    packet_attach(packet, attachment, strlen(attachment));
+    packet_attach(packet, NULL, 0);
+    return packet;
 }
 
 static inline void *wire_on_open(struct session *session,
@@ -361,6 +375,7 @@ static inline const char *ws_words(const struct peer *peer)
         else
             snprintf(words + used, sizeof words - used, "%s:%.*s ",
                      head[0] == 0x81   ? "text"
+                     : head[0] == 0x82 ? "binary"
                      : head[0] == 0x8a ? "pong"
                                        : "other",
                      (int)len, peer->in + at + 2);
