@@ -1,6 +1,6 @@
 /*
  * test_httplinear.c - what a client sends in numbers costs its number, not the square of it
- * (core/net/http*.c, core/net/uri.c): C19, C49. Ten times as much may cost twelve times the
+ * (core/net/http*.c, core/net/uri.c): C19, C49. Ten times as much may cost thirty times the
  * CPU time; a quadratic walk costs a hundred times.
  */
 #include "tests/unit/linear.h"
