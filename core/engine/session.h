@@ -45,6 +45,7 @@ struct outgoing {
         *packet; /* borrowed: a message packet, '4' first; or packet_try_new()'s */
     struct turnbuf *buffer; /* borrowed: the room's, or NULL for the shard's direct one */
     bool is_volatile;       /* dropped by sessions that are not writable */
+    bool may_compress;      /* where a transport can: off unless its maker allows it */
     /* filled by session_send() */
     struct bytes *frame; /* borrowed until the turn ends */
     size_t from, to;

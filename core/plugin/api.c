@@ -337,6 +337,20 @@ hop_target *hop_volatile(hop_target *target)
     return target;
 }
 
+hop_target *hop_compress(hop_target *target, bool may_compress)
+{
+    if (on_logic(__func__) && target)
+        hub_target_compress(target, may_compress);
+    return target;
+}
+
+hop_target *hop_local(hop_target *target)
+{
+    if (on_logic(__func__) && target)
+        hub_target_set_local(target);
+    return target;
+}
+
 /* ---- emits */
 
 static bool is_emittable(const char *event)
@@ -357,6 +371,11 @@ int hop_emit(hop_target *target, const char *event, json_t *args)
     free(text);
     json_decref(args);
     return result;
+}
+
+int hop_send(hop_target *target, json_t *args)
+{
+    return hop_emit(target, "message", args);
 }
 
 int hop_emit_args(hop_target *target, const char *event, hop_args *args)

@@ -74,7 +74,7 @@ static void fill_record(struct down_broadcast *record, const struct audience *au
 /* packet: owned. shards: those concerned, n of them. */
 static void broadcast(struct hub *hub, const struct audience *audience,
                       const unsigned *shards, unsigned n, struct bytes *packet,
-                      bool is_volatile)
+                      unsigned flags)
 {
     const size_t size = largest_record(audience), weight = packet->len;
 
@@ -86,12 +86,12 @@ static void broadcast(struct hub *hub, const struct audience *audience,
 
         record->sio = hub->shard[shards[i]];
         record->packet = packet;
-        record->is_volatile = is_volatile;
+        record->flags = flags;
         fill_record(record, audience, shards[i]);
     }
 }
 
-void emit_to_socket(struct socket *socket, struct bytes *packet, bool is_volatile)
+void emit_to_socket(struct socket *socket, struct bytes *packet, unsigned flags)
 {
     struct hub *hub = socket->nsp->hub;
     struct down_send *record;
@@ -102,7 +102,7 @@ void emit_to_socket(struct socket *socket, struct bytes *packet, bool is_volatil
     }
     record = hub_send_down(hub, socket, link_take_send, sizeof *record, packet->len);
     record->packet = packet;
-    record->is_volatile = is_volatile;
+    record->flags = flags;
 }
 
 /* ---- encoding */
@@ -226,7 +226,7 @@ int hub_emit(hop_target *target, const char *event, const char *args, size_t arg
     packet = emit_encode_event(&head, event, args, args_len);
     if (!packet)
         return -1;
-    broadcast(hub, audience, shards, n_shards, packet, target->is_volatile);
+    broadcast(hub, audience, shards, n_shards, packet, target->flags);
     return 0;
 }
 
@@ -253,7 +253,7 @@ int hub_ack(struct hub *hub, hop_socket which, uint64_t ack_id, const char *args
     bytes = encode(&packet, bytes_try_new);
     if (!bytes)
         return -1;
-    emit_to_socket(socket, bytes, false);
+    emit_to_socket(socket, bytes, 0);
     return 0;
 }
 
@@ -275,6 +275,6 @@ int hub_emit_with_ack(struct hub *hub, hop_socket which, const char *event,
     if (!bytes)
         return -1;
     ack_new(socket, timeout_ms, on_ack, self);
-    emit_to_socket(socket, bytes, false);
+    emit_to_socket(socket, bytes, 0);
     return 0;
 }

@@ -22,7 +22,8 @@ struct bytes *emit_encode_event(const struct sio_packet *head, const char *event
 /* Whether an event may be emitted with these arguments. */
 bool emit_is_sound(const char *event, const char *args, size_t args_len);
 
-/* To one socket; packet: owned. Nothing happens unless the socket's client is there. */
-void emit_to_socket(struct socket *socket, struct bytes *packet, bool is_volatile);
+/* To one socket; packet: owned; flags: SEND_*. Nothing happens unless the socket's client
+ * is there. */
+void emit_to_socket(struct socket *socket, struct bytes *packet, unsigned flags);
 
 #endif

@@ -129,7 +129,7 @@ static void refuse_connect(struct hub *hub, const struct up_connect *record)
                                              sizeof *down, bytes->len);
 
     down->packet = bytes;
-    down->is_volatile = false;
+    down->flags = 0;
     log_refusal(record);
 }
 
@@ -143,7 +143,7 @@ static void send_connect_reply(struct socket *socket)
 
     packet.payload_len =
         (size_t)snprintf(payload, sizeof payload, "{\"sid\":\"%s\"}", socket->id);
-    emit_to_socket(socket, emit_encode(&packet), false);
+    emit_to_socket(socket, emit_encode(&packet), 0);
 }
 
 /* The reply goes first, then the room of all: whatever is emitted later arrives later. */
@@ -372,7 +372,7 @@ static void send_disconnect(struct socket *socket)
                                 .nsp = socket->nsp->name,
                                 .nsp_len = socket->nsp->name_len};
 
-    emit_to_socket(socket, emit_encode(&packet), false);
+    emit_to_socket(socket, emit_encode(&packet), 0);
 }
 
 /* The session ends behind all that was sent to it; its sockets end now. */

@@ -80,6 +80,8 @@ void hub_target_add_room(hop_target *target, const char *room);
 void hub_target_except(hop_target *target, hop_socket socket);
 void hub_target_except_room(hop_target *target, const char *room);
 void hub_target_set_volatile(hop_target *target);
+void hub_target_set_local(hop_target *target); /* for a cluster to come */
+void hub_target_compress(hop_target *target, bool may_compress);
 
 /* args: text of a JSON array of the arguments, "[1,2]"; borrowed. -1: reserved event. */
 int hub_emit(hop_target *target, const char *event, const char *args, size_t args_len);

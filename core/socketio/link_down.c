@@ -54,11 +54,20 @@ void link_take_left(struct loop *to, void *payload)
     members_leave_namespace(&head->sio->members, link, head->nsp);
 }
 
+static struct outgoing outgoing_of(struct bytes *packet, unsigned flags)
+{
+    return (struct outgoing){
+        .packet = packet,
+        .is_volatile = flags & SEND_VOLATILE,
+        .may_compress = !(flags & SEND_PLAIN),
+    };
+}
+
 void link_take_send(struct loop *to, void *payload)
 {
     const struct down_send *record = payload;
     struct link *link = addressee(&record->head);
-    struct outgoing out = {.packet = record->packet, .is_volatile = record->is_volatile};
+    struct outgoing out = outgoing_of(record->packet, record->flags);
 
     if (link) {
         metric_add(&to->metrics, METRIC_PACKETS_OUT, 1);
@@ -117,7 +126,7 @@ void link_take_broadcast(struct loop *to, void *payload)
     struct down_broadcast *record = payload;
     struct sio *sio = record->sio;
     const uint32_t *rooms = down_broadcast_rooms(record);
-    struct outgoing out = {.packet = record->packet, .is_volatile = record->is_volatile};
+    struct outgoing out = outgoing_of(record->packet, record->flags);
 
     (void)to;
     members_begin(&sio->members);

@@ -76,6 +76,12 @@ lane_work hub_take_closed;
 
 /* ---- down */
 
+/* How a packet goes: flags. */
+enum {
+    SEND_VOLATILE = 1, /* not to sessions that cannot take it at once */
+    SEND_PLAIN = 2     /* never compressed */
+};
+
 struct down_head {
     struct sio *sio; /* borrowed */
     handle session;
@@ -91,7 +97,7 @@ lane_work link_take_left;
 struct down_send {
     struct down_head head;
     struct bytes *packet; /* ref */
-    bool is_volatile;
+    unsigned flags;
 };
 lane_work link_take_send;
 
@@ -122,7 +128,7 @@ struct down_broadcast {
     struct sio *sio;      /* borrowed */
     struct bytes *packet; /* ref */
     uint32_t n_stays, n_except, n_rooms, n_except_rooms;
-    bool is_volatile;
+    unsigned flags;
     struct stay stays[];
 };
 static inline handle *down_broadcast_except(struct down_broadcast *record)

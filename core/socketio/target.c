@@ -91,7 +91,8 @@ static void target_release(struct emitter *emitter, struct hop_target *target)
         target_free(target);
         return;
     }
-    target->is_all = target->is_volatile = false;
+    target->is_all = target->is_local = false;
+    target->flags = 0;
     target->rooms.len = target->except_rooms.len = 0;
     target->sockets.n = target->except.n = 0;
     target->next = emitter->spare;
@@ -165,7 +166,20 @@ void hub_target_except_room(hop_target *target, const char *room)
 
 void hub_target_set_volatile(hop_target *target)
 {
-    target->is_volatile = true;
+    target->flags |= SEND_VOLATILE;
+}
+
+void hub_target_set_local(hop_target *target)
+{
+    target->is_local = true;
+}
+
+void hub_target_compress(hop_target *target, bool may_compress)
+{
+    if (may_compress)
+        target->flags &= ~(unsigned)SEND_PLAIN;
+    else
+        target->flags |= SEND_PLAIN;
 }
 
 /* ---- from a target to its audience */

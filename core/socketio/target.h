@@ -29,7 +29,9 @@ struct socket_list {
 struct hop_target {
     struct namespace *nsp;   /* borrowed */
     struct hop_target *next; /* of the turn's, or of the spare ones */
-    bool is_all, is_volatile;
+    bool is_all;
+    bool is_local;  /* not to other servers */
+    unsigned flags; /* SEND_* */
     struct name_list rooms, except_rooms;
     struct socket_list sockets, except;
 };

@@ -40,6 +40,19 @@ HOP_API hop_target *hop_except_room(hop_target *target, const char *room);
 HOP_API hop_target *hop_volatile(hop_target *target);
 
 /*
+ * Whether the packet may be compressed on its way, where engine.permessage_deflate or
+ * engine.http_compression is on; it may, unless this says no: for what is compressed
+ * already, or holds a secret beside what others chose. Thread: logic.
+ */
+HOP_API hop_target *hop_compress(hop_target *target, bool may_compress);
+
+/*
+ * Only to sockets of this server, where it is one of a cluster. Until there are clusters,
+ * every target is local. Thread: logic.
+ */
+HOP_API hop_target *hop_local(hop_target *target);
+
+/*
  * Send an event to every socket of a target.
  *
  *   target  NULL is refused, as hop_to_room(server, NULL) gives it
@@ -52,6 +65,9 @@ HOP_API hop_target *hop_volatile(hop_target *target);
  * then. Thread: logic.
  */
 HOP_API int hop_emit(hop_target *target, const char *event, json_t *args);
+
+/* hop_emit() of the event "message": what clients call send(). Thread: logic. */
+HOP_API int hop_send(hop_target *target, json_t *args);
 
 /*
  * A list of arguments built from values and from raw pieces of a received event, which

@@ -17,9 +17,10 @@ extern "C" {
  * minor is at least m.
  *   0.1  the first: not yet promised to stay
  *   0.2  hop_plugin.check
+ *   0.3  emit.h: hop_compress(), hop_local(), hop_send()
  */
 #define HOP_ABI 0
-#define HOP_MINOR 2
+#define HOP_MINOR 3
 
 /*
  * Describes a plugin. Start it with HOP_PLUGIN(name, version, summary), then name the

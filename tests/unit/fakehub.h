@@ -309,6 +309,16 @@ void hub_target_set_volatile(hop_target *target)
     fake_widen(target, "?", "");
 }
 
+void hub_target_set_local(hop_target *target)
+{
+    fake_widen(target, "@here", "");
+}
+
+void hub_target_compress(hop_target *target, bool may_compress)
+{
+    fake_widen(target, may_compress ? "z" : "!z", "");
+}
+
 int hub_emit(hop_target *target, const char *event, const char *args, size_t args_len)
 {
     fake_note("%s %s %.*s\n", target->text, event, (int)args_len, args);

@@ -38,6 +38,7 @@ struct session {
     unsigned n_got;
     struct turnbuf *buffer; /* of the last packet */
     bool was_volatile;      /* the last packet */
+    bool may_compress;
     size_t got_len;
     char got[GOT_MAX]; /* packets without their '4', each with a newline */
 };
@@ -93,6 +94,7 @@ void session_send(struct session *session, struct outgoing *out)
     session->n_got++;
     session->buffer = out->buffer;
     session->was_volatile = out->is_volatile;
+    session->may_compress = out->may_compress;
     assert_true(session->got_len + packet->len < GOT_MAX);
     memcpy(session->got + session->got_len, packet->data + 1, packet->len - 1);
     session->got_len += packet->len;

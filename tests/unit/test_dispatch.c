@@ -473,8 +473,10 @@ static void targets_and_arguments_reach_the_hub(void **state)
         hop_volatile(hop_except_room(hop_and_room(hop_to_room(server, "r"), "s"), "t")),
         "x", NULL);
     hop_emit(hop_except(hop_to_socket(server, 1), HOP_NO_SOCKET), "x", NULL);
+    hop_send(hop_local(hop_compress(hop_to_all(server), false)), json_pack("[i]", 7));
+    hop_send(hop_compress(hop_to_all(server), true), NULL);
     fake_sent_is("all x []\nroom:r-2 x [\"\xc3\xa9\",1]\nroom:r+room:s-room:t? x []\n"
-                 "1 x []\n");
+                 "1 x []\nall!z@here message [7]\nallz message []\n");
 
     hop_args_end(spoilt);
     assert_int_equal(hop_emit_args(hop_to_all(server), "x", spoilt), -1);

@@ -216,6 +216,36 @@ static void packets_of_one_room_share_its_buffer(void **state)
     assert_false(people[1]->was_volatile);
 }
 
+static void an_emit_may_be_compressed_unless_its_target_says_no(void **state)
+{
+    hop_target *target;
+
+    (void)state;
+    open_people(1);
+    join(1, "a");
+    target = to_room("a");
+    emit(target, "x");
+    pump();
+    assert_true(people[1]->may_compress);
+    target = to_room("a");
+    hub_target_compress(target, false);
+    emit(target, "x");
+    hub_ack(bench.hub, bench.socket[1], 1, NULL, 0);
+    pump();
+    assert_true(people[1]->may_compress); /* the ack */
+    target = to_room("a");
+    hub_target_compress(target, false);
+    emit(target, "x");
+    pump();
+    assert_false(people[1]->may_compress);
+    target = to_room("a");
+    hub_target_compress(target, false);
+    hub_target_compress(target, true);
+    emit(target, "x");
+    pump();
+    assert_true(people[1]->may_compress);
+}
+
 static void a_volatile_emit_is_marked_so(void **state)
 {
     hop_target *target;
@@ -790,6 +820,7 @@ int main(void)
         ON_BOTH(reserved_and_malformed_events_are_not_sent),
         ON_BOTH(one_turn_keeps_the_order_of_emits),
         ON_BOTH(packets_of_one_room_share_its_buffer),
+        ON_BOTH(an_emit_may_be_compressed_unless_its_target_says_no),
         ON_BOTH(a_volatile_emit_is_marked_so),
         ON_BOTH(a_target_serves_until_the_turn_ends),
         ON_BOTH(a_receiver_that_is_closed_by_a_packet_harms_no_other),
