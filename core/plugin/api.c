@@ -254,9 +254,24 @@ bool hop_socket_in_room(hop_server *server, hop_socket socket, const char *room)
     return on_logic(__func__) && room && hub_in_room(server->hub, socket, room);
 }
 
+const char *hop_socket_room(hop_server *server, hop_socket socket, size_t n)
+{
+    return on_logic(__func__) ? hub_socket_room(server->hub, socket, n) : NULL;
+}
+
+json_t *hop_socket_data(hop_server *server, hop_socket socket)
+{
+    return on_logic(__func__) ? hub_socket_data(server->hub, socket) : NULL;
+}
+
+static bool is_close_mode(hop_close_mode mode)
+{
+    return mode == HOP_CLOSE_SOCKET || mode == HOP_CLOSE_TRANSPORT;
+}
+
 int hop_socket_disconnect(hop_server *server, hop_socket socket, hop_close_mode mode)
 {
-    if (!on_logic(__func__) || (mode != HOP_CLOSE_SOCKET && mode != HOP_CLOSE_TRANSPORT))
+    if (!on_logic(__func__) || !is_close_mode(mode))
         return -1;
     return hub_disconnect(server->hub, socket, mode);
 }
@@ -349,6 +364,31 @@ hop_target *hop_local(hop_target *target)
     if (on_logic(__func__) && target)
         hub_target_set_local(target);
     return target;
+}
+
+/* ---- all sockets of a target */
+
+const hop_socket *hop_target_sockets(hop_target *target, size_t *n)
+{
+    *n = 0;
+    return on_logic(__func__) && target ? hub_target_sockets(target, n) : NULL;
+}
+
+size_t hop_target_join(hop_target *target, const char *room)
+{
+    return on_logic(__func__) && target && room ? hub_target_join(target, room) : 0;
+}
+
+size_t hop_target_leave(hop_target *target, const char *room)
+{
+    return on_logic(__func__) && target && room ? hub_target_leave(target, room) : 0;
+}
+
+size_t hop_target_disconnect(hop_target *target, hop_close_mode mode)
+{
+    if (!on_logic(__func__) || !target || !is_close_mode(mode))
+        return 0;
+    return hub_target_disconnect(target, mode);
 }
 
 /* ---- emits */

@@ -320,6 +320,24 @@ hop_socket hub_find(const struct hub *hub, const char *id)
     return socket ? socket->handle : HOP_NO_SOCKET;
 }
 
+json_t *hub_socket_data(struct hub *hub, hop_socket which)
+{
+    struct socket *socket = socket_find(hub, which);
+
+    if (socket && !socket->data)
+        socket->data = json_object();
+    return socket ? socket->data : NULL;
+}
+
+const char *hub_socket_room(const struct hub *hub, hop_socket which, size_t n)
+{
+    const struct socket *socket = socket_find(hub, which);
+
+    if (!socket || n > socket->n_rooms || socket->state == SOCKET_EMPTIED)
+        return NULL;
+    return n == 0 ? socket->id : socket->room[n - 1].room->name;
+}
+
 /* T16: a plugin may let its clients choose their rooms. */
 static bool may_join(const struct hub *hub, const struct socket *socket, const char *name,
                      size_t len)

@@ -65,6 +65,8 @@ bool hub_is_connected(const struct hub *hub, hop_socket socket);
 const char *hub_socket_id(const struct hub *hub, hop_socket socket);
 const char *hub_socket_address(const struct hub *hub, hop_socket socket);
 hop_socket hub_find(const struct hub *hub, const char *id);
+json_t *hub_socket_data(struct hub *hub, hop_socket socket);
+const char *hub_socket_room(const struct hub *hub, hop_socket socket, size_t n);
 int hub_join(struct hub *hub, hop_socket socket, const char *room);
 int hub_leave(struct hub *hub, hop_socket socket, const char *room);
 bool hub_in_room(const struct hub *hub, hop_socket socket, const char *room);
@@ -82,6 +84,14 @@ void hub_target_except_room(hop_target *target, const char *room);
 void hub_target_set_volatile(hop_target *target);
 void hub_target_set_local(hop_target *target); /* for a cluster to come */
 void hub_target_compress(hop_target *target, bool may_compress);
+
+/* What can be done with all sockets of a target that are connected now, each once. The
+ * array is borrowed from the target: until the next call with it. The others return how
+ * many sockets they changed; hooks may do anything meanwhile. */
+const hop_socket *hub_target_sockets(hop_target *target, size_t *n);
+size_t hub_target_join(hop_target *target, const char *room);
+size_t hub_target_leave(hop_target *target, const char *room);
+size_t hub_target_disconnect(hop_target *target, hop_close_mode mode);
 
 /* args: text of a JSON array of the arguments, "[1,2]"; borrowed. -1: reserved event. */
 int hub_emit(hop_target *target, const char *event, const char *args, size_t args_len);

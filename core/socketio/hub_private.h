@@ -27,6 +27,7 @@ struct hub {
     struct room_numbers room_numbers;
     uint32_t max_rooms; /* that one socket is in */
     struct emitter emitter;
+    uint32_t stamp;          /* of the last walk over a target */
     bool is_stopping;        /* no socket opens and nothing is sent any more */
     unsigned n_nested;       /* closes on the stack */
     struct socket *deferred; /* borrowed: to be closed by the outermost */

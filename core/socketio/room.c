@@ -10,9 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/mem.h"
 #include "core/base/text.h"
 #include "core/socketio/hub_private.h"
 #include "core/socketio/namespace.h"
+#include "core/socketio/socket.h"
 
 static uint32_t take_number(struct room_numbers *numbers)
 {
@@ -67,6 +69,7 @@ static void free_if_unused(struct room *room)
     if (room->name_len > 0)
         HASH_DEL(room->nsp->rooms, room);
     give_number(&room->nsp->hub->room_numbers, room->number);
+    free(room->member);
     free(room);
 }
 
@@ -84,6 +87,32 @@ void room_unpin(struct room *room)
 bool room_is_name(const char *name, size_t len)
 {
     return len >= 1 && len <= ROOM_MAX_NAME && utf8_is_valid(name, len);
+}
+
+uint32_t room_enter(struct room *room, struct socket *socket, uint32_t place)
+{
+    uint32_t index = room->n_members;
+
+    if (index == room->members_cap) {
+        room->members_cap = room->members_cap ? room->members_cap * 2 : 2;
+        room->member =
+            mem_realloc(room->member, room->members_cap * sizeof *room->member);
+    }
+    room->member[index] = (struct room_member){socket, place};
+    room_count_in(room, socket_shard(socket));
+    return index;
+}
+
+void room_exit(struct room *room, uint32_t index)
+{
+    unsigned shard = socket_shard(room->member[index].socket);
+    struct room_member last = room->member[room->n_members - 1];
+
+    if (index < room->n_members - 1) {
+        room->member[index] = last;
+        last.socket->room[last.place].index = index;
+    }
+    room_count_out(room, shard);
 }
 
 void room_count_in(struct room *room, unsigned shard)

@@ -72,7 +72,7 @@ struct socket *socket_new(struct namespace *nsp, struct client *client, uint32_t
 static void leave_all_rooms(struct socket *socket)
 {
     while (socket->n_rooms > 0)
-        socket_leave(socket, socket->room[socket->n_rooms - 1]);
+        socket_leave(socket, socket->room[socket->n_rooms - 1].room);
     room_count_out(socket->nsp->all, socket_shard(socket));
 }
 
@@ -107,6 +107,7 @@ static void socket_free(struct socket *socket)
     unlink_from_client(socket);
     free(socket->slot);
     free(socket->room);
+    json_decref(socket->data);
     free(socket);
     count_sockets(hub, -1);
 }
@@ -181,7 +182,7 @@ unsigned socket_shard(const struct socket *socket)
 static uint32_t find_place(const struct socket *socket, const struct room *room)
 {
     for (uint32_t i = socket->n_rooms; i > 0; i--)
-        if (socket->room[i - 1] == room)
+        if (socket->room[i - 1].room == room)
             return i - 1;
     return socket->n_rooms;
 }
@@ -200,10 +201,13 @@ void socket_join(struct socket *socket, struct room *room)
     if (socket->n_rooms == socket->rooms_cap) {
         socket->rooms_cap = socket->rooms_cap ? socket->rooms_cap * 2 : 2;
         socket->room =
-            mem_realloc(socket->room, socket->rooms_cap * sizeof(struct room *));
+            mem_realloc(socket->room, socket->rooms_cap * sizeof *socket->room);
     }
-    socket->room[socket->n_rooms++] = room;
-    room_count_in(room, socket_shard(socket));
+    socket->room[socket->n_rooms] = (struct socket_room){
+        .room = room,
+        .index = room_enter(room, socket, socket->n_rooms),
+    };
+    socket->n_rooms++;
     send_room(socket, link_take_join, room);
     room_pin(room);
     if (upper->on_join)
@@ -211,18 +215,29 @@ void socket_join(struct socket *socket, struct room *room)
     room_unpin(room);
 }
 
+static void take_out_of_place(struct socket *socket, uint32_t place)
+{
+    struct socket_room last = socket->room[--socket->n_rooms];
+
+    if (place == socket->n_rooms)
+        return;
+    socket->room[place] = last;
+    last.room->member[last.index].place = place;
+}
+
 int socket_leave(struct socket *socket, struct room *room)
 {
     const struct hub_upper *upper = &socket->nsp->hub->upper;
-    uint32_t place = find_place(socket, room);
+    uint32_t place = find_place(socket, room), index;
 
     if (place == socket->n_rooms)
         return -1;
-    socket->room[place] = socket->room[--socket->n_rooms];
+    index = socket->room[place].index;
+    take_out_of_place(socket, place);
     if (socket->state == SOCKET_OPEN) /* else its shard knows: link_take_left */
         send_room(socket, link_take_leave, room);
     room_pin(room);
-    room_count_out(room, socket_shard(socket));
+    room_exit(room, index);
     if (upper->on_leave)
         upper->on_leave(socket->handle, room->name, upper->arg);
     room_unpin(room);

@@ -7,6 +7,7 @@
 #ifndef SOCKETIO_SOCKET_H
 #define SOCKETIO_SOCKET_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -32,20 +33,27 @@ enum socket_state {
     SOCKET_EMPTIED  /* rooms left, slots freed; the last acks fail */
 };
 
+/* One room that a socket is in: found from both ends. */
+struct socket_room {
+    struct room *room; /* borrowed */
+    uint32_t index;    /* in room->member */
+};
+
 struct socket {
     UT_hash_handle hh; /* in nsp->sockets, by id */
     char id[SOCKET_ID_LEN + 1];
     enum socket_state state;
+    uint32_t stamp; /* of the last walk over a target that met it: see target.c */
     hop_socket handle;
     struct namespace *nsp;         /* borrowed */
     struct client *client;         /* borrowed: outlives its sockets */
     struct socket *next_of_client; /* borrowed */
     uint32_t epoch;                /* of the session's stay, as in records */
     uint32_t n_slots;
-    void **slot; /* owned; the values are freed through hub_upper */
-    struct room *
-        *room; /* owned array of borrowed rooms: those it is in, named ones only */
+    void **slot;              /* owned; the values are freed through hub_upper */
+    struct socket_room *room; /* owned: named ones only */
     uint32_t n_rooms, rooms_cap;
+    json_t *data; /* owned: NULL until a plugin asks for it */
     uint64_t next_ack_id;
     struct ack *acks; /* owned: hashed by id */
     const char *close_reason;

@@ -58,6 +58,7 @@ static void target_free(struct hop_target *target)
     free(target->except_rooms.text);
     free(target->sockets.socket);
     free(target->except.socket);
+    free(target->found.socket);
     free(target);
 }
 
@@ -82,7 +83,8 @@ static bool is_small(const struct hop_target *target)
 {
     return target->rooms.cap <= MAX_SPARE_CAP &&
            target->except_rooms.cap <= MAX_SPARE_CAP &&
-           target->sockets.cap <= MAX_SPARE_CAP && target->except.cap <= MAX_SPARE_CAP;
+           target->sockets.cap <= MAX_SPARE_CAP && target->except.cap <= MAX_SPARE_CAP &&
+           target->found.cap <= MAX_SPARE_CAP;
 }
 
 static void target_release(struct emitter *emitter, struct hop_target *target)
@@ -94,7 +96,7 @@ static void target_release(struct emitter *emitter, struct hop_target *target)
     target->is_all = target->is_local = false;
     target->flags = 0;
     target->rooms.len = target->except_rooms.len = 0;
-    target->sockets.n = target->except.n = 0;
+    target->sockets.n = target->except.n = target->found.n = 0;
     target->next = emitter->spare;
     emitter->spare = target;
     emitter->n_spare++;
@@ -259,4 +261,120 @@ struct audience *target_resolve(const struct hop_target *target)
     for (size_t i = 0; i < target->except.n; i++)
         exclude_socket(audience, socket_of(target, target->except.socket[i]));
     return audience;
+}
+
+/* ---- from a target to its sockets. A stamp marks who is in the list, or stays out. */
+
+static void stamp(struct socket *socket)
+{
+    if (socket)
+        socket->stamp = socket->nsp->hub->stamp;
+}
+
+static void stamp_room(const struct room *room)
+{
+    for (uint32_t i = 0; room && i < room->n_members; i++)
+        stamp(room->member[i].socket);
+}
+
+static void stamp_excepted(const struct hop_target *target)
+{
+    const struct name_list *out = &target->except_rooms;
+
+    for (size_t at = 0, len; at < out->len; at += len + 1) {
+        len = strlen(out->text + at);
+        stamp_room(namespace_find_room(target->nsp, out->text + at, len));
+        stamp(namespace_find_id(target->nsp, out->text + at, len));
+    }
+    for (size_t i = 0; i < target->except.n; i++)
+        stamp(socket_find(target->nsp->hub, target->except.socket[i]));
+}
+
+static void find_socket(struct hop_target *target, struct socket *socket)
+{
+    if (!socket || socket->state != SOCKET_OPEN || socket->nsp != target->nsp ||
+        socket->stamp == target->nsp->hub->stamp)
+        return;
+    stamp(socket);
+    add_socket(&target->found, socket->handle);
+}
+
+static void find_members(struct hop_target *target, const struct room *room)
+{
+    for (uint32_t i = 0; room && i < room->n_members; i++)
+        find_socket(target, room->member[i].socket);
+}
+
+const struct socket_list *target_sockets(struct hop_target *target)
+{
+    const struct namespace *nsp = target->nsp;
+    const struct name_list *in = &target->rooms;
+
+    target->found.n = 0;
+    nsp->hub->stamp++;
+    stamp_excepted(target);
+    if (target->is_all)
+        for (struct socket *socket = nsp->sockets; socket; socket = socket->hh.next)
+            find_socket(target, socket);
+    for (size_t at = 0, len; at < in->len; at += len + 1) {
+        len = strlen(in->text + at);
+        find_members(target, namespace_find_room(nsp, in->text + at, len));
+        find_socket(target, namespace_find_id(nsp, in->text + at, len));
+    }
+    for (size_t i = 0; i < target->sockets.n; i++)
+        find_socket(target, socket_find(nsp->hub, target->sockets.socket[i]));
+    return &target->found;
+}
+
+/* ---- with all sockets of a target */
+
+const hop_socket *hub_target_sockets(hop_target *target, size_t *n)
+{
+    *n = target_sockets(target)->n;
+    return target->found.socket;
+}
+
+/* Taken out, as a hook of the walk may ask the same target. The caller frees .socket. */
+static struct socket_list take_sockets(hop_target *target)
+{
+    struct socket_list list = *target_sockets(target);
+
+    target->found = (struct socket_list){0};
+    return list;
+}
+
+size_t hub_target_join(hop_target *target, const char *room)
+{
+    struct hub *hub = target->nsp->hub;
+    struct socket_list list = take_sockets(target);
+    size_t n = 0;
+
+    for (size_t i = 0; i < list.n; i++)
+        n += hub_join(hub, list.socket[i], room) == 0;
+    free(list.socket);
+    return n;
+}
+
+size_t hub_target_leave(hop_target *target, const char *room)
+{
+    struct hub *hub = target->nsp->hub;
+    struct socket_list list = take_sockets(target);
+    size_t n = 0;
+
+    for (size_t i = 0; i < list.n; i++)
+        n += hub_leave(hub, list.socket[i], room) == 0;
+    free(list.socket);
+    return n;
+}
+
+size_t hub_target_disconnect(hop_target *target, hop_close_mode mode)
+{
+    struct hub *hub = target->nsp->hub;
+    struct socket_list list = take_sockets(target);
+    size_t n = 0;
+
+    for (size_t i = 0; i < list.n; i++)
+        n += hub_disconnect(hub, list.socket[i], mode) == 0;
+    free(list.socket);
+    return n;
 }

@@ -34,6 +34,7 @@ struct hop_target {
     unsigned flags; /* SEND_* */
     struct name_list rooms, except_rooms;
     struct socket_list sockets, except;
+    struct socket_list found; /* by target_sockets() */
 };
 
 /* What a target comes down to at the moment of an emit. */
@@ -55,6 +56,10 @@ struct emitter {
 
 /* Borrowed until the next call, and until a room goes. */
 struct audience *target_resolve(const struct hop_target *target);
+
+/* The sockets that are open now, each once. Borrowed until the next call for the same
+ * target. */
+const struct socket_list *target_sockets(struct hop_target *target);
 
 /* Targets of the turn become spare ones. */
 void emitter_end_turn(struct emitter *emitter);

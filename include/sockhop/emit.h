@@ -11,6 +11,7 @@
 #define SOCKHOP_EMIT_H
 
 #include <jansson.h>
+#include <sockhop/socket.h>
 #include <sockhop/types.h>
 
 #ifdef __cplusplus
@@ -51,6 +52,24 @@ HOP_API hop_target *hop_compress(hop_target *target, bool may_compress);
  * every target is local. Thread: logic.
  */
 HOP_API hop_target *hop_local(hop_target *target);
+
+/*
+ * The sockets that a target comes down to now, each once, in any order; those that are
+ * going are none. What is emitted next to the same target goes to these.
+ * Returns an array of *n handles, or NULL and *n 0 where there are none. Borrowed: until the
+ * next call of one of these functions with that target, or until the turn ends.
+ * Thread: logic.
+ */
+HOP_API const hop_socket *hop_target_sockets(hop_target *target, size_t *n);
+
+/*
+ * hop_socket_join(), hop_socket_leave() and hop_socket_disconnect() for all of them, hooks
+ * included: a hook may disconnect those whose turn is yet to come. Each returns for how many
+ * sockets it worked. Thread: logic.
+ */
+HOP_API size_t hop_target_join(hop_target *target, const char *room);
+HOP_API size_t hop_target_leave(hop_target *target, const char *room);
+HOP_API size_t hop_target_disconnect(hop_target *target, hop_close_mode mode);
 
 /*
  * Send an event to every socket of a target.

@@ -7,6 +7,7 @@
 #ifndef SOCKHOP_SOCKET_H
 #define SOCKHOP_SOCKET_H
 
+#include <jansson.h>
 #include <sockhop/types.h>
 
 #ifdef __cplusplus
@@ -41,6 +42,13 @@ HOP_API int hop_socket_leave(hop_server *server, hop_socket socket, const char *
 HOP_API bool hop_socket_in_room(hop_server *server, hop_socket socket, const char *room);
 
 /*
+ * The n-th room that the socket is in, or NULL behind the last. 0 is that of its own id; the
+ * order of the others is any, and changes when it leaves one. Borrowed: until the socket
+ * leaves the room. Thread: logic.
+ */
+HOP_API const char *hop_socket_room(hop_server *server, hop_socket socket, size_t n);
+
+/*
  * Disconnect the socket: HOP_CLOSE_SOCKET sends DISCONNECT for its namespace (a stock
  * client does not come back by itself), HOP_CLOSE_TRANSPORT closes the whole connection
  * (it does). What was emitted before is sent first; the disconnect hooks run before this
@@ -50,6 +58,14 @@ HOP_API bool hop_socket_in_room(hop_server *server, hop_socket socket, const cha
 typedef enum hop_close_mode { HOP_CLOSE_SOCKET, HOP_CLOSE_TRANSPORT } hop_close_mode;
 HOP_API int hop_socket_disconnect(hop_server *server, hop_socket socket,
                                   hop_close_mode mode);
+
+/*
+ * What plugins share about a socket: a JSON object, made empty when first asked for. Change
+ * it in place, with json_object_set_new() and the like. Unlike a slot it can be written out,
+ * and so goes wherever the socket goes. Borrowed: lives until the socket has gone, after its
+ * disconnect hooks. NULL when it has gone. Thread: logic.
+ */
+HOP_API json_t *hop_socket_data(hop_server *server, hop_socket socket);
 
 /*
  * A slot is one pointer of a plugin's own on every socket: make it once in init().

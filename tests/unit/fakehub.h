@@ -35,6 +35,7 @@ struct fake_socket {
     bool is_leaving; /* its disconnect hooks run */
     char id[24];
     void *slot[FAKE_SLOTS];
+    json_t *data;    /* owned */
     char rooms[256]; /* "a ", "a b ": those it is in */
 };
 
@@ -89,6 +90,7 @@ static inline void fake_disconnect(hop_socket socket, const char *reason)
     for (hop_slot slot = 0; slot < FAKE_SLOTS; slot++)
         if (one->slot[slot])
             fake.upper.free_slot(slot, one->slot[slot], fake.upper.arg);
+    json_decref(one->data);
     memset(one, 0, sizeof *one);
 }
 
@@ -218,6 +220,21 @@ bool hub_in_room(const struct hub *hub, hop_socket socket, const char *room)
     return id && (strcmp(id, room) == 0 || fake_find_room(socket, room));
 }
 
+const char *hub_socket_room(const struct hub *hub, hop_socket socket, size_t n)
+{
+    return n == 0 ? hub_socket_id(hub, socket) : NULL;
+}
+
+json_t *hub_socket_data(struct hub *hub, hop_socket socket)
+{
+    (void)hub;
+    if (!fake_find(socket))
+        return NULL;
+    if (!fake.socket[socket].data)
+        fake.socket[socket].data = json_object();
+    return fake.socket[socket].data;
+}
+
 int hub_disconnect(struct hub *hub, hop_socket socket, hop_close_mode mode)
 {
     (void)hub;
@@ -317,6 +334,34 @@ void hub_target_set_local(hop_target *target)
 void hub_target_compress(hop_target *target, bool may_compress)
 {
     fake_widen(target, may_compress ? "z" : "!z", "");
+}
+
+const hop_socket *hub_target_sockets(hop_target *target, size_t *n)
+{
+    static const hop_socket found[] = {1, 2};
+
+    (void)target;
+    *n = 2;
+    return found;
+}
+
+size_t hub_target_join(hop_target *target, const char *room)
+{
+    fake_note("%s joins %s\n", target->text, room);
+    return 2;
+}
+
+size_t hub_target_leave(hop_target *target, const char *room)
+{
+    fake_note("%s leaves %s\n", target->text, room);
+    return 2;
+}
+
+size_t hub_target_disconnect(hop_target *target, hop_close_mode mode)
+{
+    fake_note("%s is closed%s\n", target->text,
+              mode == HOP_CLOSE_TRANSPORT ? " hard" : "");
+    return 2;
 }
 
 int hub_emit(hop_target *target, const char *event, const char *args, size_t args_len)

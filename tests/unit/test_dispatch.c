@@ -463,6 +463,7 @@ static void targets_and_arguments_reach_the_hub(void **state)
 {
     hop_server *server = fixture.server;
     hop_args *spoilt = hop_args_new();
+    size_t n = 7;
 
     (void)state;
     assert_int_equal(hop_emit(hop_to_all(server), "x", NULL), 0);
@@ -477,6 +478,19 @@ static void targets_and_arguments_reach_the_hub(void **state)
     hop_send(hop_compress(hop_to_all(server), true), NULL);
     fake_sent_is("all x []\nroom:r-2 x [\"\xc3\xa9\",1]\nroom:r+room:s-room:t? x []\n"
                  "1 x []\nall!z@here message [7]\nallz message []\n");
+
+    assert_int_equal(hop_target_join(hop_to_room(server, "r"), "s"), 2);
+    assert_int_equal(hop_target_leave(hop_to_all(server), "s"), 2);
+    assert_int_equal(hop_target_disconnect(hop_to_all(server), HOP_CLOSE_TRANSPORT), 2);
+    assert_int_equal(hop_target_disconnect(hop_to_all(server), (hop_close_mode)9), 0);
+    assert_int_equal(hop_target_join(NULL, "s"), 0);
+    assert_int_equal(hop_target_join(hop_to_all(server), NULL), 0);
+    assert_int_equal(hop_target_leave(hop_to_all(server), NULL), 0);
+    assert_null(hop_target_sockets(NULL, &n));
+    assert_int_equal(n, 0);
+    assert_non_null(hop_target_sockets(hop_to_all(server), &n));
+    assert_int_equal(n, 2);
+    fake_sent_is("room:r joins s\nall leaves s\nall is closed hard\n");
 
     hop_args_end(spoilt);
     assert_int_equal(hop_emit_args(hop_to_all(server), "x", spoilt), -1);

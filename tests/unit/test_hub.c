@@ -743,11 +743,20 @@ static void model_check(void)
     }
 }
 
+static bool holds(const hop_socket *sockets, size_t n, hop_socket socket)
+{
+    while (n > 0 && sockets[n - 1] != socket)
+        n--;
+    return n > 0;
+}
+
 static void model_emit(uint64_t *seed, unsigned number)
 {
     unsigned rooms = next_random(seed) % (1 << M_ROOMS), out_room = next_random(seed) % 9,
              direct = next_random(seed) % 40, out = next_random(seed) % 40;
     hop_target *target = to_room("nobody's");
+    const hop_socket *found;
+    size_t n_found, n_gets = 0;
     char event[16];
 
     snprintf(event, sizeof event, "%u", number);
@@ -761,15 +770,20 @@ static void model_emit(uint64_t *seed, unsigned number)
     if (direct < M_PEOPLE) /* by its id */
         hub_target_add_room(target, hub_socket_id(bench.hub, model[direct].socket));
     emit(target, event);
+    found = hub_target_sockets(target, &n_found);
     for (unsigned i = 0; i < M_PEOPLE; i++) {
         bool gets = i == direct;
 
         for (unsigned r = 0; r < M_ROOMS; r++)
             gets |= model[i].in[r] && (rooms >> r & 1);
-        if (gets && i != out && !(out_room < M_ROOMS && model[i].in[out_room]))
+        gets &= i != out && !(out_room < M_ROOMS && model[i].in[out_room]);
+        if (gets)
             model[i].len +=
                 (size_t)sprintf(model[i].expected + model[i].len, "2[\"%u\"]\n", number);
+        assert_int_equal(holds(found, n_found, model[i].socket), gets);
+        n_gets += gets;
     }
+    assert_int_equal(n_found, n_gets);
 }
 
 static void random_work_is_as_in_a_model(void **state)
