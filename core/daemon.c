@@ -447,7 +447,9 @@ static void finish(struct daemon *daemon)
         net_close_all(daemon->nets[i]);
     }
     loops_drain(daemon->loops);
-    server_free(daemon->server); /* plugins: the last socket has gone */
+    if (daemon->hub)
+        hub_shutdown(daemon->hub); /* also where the start has failed */
+    server_free(daemon->server);   /* plugins: the last socket has gone */
     loops_drain(daemon->loops);
     status_free(daemon->status);
     hub_free(daemon->hub);

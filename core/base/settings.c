@@ -128,6 +128,10 @@ static const hop_config_key limits_keys[] = {
             "JSON values in a message"),
     HOP_INT(S, max_rooms, "max_rooms", 1000, 1, 1000000,
             "rooms that a client may be in; no plugin can have it join more"),
+    HOP_INT(S, max_acks, "max_acks", 1000000, 1, 16000000,
+            "acks of clients that are awaited at a time; emits that ask for more fail"),
+    HOP_SIZE_RANGE(S, max_answer_bytes, "max_answers", 16 * MIB, 64 * KIB, 1 * GIB,
+                   "bytes of answers kept until all that were asked have answered"),
     HOP_KEYS_END,
 };
 

@@ -61,6 +61,8 @@ struct settings {
     int64_t max_json_depth;   /* 64 */
     int64_t max_json_values;  /* 10,000 */
     int64_t max_rooms;        /* 1,000 that one socket is in */
+    int64_t max_acks;         /* 1,000,000 awaited in all */
+    size_t max_answer_bytes;  /* 16 MiB of them, kept until the last has come */
     size_t max_memory_bytes;  /* resolved from max_memory; 0: no limit */
 
     /* [log] */

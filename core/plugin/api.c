@@ -393,7 +393,7 @@ size_t hop_target_disconnect(hop_target *target, hop_close_mode mode)
 
 /* ---- emits */
 
-static bool is_emittable(const char *event)
+bool is_emittable(const char *event)
 {
     return event && !sio_is_reserved(event) && utf8_is_valid(event, strlen(event));
 }
@@ -429,49 +429,6 @@ int hop_emit_args(hop_target *target, const char *event, hop_args *args)
     if (text)
         result = hub_emit(target, event, text, len);
     hop_args_free(args);
-    return result;
-}
-
-/* An ack that is awaited: whose code its answer runs. */
-struct awaited {
-    hop_server *server;    /* borrowed */
-    struct plugin *plugin; /* borrowed */
-    hop_ack_handler *on_ack;
-    void *self; /* borrowed: the plugin's own */
-};
-
-/* Called by the hub, once. */
-static void on_ack(hop_socket socket, hop_ack_status status, json_t *args, void *self)
-{
-    struct awaited *awaited = self;
-    struct call call;
-
-    call_begin(awaited->server, awaited->plugin, &call);
-    awaited->on_ack(socket, status, args, awaited->self);
-    call_end(awaited->server, &call, "hook", "ack");
-    free(awaited);
-}
-
-int hop_emit_with_ack(hop_server *server, hop_socket socket, const char *event,
-                      json_t *args, int timeout_ms, hop_ack_handler *handler, void *self)
-{
-    struct awaited *awaited = NULL;
-    char *text = NULL;
-    int result = -1;
-
-    if (on_logic(__func__) && handler && is_emittable(event) && timeout_ms >= 1 &&
-        timeout_ms <= 3600000 && (!args || json_is_array(args)))
-        text = args_dump(args);
-    if (text) {
-        awaited = mem_alloc(sizeof *awaited);
-        *awaited = (struct awaited){server, server->current, handler, self};
-        result = hub_emit_with_ack(server->hub, socket, event, text, strlen(text),
-                                   timeout_ms, on_ack, awaited);
-        if (result < 0)
-            free(awaited);
-    }
-    free(text);
-    json_decref(args);
     return result;
 }
 

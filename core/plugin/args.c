@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <sockhop/answer.h>
 #include <sockhop/event.h>
 
 #include "core/base/mem.h"
@@ -203,6 +204,22 @@ void hop_args_raw_from(hop_args *args, const hop_event *event, size_t n)
         args->is_bad = true; /* however many arguments there are */
     for (; n < hop_event_n_args(event); n++)
         hop_args_raw(args, event, n);
+}
+
+void hop_args_answer(hop_args *args, hop_answer *answer, size_t n)
+{
+    size_t len;
+    const char *raw = hop_answer_raw(answer, n, &len);
+
+    append_value(args, raw ? raw : "null", raw ? len : strlen("null"));
+}
+
+void hop_args_answer_from(hop_args *args, hop_answer *answer, size_t n)
+{
+    if (args->depth == 0 || top(args)->is_object)
+        args->is_bad = true; /* however many arguments there are */
+    for (; n < hop_answer_n_args(answer); n++)
+        hop_args_answer(args, answer, n);
 }
 
 /* ---- the core's functions */

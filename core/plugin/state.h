@@ -89,6 +89,9 @@ void on_logic_set(const struct loop *logic); /* NULL: every thread may */
 /* on_logic(), and a plugin's init() is running; else logged. */
 bool in_init(hop_server *server, const char *function);
 
+/* Whether an event of that name can be emitted. */
+bool is_emittable(const char *event);
+
 /* Remember the first reason why the plugin in init() is refused. Returns -1. */
 int refuse(hop_server *server, const char *format, ...) HOP_PRINTF(2, 3);
 

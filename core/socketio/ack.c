@@ -1,15 +1,15 @@
 /*
  * ack.c - acks that clients owe us.
  *
- * Called by: core/socketio/hub.c (answers), emit.c (new ones), socket.c (failing). An ack
- * is out of its table before its handler runs, so that the handler may do anything.
+ * Called by: core/socketio/hub.c (answers), emit.c (new ones), socket.c (failing). An ack or
+ * a roll is out of its table before its handler runs, so that the handler may do anything.
  * Thread: logic; timeouts come from the timers of the loop's event_base.
  */
 #include "core/socketio/ack.h"
 
 #include <event2/event.h>
-#include <jansson.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/base/hash.h"
 #include "core/base/mem.h"
@@ -22,69 +22,294 @@ struct ack {
     uint64_t id;
     struct socket *socket; /* borrowed: fails its acks before it goes */
     struct event *timer;   /* owned */
-    hop_ack_handler *on_ack;
+    sio_on_answer *on_answer;
     void *self;
 };
 
-static struct metrics *metrics_of(const struct socket *socket)
+struct roll {
+    UT_hash_handle hh; /* in acks.rolls, by id */
+    uint64_t id;
+    struct hub *hub;     /* borrowed */
+    struct event *timer; /* owned */
+    sio_on_answers *on_answers;
+    void *self;
+    struct roll *next; /* of those that are complete */
+    size_t n, n_pending;
+    /* Ascending by socket. Text is owned, and so is the id, which is NULL while the socket
+     * is there. One that is awaited counts as timed out: so it is, if nothing comes. */
+    struct sio_answer answer[];
+};
+
+bool acks_have_room(const struct acks *acks, size_t n)
 {
-    return &socket->nsp->hub->loop->metrics;
+    return n <= acks->max && acks->n_awaited <= acks->max - n;
 }
 
-/* Takes the ack out and frees it, then calls its handler. args: borrowed. */
-static void settle(struct ack *ack, hop_ack_status status, json_t *args)
+static void count_awaited(struct hub *hub, int64_t n)
+{
+    hub->acks.n_awaited += (size_t)n;
+    metric_add(&hub->loop->metrics, METRIC_ACKS_PENDING, n);
+}
+
+static struct event *start_timer(struct hub *hub, int timeout_ms, event_callback_fn call,
+                                 void *arg)
+{
+    struct timeval timeout = {timeout_ms / 1000, timeout_ms % 1000 * 1000L};
+    struct event *timer = evtimer_new(hub->loop->base, call, arg);
+
+    if (!timer || evtimer_add(timer, &timeout) < 0)
+        mem_exhausted(128); /* the one reason that libevent has */
+    return timer;
+}
+
+/* ---- of one socket */
+
+/* Takes the ack out and frees it, then calls its handler. text: NULL for none. */
+static void settle(struct ack *ack, hop_ack_status status, const char *text, size_t len)
 {
     struct socket *socket = ack->socket;
-    hop_ack_handler *on_ack = ack->on_ack;
+    sio_on_answer *on_answer = ack->on_answer;
     void *self = ack->self;
+    const struct sio_answer answer = {
+        .socket = socket->handle,
+        .id = socket->id,
+        .status = status,
+        .text = text,
+        .text_len = len,
+    };
 
     HASH_DEL(socket->acks, ack);
-    metric_add(metrics_of(socket), METRIC_ACKS_PENDING, -1);
+    count_awaited(socket->nsp->hub, -1);
     event_free(ack->timer);
     free(ack);
-    on_ack(socket->handle, status, args, self);
+    on_answer(&answer, self);
 }
 
 static void on_timeout(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
     (void)what;
-    settle(arg, HOP_ACK_TIMEOUT, NULL);
+    settle(arg, HOP_ACK_TIMEOUT, NULL, 0);
 }
 
-uint64_t ack_new(struct socket *socket, int timeout_ms, hop_ack_handler *on_ack,
+uint64_t ack_new(struct socket *socket, int timeout_ms, sio_on_answer *on_answer,
                  void *self)
 {
-    struct timeval timeout = {timeout_ms / 1000, timeout_ms % 1000 * 1000L};
+    struct hub *hub = socket->nsp->hub;
     struct ack *ack = mem_calloc(1, sizeof *ack);
 
-    ack->id = socket->next_ack_id++;
+    ack->id = hub->acks.next_id++;
     ack->socket = socket;
-    ack->on_ack = on_ack;
+    ack->on_answer = on_answer;
     ack->self = self;
-    ack->timer = evtimer_new(socket->nsp->hub->loop->base, on_timeout, ack);
-    if (!ack->timer || evtimer_add(ack->timer, &timeout) < 0)
-        mem_exhausted(sizeof *ack); /* the one reason that libevent has */
+    ack->timer = start_timer(hub, timeout_ms, on_timeout, ack);
     HASH_ADD(hh, socket->acks, id, sizeof ack->id, ack);
-    metric_add(metrics_of(socket), METRIC_ACKS_PENDING, 1);
+    count_awaited(hub, 1);
     return ack->id;
 }
 
+/* ---- of the sockets of a target */
+
+static void roll_free(struct roll *roll)
+{
+    for (size_t i = 0; i < roll->n; i++) {
+        free((char *)(uintptr_t)roll->answer[i].text);
+        free((char *)(uintptr_t)roll->answer[i].id);
+    }
+    event_free(roll->timer);
+    free(roll);
+}
+
+/* Nothing more is awaited: takes the roll out of the table and off its sockets, which lend
+ * their ids from now on if they are there. */
+static void roll_take_out(struct roll *roll)
+{
+    struct hub *hub = roll->hub;
+
+    HASH_DEL(hub->acks.rolls, roll);
+    count_awaited(hub, -(int64_t)roll->n_pending);
+    for (size_t i = 0; i < roll->n; i++) {
+        struct socket *socket = socket_find(hub, roll->answer[i].socket);
+
+        hub->acks.n_bytes -= roll->answer[i].text_len;
+        if (!socket || roll->answer[i].id)
+            continue;
+        socket->n_rolls--;
+        roll->answer[i].id = mem_strdup(socket->id);
+    }
+}
+
+/* Calls the handler of a roll that was taken out, and frees it. */
+static void roll_settle(struct roll *roll)
+{
+    roll->on_answers(roll->answer, roll->n, roll->self);
+    roll_free(roll);
+}
+
+static void on_roll_timeout(evutil_socket_t fd, short what, void *arg)
+{
+    struct roll *roll = arg;
+
+    (void)fd;
+    (void)what;
+    roll_take_out(roll);
+    roll_settle(roll);
+}
+
+static int compare_answers(const void *left, const void *right)
+{
+    const struct sio_answer *a = left, *b = right;
+
+    return a->socket < b->socket ? -1 : a->socket > b->socket;
+}
+
+uint64_t roll_new(struct hub *hub, const struct socket_list *list, int timeout_ms,
+                  sio_on_answers *on_answers, void *self)
+{
+    struct roll *roll = mem_calloc(1, sizeof *roll + list->n * sizeof *roll->answer);
+
+    roll->id = hub->acks.next_id++;
+    roll->hub = hub;
+    roll->on_answers = on_answers;
+    roll->self = self;
+    roll->n = roll->n_pending = list->n;
+    for (size_t i = 0; i < list->n; i++) {
+        roll->answer[i].socket = list->socket[i];
+        roll->answer[i].status = HOP_ACK_TIMEOUT;
+        socket_find(hub, list->socket[i])->n_rolls++;
+    }
+    qsort(roll->answer, roll->n, sizeof *roll->answer, compare_answers);
+    roll->timer = start_timer(hub, roll->n > 0 ? timeout_ms : 0, on_roll_timeout, roll);
+    HASH_ADD(hh, hub->acks.rolls, id, sizeof roll->id, roll);
+    count_awaited(hub, (int64_t)roll->n);
+    return roll->id;
+}
+
+static struct sio_answer *find_answer(struct roll *roll, const struct socket *socket)
+{
+    const struct sio_answer key = {.socket = socket->handle};
+
+    return bsearch(&key, roll->answer, roll->n, sizeof key, compare_answers);
+}
+
+static bool is_awaited(const struct sio_answer *answer)
+{
+    return answer->status == HOP_ACK_TIMEOUT;
+}
+
+/* Keeps a copy of the text, if the answers of all rolls leave it room. False: there is no
+ * memory for what the client sent, and it is about to be closed for that. */
+static bool keep_text(struct acks *acks, struct sio_answer *answer, const char *text,
+                      size_t len)
+{
+    char *copy;
+
+    if (len > acks->max_bytes || acks->n_bytes > acks->max_bytes - len) {
+        answer->status = HOP_ACK_DROPPED;
+        return true;
+    }
+    copy = mem_try_alloc(len + 1);
+    if (!copy)
+        return false;
+    memcpy(copy, text, len);
+    copy[len] = '\0';
+    acks->n_bytes += len;
+    answer->status = HOP_ACK_OK;
+    answer->text = copy;
+    answer->text_len = len;
+    return true;
+}
+
+static void count_answered(struct roll *roll)
+{
+    roll->n_pending--;
+    count_awaited(roll->hub, -1);
+}
+
+static void roll_answer(struct roll *roll, const struct socket *socket, const char *text,
+                        size_t len)
+{
+    struct sio_answer *answer = find_answer(roll, socket);
+
+    if (!answer || !is_awaited(answer) || !keep_text(&roll->hub->acks, answer, text, len))
+        return;
+    count_answered(roll);
+    if (roll->n_pending > 0)
+        return;
+    roll_take_out(roll);
+    roll_settle(roll);
+}
+
+/* A socket that closes keeps its name in the roll. */
+static void roll_fail(struct roll *roll, struct socket *socket)
+{
+    struct sio_answer *answer = find_answer(roll, socket);
+
+    if (!answer)
+        return;
+    answer->id = mem_strdup(socket->id);
+    socket->n_rolls--;
+    if (!is_awaited(answer))
+        return;
+    answer->status = HOP_ACK_DISCONNECTED;
+    count_answered(roll);
+}
+
+/* First all rolls are told, then the handlers of those that are complete run, which may
+ * close other sockets and begin other rolls. */
+static void fail_in_rolls(struct socket *socket)
+{
+    struct roll *complete = NULL, **end = &complete, *roll, *next;
+
+    if (socket->n_rolls == 0)
+        return;
+    HASH_ITER(hh, socket->nsp->hub->acks.rolls, roll, next)
+    {
+        roll_fail(roll, socket);
+        if (roll->n_pending > 0 || roll->n == 0)
+            continue;
+        roll_take_out(roll);
+        roll->next = NULL;
+        *end = roll;
+        end = &roll->next;
+    }
+    while (complete) {
+        roll = complete;
+        complete = roll->next;
+        roll_settle(roll);
+    }
+}
+
+/* ---- the header's other functions */
+
 void ack_answer(struct socket *socket, uint64_t id, const char *text, size_t len)
 {
-    struct ack *ack;
-    json_t *args;
+    struct roll *roll = NULL;
+    struct ack *ack = NULL;
 
     HASH_FIND(hh, socket->acks, &id, sizeof id, ack);
-    if (!ack)
+    if (ack) {
+        settle(ack, HOP_ACK_OK, text, len);
         return;
-    args = json_loadb(text, len, 0, NULL);
-    settle(ack, HOP_ACK_OK, args);
-    json_decref(args);
+    }
+    HASH_FIND(hh, socket->nsp->hub->acks.rolls, &id, sizeof id, roll);
+    if (roll)
+        roll_answer(roll, socket, text, len);
 }
 
 void ack_fail_all(struct socket *socket)
 {
     while (socket->acks)
-        settle(socket->acks, HOP_ACK_DISCONNECTED, NULL);
+        settle(socket->acks, HOP_ACK_DISCONNECTED, NULL, 0);
+    fail_in_rolls(socket);
+}
+
+void acks_end(struct hub *hub)
+{
+    while (hub->acks.rolls) {
+        struct roll *roll = hub->acks.rolls;
+
+        roll_take_out(roll);
+        roll_settle(roll);
+    }
 }

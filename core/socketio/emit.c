@@ -205,29 +205,36 @@ static struct sio_packet packet_of(const struct namespace *nsp, enum sio_packet_
     return (struct sio_packet){.type = type, .nsp = nsp->name, .nsp_len = nsp->name_len};
 }
 
-int hub_emit(hop_target *target, const char *event, const char *args, size_t args_len)
+/* An event that is sound, to whoever is in the target. -1: no memory. */
+static int emit_to_target(const hop_target *target, const struct sio_packet *head,
+                          const char *event, const char *args, size_t args_len)
 {
     struct hub *hub = target->nsp->hub;
-    struct sio_packet head = packet_of(target->nsp, SIO_EVENT);
-    const struct audience *audience;
+    const struct audience *audience = target_resolve(target);
     unsigned shards[LOOPS_MAX], n_shards = 0;
     struct bytes *packet;
 
-    if (!emit_is_sound(event, args, args_len))
-        return -1;
-    if (hub->is_stopping)
-        return 0;
-    audience = target_resolve(target);
     for (unsigned i = 0; i < hub->loops->n_shards; i++)
         if (is_on_shard(audience, i))
             shards[n_shards++] = i;
     if (n_shards == 0)
         return 0;
-    packet = emit_encode_event(&head, event, args, args_len);
+    packet = emit_encode_event(head, event, args, args_len);
     if (!packet)
         return -1;
     broadcast(hub, audience, shards, n_shards, packet, target->flags);
     return 0;
+}
+
+int hub_emit(hop_target *target, const char *event, const char *args, size_t args_len)
+{
+    const struct sio_packet head = packet_of(target->nsp, SIO_EVENT);
+
+    if (!emit_is_sound(event, args, args_len))
+        return -1;
+    if (target->nsp->hub->is_stopping)
+        return 0;
+    return emit_to_target(target, &head, event, args, args_len);
 }
 
 int hub_ack(struct hub *hub, hop_socket which, uint64_t ack_id, const char *args,
@@ -257,24 +264,52 @@ int hub_ack(struct hub *hub, hop_socket which, uint64_t ack_id, const char *args
     return 0;
 }
 
+static bool may_wait(const struct hub *hub, int timeout_ms)
+{
+    return !hub->is_stopping && timeout_ms >= 1 && timeout_ms <= ACK_MAX_TIMEOUT_MS;
+}
+
 int hub_emit_with_ack(struct hub *hub, hop_socket which, const char *event,
                       const char *args, size_t args_len, int timeout_ms,
-                      hop_ack_handler *on_ack, void *self)
+                      sio_on_answer *on_answer, void *self)
 {
     struct socket *socket = socket_find_open(hub, which);
     struct sio_packet head;
     struct bytes *bytes;
 
-    if (!socket || hub->is_stopping || !on_ack || timeout_ms < 1 ||
-        timeout_ms > ACK_MAX_TIMEOUT_MS || !emit_is_sound(event, args, args_len))
+    if (!socket || !may_wait(hub, timeout_ms) || !acks_have_room(&hub->acks, 1) ||
+        !emit_is_sound(event, args, args_len))
         return -1;
     head = packet_of(socket->nsp, SIO_EVENT);
     head.has_id = true;
-    head.id = socket->next_ack_id; /* which ack_new() takes */
+    head.id = hub->acks.next_id; /* which ack_new() takes */
     bytes = emit_encode_event(&head, event, args, args_len);
     if (!bytes)
         return -1;
-    ack_new(socket, timeout_ms, on_ack, self);
+    ack_new(socket, timeout_ms, on_answer, self);
     emit_to_socket(socket, bytes, 0);
+    return 0;
+}
+
+/* Who is asked, and who gets it, are the same: both are known from here, and what changes
+ * later reaches the shards behind the packet. */
+int hub_emit_with_acks(hop_target *target, const char *event, const char *args,
+                       size_t args_len, int timeout_ms, sio_on_answers *on_answers,
+                       void *self)
+{
+    struct hub *hub = target->nsp->hub;
+    struct sio_packet head = packet_of(target->nsp, SIO_EVENT);
+    const struct socket_list *list;
+
+    if (!may_wait(hub, timeout_ms) || !emit_is_sound(event, args, args_len))
+        return -1;
+    list = target_sockets(target);
+    if (!acks_have_room(&hub->acks, list->n))
+        return -1;
+    head.has_id = true;
+    head.id = hub->acks.next_id; /* which roll_new() takes */
+    if (emit_to_target(target, &head, event, args, args_len) < 0)
+        return -1;
+    roll_new(hub, list, timeout_ms, on_answers, self);
     return 0;
 }

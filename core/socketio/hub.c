@@ -38,6 +38,8 @@ struct hub *hub_new(struct loops *loops, const struct settings *settings)
     hub->loops = loops;
     hub->loop = loops->logic;
     hub->max_rooms = (uint32_t)settings->max_rooms;
+    hub->acks.max = (size_t)settings->max_acks;
+    hub->acks.max_bytes = settings->max_answer_bytes;
     slots_init(&hub->sockets, 0);
     hub->main = namespace_new(hub, NSP_MAIN, "/");
     loop_on_stage(hub->loop, LOOP_FREE, on_turn_end, hub);
@@ -76,6 +78,7 @@ void hub_shutdown(struct hub *hub)
         if (socket)
             socket_close(socket, session_end_word(SESSION_SHUTDOWN));
     }
+    acks_end(hub); /* those that asked nobody */
 }
 
 /* ---- what the shards send */

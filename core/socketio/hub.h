@@ -33,6 +33,18 @@ struct sio_event {
     size_t text_len;
 };
 
+/* A client's answer to an emit, or why there is none: borrowed until the callback
+ * returns. */
+struct sio_answer {
+    hop_socket socket;
+    const char *id; /* its own: also where it has gone */
+    hop_ack_status status;
+    const char *text; /* a JSON array with a NUL behind it; NULL but for HOP_ACK_OK */
+    size_t text_len;
+};
+typedef void sio_on_answer(const struct sio_answer *answer, void *self);
+typedef void sio_on_answers(const struct sio_answer *answers, size_t n, void *self);
+
 /* What the plugin layer is told. */
 struct hub_upper {
     void (*on_connect)(hop_socket socket, void *arg);
@@ -78,6 +90,8 @@ void *hub_slot_get(const struct hub *hub, hop_socket socket, hop_slot slot);
 hop_target *hub_target_all(struct hub *hub);
 hop_target *hub_target_room(struct hub *hub, const char *room);
 hop_target *hub_target_socket(struct hub *hub, hop_socket socket);
+/* The arg of struct hub_upper, of the hub that the target belongs to. */
+void *hub_target_owner(const hop_target *target);
 void hub_target_add_room(hop_target *target, const char *room);
 void hub_target_except(hop_target *target, hop_socket socket);
 void hub_target_except_room(hop_target *target, const char *room);
@@ -100,9 +114,13 @@ int hub_emit(hop_target *target, const char *event, const char *args, size_t arg
 int hub_ack(struct hub *hub, hop_socket socket, uint64_t ack_id, const char *args,
             size_t args_len);
 
+/* Ask one socket, or all of a target: the callback runs once unless this returns -1. */
 int hub_emit_with_ack(struct hub *hub, hop_socket socket, const char *event,
                       const char *args, size_t args_len, int timeout_ms,
-                      hop_ack_handler *on_ack, void *self);
+                      sio_on_answer *on_answer, void *self);
+int hub_emit_with_acks(hop_target *target, const char *event, const char *args,
+                       size_t args_len, int timeout_ms, sio_on_answers *on_answers,
+                       void *self);
 
 /* Whether a name is one of socket.io-parser's RESERVED_EVENTS. */
 bool sio_is_reserved(const char *event);

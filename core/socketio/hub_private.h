@@ -5,6 +5,7 @@
 #define SOCKETIO_HUB_PRIVATE_H
 
 #include "core/loop/slots.h"
+#include "core/socketio/ack.h"
 #include "core/socketio/client.h"
 #include "core/socketio/hub.h"
 #include "core/socketio/records.h"
@@ -27,6 +28,7 @@ struct hub {
     struct room_numbers room_numbers;
     uint32_t max_rooms; /* that one socket is in */
     struct emitter emitter;
+    struct acks acks;
     uint32_t stamp;          /* of the last walk over a target */
     bool is_stopping;        /* no socket opens and nothing is sent any more */
     unsigned n_nested;       /* closes on the stack */

@@ -53,8 +53,8 @@ struct socket {
     void **slot;              /* owned; the values are freed through hub_upper */
     struct socket_room *room; /* owned: named ones only */
     uint32_t n_rooms, rooms_cap;
-    json_t *data; /* owned: NULL until a plugin asks for it */
-    uint64_t next_ack_id;
+    uint32_t n_rolls; /* that name it: see ack.c */
+    json_t *data;     /* owned: NULL until a plugin asks for it */
     struct ack *acks; /* owned: hashed by id */
     const char *close_reason;
     struct socket *next_deferred; /* borrowed */

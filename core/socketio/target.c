@@ -151,6 +151,11 @@ hop_target *hub_target_socket(struct hub *hub, hop_socket socket)
     return target;
 }
 
+void *hub_target_owner(const hop_target *target)
+{
+    return target->nsp->hub->upper.arg;
+}
+
 void hub_target_add_room(hop_target *target, const char *room)
 {
     add_name(&target->rooms, room);

@@ -18,6 +18,7 @@ extern "C" {
  *   0.1  the first: not yet promised to stay
  *   0.2  hop_plugin.check
  *   0.3  emit.h: hop_compress(), hop_local(), hop_send(), hop_target_*()
+ *        answer.h
  *        socket.h: hop_socket_room(), hop_socket_data()
  */
 #define HOP_ABI 0

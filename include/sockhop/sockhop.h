@@ -10,6 +10,7 @@
 
 #include <sockhop/types.h>
 
+#include <sockhop/answer.h>
 #include <sockhop/config.h>
 #include <sockhop/emit.h>
 #include <sockhop/event.h>

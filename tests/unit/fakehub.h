@@ -44,7 +44,8 @@ struct hop_target {
 };
 
 struct fake_ack {
-    hop_ack_handler *on_ack;
+    sio_on_answer *on_answer;
+    sio_on_answers *on_answers;
     void *self;
     hop_socket socket;
 };
@@ -381,14 +382,30 @@ int hub_ack(struct hub *hub, hop_socket socket, uint64_t ack_id, const char *arg
 
 int hub_emit_with_ack(struct hub *hub, hop_socket socket, const char *event,
                       const char *args, size_t args_len, int timeout_ms,
-                      hop_ack_handler *on_ack, void *self)
+                      sio_on_answer *on_answer, void *self)
 {
     if (!hub_is_connected(hub, socket))
         return -1;
     fake_note("%u %s %.*s within %d\n", (unsigned)socket, event, (int)args_len, args,
               timeout_ms);
-    fake.asked = (struct fake_ack){on_ack, self, socket};
+    fake.asked = (struct fake_ack){on_answer, NULL, self, socket};
     return 0;
+}
+
+int hub_emit_with_acks(hop_target *target, const char *event, const char *args,
+                       size_t args_len, int timeout_ms, sio_on_answers *on_answers,
+                       void *self)
+{
+    fake_note("%s %s %.*s within %d\n", target->text, event, (int)args_len, args,
+              timeout_ms);
+    fake.asked = (struct fake_ack){NULL, on_answers, self, HOP_NO_SOCKET};
+    return strcmp(event, "too many") == 0 ? -1 : 0;
+}
+
+void *hub_target_owner(const hop_target *target)
+{
+    (void)target;
+    return fake.upper.arg;
 }
 
 bool sio_is_reserved(const char *event)

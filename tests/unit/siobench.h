@@ -20,7 +20,14 @@
 #include "core/socketio/hub.h"
 #include "core/socketio/sio.h"
 
-enum { BENCH_SHARDS = 3, BENCH_ROOMS = 20, GOT_MAX = 1 << 16, LOG_MAX = 1 << 16 };
+enum {
+    BENCH_SHARDS = 3,
+    BENCH_ROOMS = 20,
+    BENCH_ACKS = 21000,
+    BENCH_ANSWER_BYTES = 1000,
+    GOT_MAX = 1 << 16,
+    LOG_MAX = 1 << 16
+};
 
 struct engine {
     struct slots slots;
@@ -294,7 +301,9 @@ static inline void bench_open(int n_threads)
     static const struct settings settings = {.connect_timeout_ms = 30,
                                              .max_json_depth = 64,
                                              .max_json_values = 10000,
-                                             .max_rooms = BENCH_ROOMS};
+                                             .max_rooms = BENCH_ROOMS,
+                                             .max_acks = BENCH_ACKS,
+                                             .max_answer_bytes = BENCH_ANSWER_BYTES};
     const struct hub_upper upper = {
         .on_connect = bench_on_connect,
         .on_event = bench_on_event,

@@ -9,6 +9,8 @@
 
 #include "tests/unit/fakehub.h"
 
+#include <sockhop/answer.h>
+
 /* ---- plugins made by hand */
 
 enum { A, B, C, PLUGINS };
@@ -505,7 +507,7 @@ static void targets_and_arguments_reach_the_hub(void **state)
     fake_sent_is("");
 }
 
-static void on_answer(hop_socket socket, hop_ack_status status, json_t *args, void *self)
+static void on_ack(hop_socket socket, hop_ack_status status, json_t *args, void *self)
 {
     char line[64];
 
@@ -516,29 +518,126 @@ static void on_answer(hop_socket socket, hop_ack_status status, json_t *args, vo
 
 static void an_asked_ack_comes_back_to_its_plugin(void **state)
 {
-    json_t *args = json_pack("[i]", 1);
+    const struct sio_answer answer = {1, "id1", HOP_ACK_OK, "[1]", 3};
 
     (void)state;
     fake_connect(1);
     fixture.server->current = &plugins[B];
     assert_int_equal(hop_emit_with_ack(fixture.server, 1, "q", json_pack("[i]", 5), 250,
-                                       on_answer, "answer"),
+                                       on_ack, "answer"),
                      0);
     fixture.server->current = NULL;
     fake_sent_is("1 q [5] within 250\n");
-    fake.asked.on_ack(1, HOP_ACK_OK, args, fake.asked.self);
-    json_decref(args);
+    fake.asked.on_answer(&answer, fake.asked.self);
     assert_string_equal(called, "answer 1 0 1 b");
     assert_null(fixture.server->current);
 
-    assert_int_equal(hop_emit_with_ack(fixture.server, 2, "q", NULL, 250, on_answer, ""),
+    assert_int_equal(hop_emit_with_ack(fixture.server, 2, "q", NULL, 250, on_ack, ""),
                      -1);
-    assert_int_equal(hop_emit_with_ack(fixture.server, 1, "q", NULL, 0, on_answer, ""),
+    assert_int_equal(hop_emit_with_ack(fixture.server, 1, "q", NULL, 0, on_ack, ""), -1);
+    assert_int_equal(hop_emit_with_ack(fixture.server, 1, "q", NULL, 3600001, on_ack, ""),
                      -1);
-    assert_int_equal(
-        hop_emit_with_ack(fixture.server, 1, "q", NULL, 3600001, on_answer, ""), -1);
     assert_int_equal(hop_emit_with_ack(fixture.server, 1, "q", NULL, 1, NULL, ""), -1);
     fake_sent_is("");
+}
+
+static void note_answer(hop_answer *answer, void *self)
+{
+    size_t len;
+    const char *raw = hop_answer_raw(answer, 1, &len);
+    char line[200];
+
+    snprintf(line, sizeof line, "%s %u %s %d %zu %zu '%.*s' %s", (char *)self,
+             (unsigned)hop_answer_socket(answer), hop_answer_id(answer),
+             (int)hop_answer_status(answer), hop_answer_n_args(answer),
+             json_array_size(hop_answer_args(answer)), (int)len, raw ? raw : "",
+             fixture.server->current->name);
+    note(line);
+}
+
+static void an_answer_is_read_as_text_and_as_a_tree(void **state)
+{
+    const struct sio_answer ok = {1, "id1", HOP_ACK_OK, "[1, {\"a\" : 1e4}]", 16},
+                            odd = {1, "id1", HOP_ACK_OK, "[1,1e400]", 9},
+                            none = {1, "id1", HOP_ACK_TIMEOUT, NULL, 0};
+    const struct sio_answer *const rows[] = {&ok, &odd, &none};
+
+    (void)state;
+    fake_connect(1);
+    for (size_t i = 0; i < 3; i++) {
+        fixture.server->current = &plugins[B];
+        assert_int_equal(hop_emit_args_with_ack(fixture.server, 1, "q", hop_args_new(),
+                                                250, note_answer, "x"),
+                         0);
+        fixture.server->current = NULL;
+        fake_sent_is("1 q [] within 250\n");
+        fake.asked.on_answer(rows[i], fake.asked.self);
+    }
+    assert_string_equal(called, "x 1 id1 0 2 2 '{\"a\" : 1e4}' b "
+                                "x 1 id1 0 2 0 '1e400' b x 1 id1 1 0 0 '' b");
+    assert_int_equal(hop_emit_args_with_ack(fixture.server, 1, "q", hop_args_new(), 0,
+                                            note_answer, ""),
+                     -1);
+    assert_int_equal(
+        hop_emit_args_with_ack(fixture.server, 1, "q", hop_args_new(), 1, NULL, ""), -1);
+    assert_int_equal(
+        hop_emit_args_with_ack(fixture.server, 1, "q", NULL, 1, note_answer, ""), -1);
+}
+
+static void relay_answers(hop_answers *answers, void *self)
+{
+    hop_args *args = hop_args_new();
+
+    (void)self;
+    for (size_t i = 0; hop_answers_at(answers, i); i++) {
+        hop_args_string(args, hop_answer_id(hop_answers_at(answers, i)));
+        hop_args_answer(args, hop_answers_at(answers, i), 0);
+        hop_args_answer_from(args, hop_answers_at(answers, i), 1);
+    }
+    hop_args_json(args, json_integer((json_int_t)hop_answers_n(answers)));
+    hop_args_json(args, json_integer((json_int_t)hop_answers_n_missing(answers)));
+    hop_emit_args(hop_to_all(fixture.server), "votes", args);
+}
+
+static void the_answers_of_many_come_together(void **state)
+{
+    const struct sio_answer answers[] = {
+        {1, "id1", HOP_ACK_OK, "[1, 1e400 ]", 11},
+        {2, "id2", HOP_ACK_TIMEOUT, NULL, 0},
+        {3, "id3", HOP_ACK_OK, "[]", 2},
+    };
+    hop_server *server = fixture.server;
+
+    (void)state;
+    server->current = &plugins[B];
+    assert_int_equal(hop_emit_with_acks(hop_to_room(server, "r"), "vote",
+                                        json_pack("[i]", 1), 250, relay_answers, NULL),
+                     0);
+    server->current = NULL;
+    fake_sent_is("room:r vote [1] within 250\n");
+    fake.asked.on_answers(answers, 3, fake.asked.self);
+    fake_sent_is("all votes [\"id1\",1,1e400,\"id2\",null,\"id3\",null,3,1]\n");
+    assert_int_equal(hop_emit_args_with_acks(hop_to_room(server, "r"), "vote",
+                                             hop_args_new(), 250, relay_answers, NULL),
+                     0);
+    fake_sent_is("room:r vote [] within 250\n");
+    fake.asked.on_answers(NULL, 0, fake.asked.self);
+    fake_sent_is("all votes [0,0]\n");
+    assert_int_equal(
+        hop_emit_with_acks(NULL, "vote", json_array(), 250, relay_answers, NULL), -1);
+    assert_int_equal(
+        hop_emit_with_acks(hop_to_all(server), "vote", json_array(), 250, NULL, NULL),
+        -1);
+    assert_int_equal(hop_emit_with_acks(hop_to_all(server), "connect", json_array(), 250,
+                                        relay_answers, NULL),
+                     -1);
+    assert_int_equal(hop_emit_args_with_acks(hop_to_all(server), "vote", NULL, 250,
+                                             relay_answers, NULL),
+                     -1);
+    fake_sent_is("");
+    assert_int_equal(hop_emit_with_acks(hop_to_all(server), "too many", NULL, 250,
+                                        relay_answers, NULL),
+                     -1);
 }
 
 /* ---- registration */
@@ -840,7 +939,7 @@ static void calls_from_another_thread_are_refused(void **state)
     assert_null(hop_socket_id(server, 1));
     assert_int_equal(hop_socket_find(server, "id1"), HOP_NO_SOCKET);
     assert_int_equal(hop_on(server, "e", goes_on, NULL), -1);
-    assert_int_equal(hop_emit_with_ack(server, 1, "q", json_array(), 1, on_answer, NULL),
+    assert_int_equal(hop_emit_with_ack(server, 1, "q", json_array(), 1, on_ack, NULL),
                      -1);
     fake_sent_is("");
 
@@ -984,6 +1083,8 @@ int main(void)
         TEST(arguments_are_there_as_text_and_as_tree),
         TEST(targets_and_arguments_reach_the_hub),
         TEST(an_asked_ack_comes_back_to_its_plugin),
+        TEST(an_answer_is_read_as_text_and_as_a_tree),
+        TEST(the_answers_of_many_come_together),
         TEST(a_wrong_registration_refuses_the_plugin),
         TEST(routes_are_checked),
         TEST(nothing_is_registered_outside_of_init),

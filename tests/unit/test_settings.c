@@ -104,6 +104,8 @@ static void an_empty_file_gives_the_documented_defaults(void **state)
     assert_int_equal(it.max_json_depth, 64);
     assert_int_equal(it.max_json_values, 10000);
     assert_int_equal(it.max_rooms, 1000);
+    assert_int_equal(it.max_acks, 1000000);
+    assert_int_equal(it.max_answer_bytes, 16 << 20);
     assert_int_equal(it.log_level, HOP_INFO);
     config_free(config);
 }
@@ -123,6 +125,7 @@ static void each_key_reaches_its_member(void **state)
         "max_queue_frames=16\nmax_lane=1M\nmax_turn_packets=21\n"
         "max_fragments=17\nmax_controls=18\n"
         "max_json_depth=19\nmax_json_values=20\nmax_rooms=25\n"
+        "max_acks=26\nmax_answers=65k\n"
         "[log]\nlevel=debug\n");
     struct settings it;
 
@@ -168,6 +171,8 @@ static void each_key_reaches_its_member(void **state)
     assert_int_equal(it.max_json_depth, 19);
     assert_int_equal(it.max_json_values, 20);
     assert_int_equal(it.max_rooms, 25);
+    assert_int_equal(it.max_acks, 26);
+    assert_int_equal(it.max_answer_bytes, 65 << 10);
     assert_int_equal(it.log_level, HOP_DEBUG);
     config_free(config);
 }

@@ -164,7 +164,9 @@ static void each_member_on_each_shard_gets_all_in_order(void **state)
     static const struct settings settings = {.connect_timeout_ms = 60000,
                                              .max_json_depth = 64,
                                              .max_json_values = 10000,
-                                             .max_rooms = 1000};
+                                             .max_rooms = 1000,
+                                             .max_acks = 30000,
+                                             .max_answer_bytes = 1000};
     const struct hub_upper upper = {.on_connect = on_connect, .on_event = on_event};
 
     (void)state;

@@ -92,6 +92,7 @@ static void one_that_goes_is_in_no_target(void **state)
     open_people(2);
     join(1, "a");
     join(2, "a");
+    bench.log_len = 0;
     bench.on_disconnect = look_for_itself;
     hub_disconnect(bench.hub, bench.socket[1], HOP_CLOSE_SOCKET);
     expect_log("disconnect 1 server namespace disconnect\n1 left\nleave 1 a\n");

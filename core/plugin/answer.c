@@ -1,0 +1,264 @@
+/*
+ * answer.c - asking clients: emits whose acks are awaited, and what a handler sees of each
+ * answer.
+ *
+ * Called by: plugins; the hub, when an answer has come or will not. Thread: logic.
+ */
+#include <sockhop/answer.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/mem.h"
+#include "core/plugin/args.h"
+#include "core/plugin/state.h"
+
+struct hop_answer {
+    const struct sio_answer *in; /* borrowed */
+    json_t *args;                /* ref: NULL before was_parsed, or when jansson cannot */
+    struct json_span *spans;     /* owned: NULL before was_scanned, or of none */
+    size_t n_args;
+    bool was_parsed, was_scanned;
+};
+
+struct hop_answers {
+    hop_answer *one; /* owned */
+    size_t n;
+};
+
+/* Whose code an answer runs, or the answers of many. */
+struct awaited {
+    hop_server *server;    /* borrowed */
+    struct plugin *plugin; /* borrowed */
+    hop_ack_handler *on_ack;
+    hop_answer_handler *on_answer;
+    hop_answers_handler *on_answers;
+    void *self; /* borrowed: the plugin's own */
+};
+
+static void answer_done(hop_answer *answer)
+{
+    json_decref(answer->args);
+    free(answer->spans);
+}
+
+/* ---- what a handler asks of an answer */
+
+hop_socket hop_answer_socket(const hop_answer *answer)
+{
+    return answer->in->socket;
+}
+
+const char *hop_answer_id(const hop_answer *answer)
+{
+    return answer->in->id;
+}
+
+hop_ack_status hop_answer_status(const hop_answer *answer)
+{
+    return answer->in->status;
+}
+
+json_t *hop_answer_args(hop_answer *answer)
+{
+    if (!on_logic(__func__))
+        return NULL;
+    if (!answer->was_parsed && answer->in->text)
+        answer->args = json_loadb(answer->in->text, answer->in->text_len, 0, NULL);
+    answer->was_parsed = true;
+    return answer->args;
+}
+
+/* The shard has checked the text: here its elements are found, once one is asked for. */
+static void scan(hop_answer *answer)
+{
+    static const struct json_limits any = {SIZE_MAX, SIZE_MAX};
+    const struct sio_answer *in = answer->in;
+    size_t n;
+
+    if (answer->was_scanned)
+        return;
+    answer->was_scanned = true;
+    if (!in->text ||
+        json_scan_array(in->text, in->text_len, &any, NULL, 0, &n) != JSON_OK || n == 0)
+        return;
+    answer->spans = mem_try_alloc(n * sizeof *answer->spans);
+    if (!answer->spans)
+        return;
+    json_scan_array(in->text, in->text_len, &any, answer->spans, n, &answer->n_args);
+}
+
+size_t hop_answer_n_args(hop_answer *answer)
+{
+    scan(answer);
+    return answer->n_args;
+}
+
+const char *hop_answer_raw(hop_answer *answer, size_t n, size_t *len)
+{
+    *len = 0;
+    scan(answer);
+    if (n >= answer->n_args)
+        return NULL;
+    *len = answer->spans[n].to - answer->spans[n].from;
+    return answer->in->text + answer->spans[n].from;
+}
+
+size_t hop_answers_n(const hop_answers *answers)
+{
+    return answers->n;
+}
+
+size_t hop_answers_n_missing(const hop_answers *answers)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < answers->n; i++)
+        n += answers->one[i].in->status != HOP_ACK_OK;
+    return n;
+}
+
+hop_answer *hop_answers_at(hop_answers *answers, size_t n)
+{
+    return n < answers->n ? &answers->one[n] : NULL;
+}
+
+/* ---- called by the hub, once each */
+
+static void take_answer(const struct sio_answer *in, void *self)
+{
+    struct awaited *awaited = self;
+    hop_answer answer = {.in = in};
+    struct call call;
+
+    call_begin(awaited->server, awaited->plugin, &call);
+    if (awaited->on_ack)
+        awaited->on_ack(in->socket, in->status, hop_answer_args(&answer), awaited->self);
+    else
+        awaited->on_answer(&answer, awaited->self);
+    call_end(awaited->server, &call, "hook", "ack");
+    answer_done(&answer);
+    free(awaited);
+}
+
+static void take_answers(const struct sio_answer *in, size_t n, void *self)
+{
+    struct awaited *awaited = self;
+    hop_answers answers = {mem_calloc(n + 1, sizeof *answers.one), n};
+    struct call call;
+
+    for (size_t i = 0; i < n; i++)
+        answers.one[i].in = &in[i];
+    call_begin(awaited->server, awaited->plugin, &call);
+    awaited->on_answers(&answers, awaited->self);
+    call_end(awaited->server, &call, "hook", "acks");
+    for (size_t i = 0; i < n; i++)
+        answer_done(&answers.one[i]);
+    free(answers.one);
+    free(awaited);
+}
+
+/* ---- emits */
+
+/* Whether the rest of an emit is worth a look: the hub looks at the text. */
+static bool is_asked(const char *event, int timeout_ms, bool is_handled)
+{
+    return is_handled && is_emittable(event) && timeout_ms >= 1 && timeout_ms <= 3600000;
+}
+
+static int ask_socket(hop_socket socket, const char *event, const char *text, size_t len,
+                      int timeout_ms, const struct awaited *awaited)
+{
+    struct awaited *kept = mem_alloc(sizeof *kept);
+
+    *kept = *awaited;
+    kept->plugin = kept->server->current;
+    if (hub_emit_with_ack(kept->server->hub, socket, event, text, len, timeout_ms,
+                          take_answer, kept) == 0)
+        return 0;
+    free(kept);
+    return -1;
+}
+
+static int ask_target(hop_target *target, const char *event, const char *text, size_t len,
+                      int timeout_ms, hop_answers_handler *on_answers, void *self)
+{
+    hop_server *server = hub_target_owner(target);
+    struct awaited *kept = mem_alloc(sizeof *kept);
+
+    *kept = (struct awaited){.server = server,
+                             .plugin = server->current,
+                             .on_answers = on_answers,
+                             .self = self};
+    if (hub_emit_with_acks(target, event, text, len, timeout_ms, take_answers, kept) == 0)
+        return 0;
+    free(kept);
+    return -1;
+}
+
+int hop_emit_with_ack(hop_server *server, hop_socket socket, const char *event,
+                      json_t *args, int timeout_ms, hop_ack_handler *handler, void *self)
+{
+    const struct awaited awaited = {.server = server, .on_ack = handler, .self = self};
+    char *text = NULL;
+    int result = -1;
+
+    if (on_logic(__func__) && is_asked(event, timeout_ms, handler != NULL) &&
+        (!args || json_is_array(args)))
+        text = args_dump(args);
+    if (text)
+        result = ask_socket(socket, event, text, strlen(text), timeout_ms, &awaited);
+    free(text);
+    json_decref(args);
+    return result;
+}
+
+int hop_emit_args_with_ack(hop_server *server, hop_socket socket, const char *event,
+                           hop_args *args, int timeout_ms, hop_answer_handler *on_answer,
+                           void *self)
+{
+    const struct awaited awaited = {
+        .server = server, .on_answer = on_answer, .self = self};
+    const char *text = NULL;
+    size_t len;
+    int result = -1;
+
+    if (on_logic(__func__) && is_asked(event, timeout_ms, on_answer != NULL))
+        text = args_text(args, &len);
+    if (text)
+        result = ask_socket(socket, event, text, len, timeout_ms, &awaited);
+    hop_args_free(args);
+    return result;
+}
+
+int hop_emit_with_acks(hop_target *target, const char *event, json_t *args,
+                       int timeout_ms, hop_answers_handler *on_answers, void *self)
+{
+    char *text = NULL;
+    int result = -1;
+
+    if (on_logic(__func__) && target && is_asked(event, timeout_ms, on_answers != NULL) &&
+        (!args || json_is_array(args)))
+        text = args_dump(args);
+    if (text)
+        result =
+            ask_target(target, event, text, strlen(text), timeout_ms, on_answers, self);
+    free(text);
+    json_decref(args);
+    return result;
+}
+
+int hop_emit_args_with_acks(hop_target *target, const char *event, hop_args *args,
+                            int timeout_ms, hop_answers_handler *on_answers, void *self)
+{
+    const char *text = NULL;
+    size_t len;
+    int result = -1;
+
+    if (on_logic(__func__) && target && is_asked(event, timeout_ms, on_answers != NULL))
+        text = args_text(args, &len);
+    if (text)
+        result = ask_target(target, event, text, len, timeout_ms, on_answers, self);
+    hop_args_free(args);
+    return result;
+}
