@@ -1,0 +1,138 @@
+/*
+ * conformance_client.c - the profile `client`: what socket.io-client's own suite asks for.
+ *
+ * Called by: conformance.c (init). Thread: logic.
+ */
+#include "tests/plugins/conformance.h"
+
+#include <time.h>
+
+enum { ACK_TIMEOUT_MS = 60000 };
+
+static int emit_to(struct conformance *conformance, hop_socket socket, const char *event,
+                   json_t *args)
+{
+    return hop_emit(hop_to_socket(conformance->server, socket), event, args);
+}
+
+/* ---- plain values */
+
+static hop_verdict on_hi(hop_socket socket, hop_event *event, void *self)
+{
+    emit_to(self, socket, hop_event_name(event), NULL);
+    return HOP_STOP;
+}
+
+static hop_verdict on_echo(hop_socket socket, hop_event *event, void *self)
+{
+    hop_args *args = hop_args_new();
+
+    (void)socket;
+    (void)self;
+    hop_args_raw(args, event, 0);
+    hop_event_ack_args(event, args);
+    return HOP_STOP;
+}
+
+static hop_verdict on_false(hop_socket socket, hop_event *event, void *self)
+{
+    (void)event;
+    emit_to(self, socket, "false", json_pack("[b]", 0));
+    return HOP_STOP;
+}
+
+static hop_verdict on_get_utf8(hop_socket socket, hop_event *event, void *self)
+{
+    static const char *const texts[] = {"てすと", "Я Б Г Д Ж Й", "Ä ä Ü ü ß",
+                                        "utf8 — string", "utf8 — string"};
+
+    (void)event;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        emit_to(self, socket, "takeUtf8", json_pack("[s]", texts[i]));
+    return HOP_STOP;
+}
+
+/* ---- dates: JSON.stringify() makes texts of them */
+
+static json_t *date_now(void)
+{
+    char text[40];
+    time_t now = time(NULL);
+    struct tm utc;
+
+    gmtime_r(&now, &utc);
+    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S.000Z", &utc);
+    return json_string(text);
+}
+
+static hop_verdict on_get_ack_date(hop_socket socket, hop_event *event, void *self)
+{
+    (void)socket;
+    (void)self;
+    hop_event_ack(event, json_pack("[o]", date_now()));
+    return HOP_STOP;
+}
+
+static hop_verdict on_get_date(hop_socket socket, hop_event *event, void *self)
+{
+    (void)event;
+    emit_to(self, socket, "takeDate", json_pack("[o]", date_now()));
+    return HOP_STOP;
+}
+
+static hop_verdict on_get_date_obj(hop_socket socket, hop_event *event, void *self)
+{
+    (void)event;
+    emit_to(self, socket, "takeDateObj", json_pack("[{so}]", "date", date_now()));
+    return HOP_STOP;
+}
+
+/* ---- acks */
+
+static void on_got(hop_socket socket, hop_ack_status status, json_t *args, void *self)
+{
+    json_int_t number;
+    int test;
+
+    if (status == HOP_ACK_OK &&
+        json_unpack(args, "[I, {s:b}]", &number, "test", &test) == 0 && number == 5 &&
+        test)
+        emit_to(self, socket, "got it", NULL);
+}
+
+/* An ack that the client asks for here never comes: its retry test counts on that. */
+static hop_verdict on_ack(hop_socket socket, hop_event *event, void *self)
+{
+    struct conformance *conformance = self;
+
+    (void)event;
+    hop_emit_with_ack(conformance->server, socket, "ack", NULL, ACK_TIMEOUT_MS, on_got,
+                      conformance);
+    return HOP_STOP;
+}
+
+static hop_verdict on_get_id(hop_socket socket, hop_event *event, void *self)
+{
+    struct conformance *conformance = self;
+
+    hop_event_ack(event, json_pack("[s]", hop_socket_id(conformance->server, socket)));
+    return HOP_STOP;
+}
+
+void client_init(struct conformance *conformance)
+{
+    static const struct reaction reactions[] = {
+        {"hi", on_hi},
+        {"echo", on_echo},
+        {"ack", on_ack},
+        {"getAckDate", on_get_ack_date},
+        {"getDate", on_get_date},
+        {"getDateObj", on_get_date_obj},
+        {"getUtf8", on_get_utf8},
+        {"false", on_false},
+        {"getId", on_get_id},
+        {NULL, NULL},
+    };
+
+    reactions_register(conformance, reactions);
+}

@@ -1,0 +1,42 @@
+/*
+ * conformance_proto.c - the profile `proto`: what the official protocol suites ask for.
+ *
+ * Called by: conformance.c (init); the smoke profile has all of it too. Thread: logic.
+ */
+#include "tests/plugins/conformance.h"
+
+static void tell_auth(hop_socket socket, void *self)
+{
+    struct conformance *conformance = self;
+
+    hop_emit(hop_to_socket(conformance->server, socket), "auth", json_pack("[{}]"));
+}
+
+static hop_verdict on_message(hop_socket socket, hop_event *event, void *self)
+{
+    struct conformance *conformance = self;
+
+    hop_emit_args(hop_to_socket(conformance->server, socket), "message-back",
+                  raw_from(event, 0));
+    return HOP_STOP;
+}
+
+static hop_verdict on_message_with_ack(hop_socket socket, hop_event *event, void *self)
+{
+    (void)socket;
+    (void)self;
+    hop_event_ack_args(event, raw_from(event, 0));
+    return HOP_STOP;
+}
+
+void proto_init(struct conformance *conformance)
+{
+    static const struct reaction reactions[] = {
+        {"message", on_message},
+        {"message-with-ack", on_message_with_ack},
+        {NULL, NULL},
+    };
+
+    reactions_register(conformance, reactions);
+    hop_on_connect(conformance->server, tell_auth, conformance);
+}
