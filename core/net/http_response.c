@@ -180,8 +180,10 @@ static void end_response(struct httpconn *http)
     http_response_end_file(http);
     if (!http->keeps_alive) {
         http->state = HTTPCONN_CLOSING;
-        conn_clear_deadline(conn);
-        conn_close_after_flush(conn);
+        if (conn->queued_bytes > QUEUE_HIGH) /* more than a close waits for */
+            conn_set_deadline(conn, NET_SEND);
+        else
+            conn_close_after_flush(conn);
         return;
     }
     http->state = HTTPCONN_READING;
@@ -193,11 +195,11 @@ static void end_response(struct httpconn *http)
         httpconn_resume_later(http);
 }
 
-/* At least a piece in each NET_BODY. */
+/* At least a piece in each NET_SEND. */
 void http_response_continue(struct httpconn *http)
 {
     if (send_piece(http)) {
-        conn_set_deadline(http->conn, NET_BODY);
+        conn_set_deadline(http->conn, NET_SEND);
         return;
     }
     end_response(http);

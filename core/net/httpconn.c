@@ -24,8 +24,7 @@
 #include "core/net/router.h"
 
 enum {
-    KEPT_MAX = 64 * 1024,  /* pipelined input; reading stops there */
-    QUEUE_HIGH = 64 * 1024 /* with so much unsent, no further request is taken up */
+    KEPT_MAX = 64 * 1024 /* pipelined input; reading stops there */
 };
 
 /* Unread input, while feed() walks it. */
@@ -419,10 +418,14 @@ static void on_drained(struct conn *conn)
         http_response_continue(http);
     } else if (http->state == HTTPCONN_MOVING) {
         httpconn_resume_later(http);
+    } else if (http->state == HTTPCONN_CLOSING) {
+        conn_close_after_flush(conn);
     } else if (http->waits_for_drain) {
         http->waits_for_drain = false;
         httpconn_resume_later(http);
     }
+    if (http->state == HTTPCONN_READING && conn->deadline_kind == NET_SEND)
+        conn_set_deadline(conn, NET_KEEP_ALIVE);
 }
 
 /* T03, T04: whoever has begun a request is told; an idle peer is not. */
@@ -438,6 +441,10 @@ static void on_deadline(struct conn *conn, enum net_deadline which)
         refuse(http, 408, which == NET_HEAD ? "head too slow" : "body too slow");
         end_reading(http);
         leave(http);
+        return;
+    }
+    if (which == NET_KEEP_ALIVE && conn->queued_bytes) { /* it is no idler yet */
+        conn_set_deadline(conn, NET_SEND);
         return;
     }
     conn_close(conn, CONN_TIMED_OUT);
@@ -465,7 +472,7 @@ static bool on_half_closed(struct conn *conn)
         return false;
     http->kept_len = 0;
     http->keeps_alive = false;
-    if (http->state != HTTPCONN_SENDING)
+    if (http->state != HTTPCONN_SENDING && http->state != HTTPCONN_CLOSING)
         conn_close_after_flush(conn);
     return true;
 }

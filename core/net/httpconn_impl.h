@@ -14,6 +14,11 @@
 struct file_send;
 struct input;
 
+enum {
+    QUEUE_HIGH =
+        64 * 1024 /* unsent: no further request is taken up, nor is it soon gone */
+};
+
 /* What the connection is about. */
 enum httpconn_state {
     HTTPCONN_READING,  /* between requests, or in the middle of one */

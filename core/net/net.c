@@ -165,15 +165,17 @@ struct net *net_new(struct loop *loop, const struct settings *settings,
     const int64_t interval_ms[NET_DEADLINES] = {
         [NET_HEAD] = settings->head_timeout_ms,
         [NET_BODY] = settings->body_timeout_ms,
+        [NET_SEND] = settings->body_timeout_ms,
         [NET_KEEP_ALIVE] = settings->keep_alive_ms,
         [NET_LINGER] = LINGER_MS,
         [NET_SLOW] = settings->soft_queue_ms,
         [NET_RATE] = NET_RATE_MS,
     };
     void (*const on_due[NET_DEADLINES])(struct timer_node *) = {
-        [NET_HEAD] = on_deadline,       [NET_BODY] = on_deadline,
-        [NET_KEEP_ALIVE] = on_deadline, [NET_LINGER] = on_deadline,
-        [NET_SLOW] = on_slow,           [NET_RATE] = on_rate,
+        [NET_HEAD] = on_deadline,   [NET_BODY] = on_deadline,
+        [NET_SEND] = on_deadline,   [NET_KEEP_ALIVE] = on_deadline,
+        [NET_LINGER] = on_deadline, [NET_SLOW] = on_slow,
+        [NET_RATE] = on_rate,
     };
 
     net->loop = loop;

@@ -26,6 +26,7 @@ struct router;
 enum net_deadline {
     NET_HEAD,       /* a request's head, from its first byte or from accept */
     NET_BODY,       /* a request's body, or a message; see NET_RATE too */
+    NET_SEND,       /* a response that is unsent still, or a piece of a file; as long */
     NET_KEEP_ALIVE, /* between requests */
     NET_LINGER,     /* close sent: the peer's turn, or what is queued (5 s) */
     NET_SLOW,       /* above soft_queue_bytes */

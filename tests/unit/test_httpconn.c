@@ -21,7 +21,7 @@
 #define LAST H "Connection: close\r\n\r\n"
 #define GET(path) "GET " path H "\r\n"
 
-enum { BODY_MAX = 1000, FILE_BYTES = 1 << 20 };
+enum { BODY_MAX = 1000, FILE_BYTES = 1 << 20, BIG_BYTES = 1 << 20 };
 
 static atomic_int n_aborted, n_too_large, n_held;
 static char file_path[] = "/tmp/sockhop-httpconn-XXXXXX";
@@ -116,10 +116,9 @@ static void on_file(struct httpconn *http, const struct http_request *request,
 static void on_bytes(struct httpconn *http, const struct http_request *request,
                      const char *body, size_t len, void *arg)
 {
-    struct bytes *bytes = bytes_new(20000);
+    struct bytes *bytes = bytes_new(request->query.len ? BIG_BYTES : 20000);
     struct http_response response = {.status = 200, .bytes = bytes};
 
-    (void)request;
     (void)body;
     (void)len;
     (void)arg;
@@ -249,6 +248,18 @@ static int start_hasty(void **state)
     fixture->settings.head_timeout_ms = 150;
     fixture->settings.body_timeout_ms = 150;
     fixture->settings.keep_alive_ms = 150;
+    fixture_start(fixture);
+    *state = fixture;
+    return 0;
+}
+
+/* Only idlers have little time. */
+static int start_patient(void **state)
+{
+    struct fixture *fixture = make_fixture(0);
+
+    fixture->settings.keep_alive_ms = 50;
+    fixture->settings.min_body_rate = 1000;
     fixture_start(fixture);
     *state = fixture;
     return 0;
@@ -716,6 +727,84 @@ static void a_file_waits_for_its_reader_but_not_for_ever(void **state)
     close(fd);
 }
 
+/* ---- how long a reader may take */
+
+struct look {
+    struct fixture *fixture;
+    enum net_deadline which;
+    atomic_int n; /* of that deadline; -1: nobody has looked yet */
+};
+
+static void look_at_deadlines(void *arg)
+{
+    struct look *look = arg;
+
+    atomic_store(&look->n, (int)look->fixture->nets[0]->deadline[look->which].n);
+}
+
+static int n_deadlines(struct fixture *fixture, enum net_deadline which)
+{
+    struct look look = {.fixture = fixture, .which = which};
+
+    atomic_init(&look.n, -1);
+    loop_post(fixture->loops->loop[0], look_at_deadlines, &look);
+    while (atomic_load(&look.n) < 0)
+        sched_yield();
+    return atomic_load(&look.n);
+}
+
+/* T04 asks for a rate of what the client sends: one that takes a file sends nothing. */
+static void a_reader_of_a_file_has_no_rate_to_keep(void **state)
+{
+    struct fixture *fixture = *state;
+    struct metrics *all[1] = {&fixture->loops->loop[0]->metrics};
+    int fd = fixture_connect(fixture);
+    struct reply reply;
+
+    client_send(fd, "GET /file" LAST, strlen("GET /file" LAST));
+    while (metric_sum(all, 1, METRIC_QUEUED_BYTES) == 0)
+        sched_yield();
+    assert_int_equal(n_deadlines(fixture, NET_SEND), 1);
+    assert_int_equal(n_deadlines(fixture, NET_RATE), 0);
+    reply = client_read_all(fd);
+    assert_int_equal(strlen(reply_body(&reply)), FILE_BYTES);
+    free(reply.text);
+    close(fd);
+}
+
+/* Longer than the time between requests: that begins when the response has gone. */
+static void whoever_still_takes_a_response_is_no_idler(void **state)
+{
+    struct fixture *fixture = *state;
+    int fd = fixture_connect(fixture);
+    struct reply reply;
+
+    client_send(fd, GET("/bytes?big"), strlen(GET("/bytes?big")));
+    while (n_deadlines(fixture, NET_SEND) == 0) /* keep_alive has passed */
+        poll(NULL, 0, 10);
+    reply = client_read_all(fd); /* and again: it is closed then */
+    assert_int_equal(strlen(reply_body(&reply)), BIG_BYTES);
+    free(reply.text);
+    close(fd);
+}
+
+/* What a close leaves to the peer is five seconds: enough for what its kernel may hold. */
+static void a_long_last_response_has_the_time_of_any_other(void **state)
+{
+    struct fixture *fixture = *state;
+    int fd = fixture_connect(fixture);
+    struct reply reply;
+
+    client_send(fd, "GET /bytes?big" LAST, strlen("GET /bytes?big" LAST));
+    while (n_deadlines(fixture, NET_SEND) == 0)
+        poll(NULL, 0, 10);
+    assert_int_equal(n_deadlines(fixture, NET_LINGER), 0);
+    reply = client_read_all(fd);
+    assert_int_equal(strlen(reply_body(&reply)), BIG_BYTES);
+    free(reply.text);
+    close(fd);
+}
+
 /* ---- upgrade */
 
 static void bytes_behind_the_head_reach_the_new_owner_first(void **state)
@@ -805,6 +894,11 @@ int main(void)
         cmocka_unit_test(a_held_request_has_no_deadline),
         cmocka_unit_test(a_file_waits_for_its_reader_but_not_for_ever),
     };
+    const struct CMUnitTest patient[] = {
+        cmocka_unit_test(a_reader_of_a_file_has_no_rate_to_keep),
+        cmocka_unit_test(whoever_still_takes_a_response_is_no_idler),
+        cmocka_unit_test(a_long_last_response_has_the_time_of_any_other),
+    };
     const struct CMUnitTest two_shards[] = {
         cmocka_unit_test(requests_are_served_by_the_shard_they_name),
         cmocka_unit_test(a_connection_may_close_while_it_moves),
@@ -815,6 +909,7 @@ int main(void)
     make_file(NULL);
     n_failed = cmocka_run_group_tests_name("one loop", tests, start, stop);
     n_failed += cmocka_run_group_tests_name("short deadlines", hasty, start_hasty, stop);
+    n_failed += cmocka_run_group_tests_name("time to read", patient, start_patient, stop);
     n_failed +=
         cmocka_run_group_tests_name("two shards", two_shards, start_two_shards, stop);
     remove_file(NULL);
