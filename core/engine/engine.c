@@ -27,8 +27,8 @@
 #include "core/net/uri.h"
 
 enum {
-    LINGER_MS = 30000,  /* for the last GET of an ended session, as the reference */
-    UNJOINED_COST = 512 /* of a session with all that belongs to it, about */
+    LINGER_MS = 30000, /* for the last GET of an ended session, as the reference */
+    IDLER_COST = 512   /* of a session with all that belongs to it, about */
 };
 
 /* ---- start and stop */
@@ -190,20 +190,32 @@ static void end_holder(void *arg, handle who)
     session_end(session, SESSION_SLOW, "memory is full");
 }
 
-static size_t end_unjoined(void *arg, size_t bytes, unsigned *n)
+static void end_idler(struct session *session, enum session_end end)
+{
+    struct websocket *ws = session->ws;
+
+    session_end(session, end, "memory is full");
+    if (ws) /* it would wait for the peer's FIN */
+        websocket_abort(ws);
+}
+
+/* Those who have not joined, then those who have and say nothing any more (T47). */
+static size_t end_idle(void *arg, size_t bytes, unsigned *n)
 {
     struct engine *engine = arg;
-    size_t freed = 0;
+    const struct engine_upper *upper = &engine->upper;
     struct session *session;
+    size_t freed = 0;
 
-    while (freed < bytes &&
-           (session = engine->upper.oldest_unjoined(engine->upper.arg)) != NULL) {
-        struct websocket *ws = session->ws;
-
-        session_end(session, SESSION_NEVER_JOINED, "memory is full");
-        if (ws) /* it would wait for the peer's FIN */
-            websocket_abort(ws);
-        freed += UNJOINED_COST;
+    while (freed < bytes && upper->oldest_unjoined &&
+           (session = upper->oldest_unjoined(upper->arg)) != NULL) {
+        end_idler(session, SESSION_NEVER_JOINED);
+        freed += IDLER_COST;
+        ++*n;
+    }
+    while (freed < bytes && (session = session_most_silent(engine)) != NULL) {
+        end_idler(session, SESSION_PING_TIMEOUT);
+        freed += IDLER_COST;
         ++*n;
     }
     return freed;
@@ -213,6 +225,7 @@ static size_t end_unjoined(void *arg, size_t bytes, unsigned *n)
 static void engine_collect(void *arg, struct holders *holders)
 {
     struct engine *engine = arg;
+    size_t n_idle = session_count_silent(engine);
 
     for (uint32_t i = 0; i < engine->sessions.n; i++) {
         const struct session *session = slots_at(&engine->sessions, i);
@@ -223,11 +236,11 @@ static void engine_collect(void *arg, struct holders *holders)
                                                   .end = end_holder,
                                                   .arg = engine});
     }
-    if (engine->upper.n_unjoined) {
-        holders->idle_bytes = engine->upper.n_unjoined(engine->upper.arg) * UNJOINED_COST;
-        holders->end_idle = end_unjoined;
-        holders->idle_arg = engine;
-    }
+    if (engine->upper.n_unjoined)
+        n_idle += engine->upper.n_unjoined(engine->upper.arg);
+    holders->idle_bytes = n_idle * IDLER_COST;
+    holders->end_idle = end_idle;
+    holders->idle_arg = engine;
     while (engine->linger.head) /* what these hold is for clients that have ended */
         session_on_linger(engine->linger.head);
 }

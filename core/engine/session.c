@@ -368,6 +368,33 @@ void session_on_no_pong(struct timer_node *node)
         session_end(session, SESSION_PING_TIMEOUT, NULL);
 }
 
+/* The pong list: whoever owes one longest comes first. */
+static bool is_silent(const struct engine *engine, const struct timer_node *node)
+{
+    uint64_t half_ms = (uint64_t)engine->settings->ping_timeout_ms / 2;
+
+    return node->due_ms <= loop_now(engine->net->loop) + half_ms;
+}
+
+size_t session_count_silent(const struct engine *engine)
+{
+    const struct timer_node *node = engine->pong.head;
+    size_t n = 0;
+
+    for (; node && is_silent(engine, node); node = node->next)
+        n++;
+    return n;
+}
+
+struct session *session_most_silent(const struct engine *engine)
+{
+    struct timer_node *node = engine->pong.head;
+
+    if (!node || !is_silent(engine, node) || may_have_answered(session_of_beat(node)))
+        return NULL;
+    return session_of_beat(node);
+}
+
 void session_on_linger(struct timer_node *node)
 {
     session_stop_lingering(session_of_beat(node));

@@ -128,6 +128,11 @@ void session_stop_lingering(struct session *session);
 void session_bury(struct session *session);
 void session_count(const struct session *session, int64_t n); /* in the gauges */
 
+/* Those who have owed a pong for half its time: nobody may be there any more. */
+size_t session_count_silent(const struct engine *engine);
+/* Who owes one longest; NULL when nobody is known to be silent. */
+struct session *session_most_silent(const struct engine *engine);
+
 void session_on_beat(struct timer_node *node);    /* ping lists */
 void session_on_no_pong(struct timer_node *node); /* pong list */
 void session_on_linger(struct timer_node *node);  /* linger list */

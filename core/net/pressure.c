@@ -274,8 +274,8 @@ static void log_round(struct pressure *pressure, size_t used)
     if (pressure->n_closed)
         hop_log(HOP_WARN,
                 "memory.%s closed=%u held=%zu used=%zu max=%zu hint=\"these clients held "
-                "the most, or had not joined; raise limits.max_memory, if they are not "
-                "hostile\"",
+                "the most, had not joined or were silent; raise limits.max_memory, if "
+                "they are not hostile\"",
                 word, pressure->n_closed, pressure->closed_bytes, used,
                 pressure->max_bytes);
     else

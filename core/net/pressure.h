@@ -4,7 +4,8 @@
  * Above 90 % of it newcomers are refused; above all of it, clients that hold the most are
  * closed, whatever their shard, until a fifth is free. Also when it has stood above 90 %
  * for five seconds: else whoever holds that much would keep everybody else out. Where what
- * clients hold is not what fills it, those go that have never joined, the oldest first.
+ * clients hold is not what fills it, those go that have never joined, then those that owe a
+ * pong, the oldest first.
  *
  * Memory is what malloc has given out. That takes a walk through its lists, so it is asked
  * for only where the resident set, which is cheap to read and never smaller, comes near
@@ -53,7 +54,8 @@ struct holder {
 struct holders {
     struct holder *all; /* owned */
     size_t n, cap;
-    /* Clients that have not joined yet hold next to nothing each, but there may be many: */
+    /* Clients that have not joined, or say nothing any more, hold next to nothing each, but
+     * there may be many: */
     size_t idle_bytes; /* in all, about */
     /* Ends the oldest of them until so much is free. Returns how much is; *n: how many. */
     size_t (*end_idle)(void *arg, size_t bytes, unsigned *n);

@@ -1,8 +1,10 @@
 /*
  * test_polling.c - long-polling end to end (core/engine/polling.c, session.c): what each
- * request is answered, and what ends a session (docs/PROTOCOL.md 1.2, 1.12; C08, T26).
+ * request is answered, and what ends a session (docs/PROTOCOL.md 1.2, 1.12; C08, T26, T47).
  */
 #include "tests/unit/wire.h"
+
+#include "core/net/pressure.h"
 
 /* One session with a peer for GETs and one for POSTs. */
 struct client {
@@ -535,6 +537,47 @@ static void a_request_cut_at_every_byte_is_the_same_request(void **state)
     wire_free(wire);
 }
 
+/* T47: sessions that have joined and say nothing more take room from newcomers, and there
+ * may be many: an address is limited in connections, which these have none of. */
+static void whoever_owes_a_pong_for_long_goes_when_memory_is_full(void **state)
+{
+    const struct settings settings = wire_settings();
+    struct wire *wire = wire_new(&settings);
+    struct engine *engine = wire->engine;
+    struct session *session[3];
+    struct holders holders = {0};
+    unsigned n = 0;
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        struct peer *peer = peer_new(wire);
+        char sid[32];
+
+        open_session(wire, peer, sid);
+        session[i] = wire->session;
+        peer_free(peer);
+    }
+    engine->pong.interval_ms = settings.ping_timeout_ms / 2; /* as if it were half over */
+    session_on_beat(&session[1]->beat);
+    session_on_beat(&session[0]->beat);
+    engine->pong.interval_ms = settings.ping_timeout_ms;
+    session_on_beat(&session[2]->beat); /* a round trip is no silence */
+
+    net_collect(wire->net, &holders);
+    assert_int_equal(holders.idle_bytes, 2 * 512);
+    assert_int_equal(holders.end_idle(holders.idle_arg, 1, &n), 512);
+    assert_int_equal(n, 1);
+    assert_false(session_is_open(session[1]));
+    assert_true(session_is_open(session[0]));
+    wire_expect(wire, "closed:ping timeout ");
+    assert_int_equal(holders.end_idle(holders.idle_arg, SIZE_MAX, &n), 512);
+    assert_int_equal(n, 2);
+    assert_true(session_is_open(session[2]));
+    wire_expect(wire, "closed:ping timeout ");
+    free(holders.all);
+    wire_free(wire);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -558,6 +601,7 @@ int main(void)
         cmocka_unit_test(a_client_that_does_not_poll_is_closed_as_slow),
         cmocka_unit_test(a_queue_over_the_soft_limit_may_stay_so_for_a_while),
         cmocka_unit_test(a_request_cut_at_every_byte_is_the_same_request),
+        cmocka_unit_test(whoever_owes_a_pong_for_long_goes_when_memory_is_full),
     };
 
     return cmocka_run_group_tests_name("polling", tests, NULL, NULL);
