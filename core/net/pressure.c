@@ -3,36 +3,29 @@
  *
  * Called by: net.c and conn.c (probe), listener.c and engine.c (refuse), daemon.c. A round
  * is three records to every shard: collect (its sizes come back), shed (what was freed
- * comes back, a turn later), resume. Thread: measuring any; a round shard 0; collect and
- * shed each shard.
+ * comes back, a turn later), resume. Thread: measuring (meter.c) any; a round shard 0;
+ * collect and shed each shard.
  */
 #include "core/net/pressure.h"
 
-#include <fcntl.h>
 #include <inttypes.h>
 #include <malloc.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 #include <sockhop/log.h>
 
 #include "core/base/mem.h"
 #include "core/loop/loop.h"
+#include "core/net/meter.h"
 #include "core/net/net.h"
 
 enum {
     HOLDER_MIN = 1024, /* who holds less is not closed: nothing would be won */
     BUCKETS = 24,      /* of sizes: each twice the one before */
     TIGHT_MS = 5000,
-    HEAP_MS = 5,    /* between two walks through malloc's lists, */
-    OWN_SHARE = 20, /* and this often their own time; of trims too */
     STUCK_MS = 100, /* no further round when one freed nothing; below the cap TIGHT_MS */
-    TRIM_MS = 100,  /* between two trims; doubles while they do not help */
-    TRIM_MAX_MS = 60000,
     LOG_EVERY_MS = 1000,
     LARGE_BYTES = 256 << 10, /* from here on, what is freed goes back at once */
     PROBES = 64, /* measured when clients of all shards have grown by such a part, */
@@ -51,18 +44,14 @@ struct pressure_part {
 struct pressure {
     struct loops *loops; /* borrowed */
     size_t max_bytes, tight_bytes, relaxed_bytes;
-    int statm_fd; /* kept: none may be left when it is needed */
-    size_t page_bytes;
+    struct meter meter;
 
     /* any thread */
-    atomic_bool is_full;               /* a round is due or under way */
-    _Atomic uint64_t tight_ms;         /* since when; 0: it is not */
-    _Atomic uint64_t stuck_ms;         /* no round before, */
-    _Atomic uint64_t calm_ms;          /* nor before this below the cap */
-    atomic_bool was_passed;            /* the cap, since the last line logged */
-    _Atomic uint64_t heap_ms, trim_ms; /* when next */
-    atomic_size_t heap_bytes, heap_resident_bytes; /* when it was asked last */
-    atomic_uint trim_wait_ms;
+    atomic_bool is_full;       /* a round is due or under way */
+    _Atomic uint64_t tight_ms; /* since when; 0: it is not */
+    _Atomic uint64_t stuck_ms; /* no round before, */
+    _Atomic uint64_t calm_ms;  /* nor before this below the cap */
+    atomic_bool was_passed;    /* the cap, since the last line logged */
 
     /* a round: shard 0 */
     unsigned n_awaited;
@@ -73,106 +62,19 @@ struct pressure {
     struct pressure_part part[LOOPS_MAX];
 };
 
-/* ---- measuring */
-
-/* Sanitizers bring their own malloc, and valgrind its own without telling. */
-size_t __sanitizer_get_current_allocated_bytes(void) __attribute__((weak));
-
-static size_t ask_heap(void)
+static uint64_t clock_ms(void)
 {
-    struct mallinfo2 info;
-
-    if (__sanitizer_get_current_allocated_bytes)
-        return __sanitizer_get_current_allocated_bytes();
-    info = mallinfo2();
-    return info.uordblks + info.hblkhd;
-}
-
-static uint64_t clock_us(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
-
-/* Whether it is this thread's turn to do what is due at *next_ms. */
-static bool claim(_Atomic uint64_t *next_ms, uint64_t now_ms, uint64_t wait_ms)
-{
-    uint64_t next = atomic_load(next_ms);
-
-    return now_ms >= next &&
-           atomic_compare_exchange_strong(next_ms, &next, now_ms + wait_ms);
-}
-
-/* Between two walks, what has become resident since the last one is added. */
-static size_t heap_bytes(struct pressure *pressure, size_t resident, bool must_be_fresh)
-{
-    uint64_t started_us = clock_us(), took_us;
-
-    if (__sanitizer_get_current_allocated_bytes) /* its resident set says nothing */
-        return ask_heap();
-    if (!claim(&pressure->heap_ms, started_us / 1000, HEAP_MS) && !must_be_fresh) {
-        size_t before = atomic_load(&pressure->heap_resident_bytes);
-
-        return atomic_load(&pressure->heap_bytes) +
-               (resident > before && resident != SIZE_MAX ? resident - before : 0);
-    }
-    atomic_store(&pressure->heap_bytes, ask_heap());
-    atomic_store(&pressure->heap_resident_bytes, resident);
-    took_us = clock_us() - started_us;
-    if (took_us * OWN_SHARE > HEAP_MS * 1000)
-        atomic_store(&pressure->heap_ms, (started_us + took_us * OWN_SHARE) / 1000);
-    return atomic_load(&pressure->heap_bytes);
-}
-
-/* /proc/self/statm: pages in all, then those resident. */
-static size_t resident_bytes(const struct pressure *pressure)
-{
-    char text[128];
-    ssize_t n = pread(pressure->statm_fd, text, sizeof text - 1, 0);
-    char *second;
-
-    if (n <= 0)
-        return SIZE_MAX; /* then ask malloc each time */
-    text[n] = '\0';
-    second = strchr(text, ' ');
-    return second ? strtoul(second, NULL, 10) * pressure->page_bytes : SIZE_MAX;
-}
-
-/* What was freed but not given back may end us all the same. */
-static void trim(struct pressure *pressure, size_t resident)
-{
-    unsigned wait_ms = atomic_load(&pressure->trim_wait_ms);
-    uint64_t started_us = clock_us(), took_us;
-
-    if (!claim(&pressure->trim_ms, started_us / 1000, wait_ms))
-        return;
-    malloc_trim(0);
-    took_us = clock_us() - started_us;
-    if (resident_bytes(pressure) < resident - pressure->max_bytes / 16)
-        wait_ms = TRIM_MS;
-    else if (wait_ms < TRIM_MAX_MS)
-        wait_ms *= 2;
-    atomic_store(&pressure->trim_wait_ms, wait_ms);
-    if (took_us * OWN_SHARE > TRIM_MS * 1000)
-        atomic_store(&pressure->trim_ms, (started_us + took_us * OWN_SHARE) / 1000);
+    return meter_clock_us() / 1000;
 }
 
 static size_t measure(struct pressure *pressure, bool must_be_fresh)
 {
-    size_t resident = resident_bytes(pressure), used = resident;
+    size_t used = meter_read(&pressure->meter, must_be_fresh);
 
-    if (resident >= pressure->tight_bytes) {
-        used = heap_bytes(pressure, resident, must_be_fresh);
-        if (resident > pressure->max_bytes && resident != SIZE_MAX && resident > used &&
-            resident - used > pressure->max_bytes / 8)
-            trim(pressure, resident);
-    }
     if (used < pressure->tight_bytes)
         atomic_store(&pressure->tight_ms, 0);
     else if (!atomic_load(&pressure->tight_ms))
-        atomic_store(&pressure->tight_ms, clock_us() / 1000);
+        atomic_store(&pressure->tight_ms, clock_ms());
     return used;
 }
 
@@ -300,9 +202,9 @@ static void judge_round(struct pressure *pressure)
         return;
     }
     if (used > pressure->max_bytes) /* nobody could be closed */
-        atomic_store(&pressure->stuck_ms, clock_us() / 1000 + STUCK_MS);
+        atomic_store(&pressure->stuck_ms, clock_ms() + STUCK_MS);
     if (!pressure->n_closed_now)
-        atomic_store(&pressure->calm_ms, clock_us() / 1000 + TIGHT_MS);
+        atomic_store(&pressure->calm_ms, clock_ms() + TIGHT_MS);
     atomic_store(&pressure->is_full, false);
     to_all(pressure, take_resume);
 }
@@ -446,7 +348,7 @@ static void take_begin(struct loop *loop, void *payload)
 
 static void demand_round(struct pressure *pressure, struct loop *loop)
 {
-    if (clock_us() / 1000 < atomic_load(&pressure->stuck_ms) ||
+    if (clock_ms() < atomic_load(&pressure->stuck_ms) ||
         atomic_exchange(&pressure->is_full, true))
         return;
     *(struct pressure **)loop_send(loop, pressure->loops->loop[0], take_begin,
@@ -469,9 +371,7 @@ struct pressure *pressure_new(struct loops *loops, struct net *const *nets,
     pressure->tight_bytes = max_bytes - max_bytes / 10;
     pressure->relaxed_bytes = max_bytes - max_bytes / 5;
     mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
-    pressure->statm_fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
-    pressure->page_bytes = (size_t)sysconf(_SC_PAGE_SIZE);
-    atomic_init(&pressure->trim_wait_ms, TRIM_MS);
+    meter_init(&pressure->meter, max_bytes, pressure->tight_bytes);
     for (unsigned i = 0; i < loops->n_shards; i++) {
         pressure->part[i].pressure = pressure;
         pressure->part[i].net = nets[i];
@@ -489,8 +389,7 @@ void pressure_free(struct pressure *pressure)
         return;
     for (unsigned i = 0; i < pressure->loops->n_shards; i++)
         free(pressure->part[i].holders.all);
-    if (pressure->statm_fd >= 0)
-        close(pressure->statm_fd);
+    meter_done(&pressure->meter);
     free(pressure);
 }
 
@@ -504,7 +403,7 @@ bool pressure_is_tight(struct pressure *pressure, struct loop *loop)
     since_ms = atomic_load(&pressure->tight_ms);
     if (!since_ms)
         return false;
-    now_ms = clock_us() / 1000;
+    now_ms = clock_ms();
     if (now_ms - since_ms > TIGHT_MS && now_ms >= atomic_load(&pressure->calm_ms))
         demand_round(pressure, loop);
     return true;
