@@ -107,6 +107,23 @@ int corpus_read(const char *path, corpus_input *on_input, void *arg)
     return n;
 }
 
+int corpus_read_file(const char *path, struct fuzz_text *out)
+{
+    FILE *file = fopen(path, "re");
+    char part[4096];
+    size_t n;
+
+    if (!file) {
+        perror(path);
+        return -1;
+    }
+    *out = (struct fuzz_text){0};
+    while ((n = fread(part, 1, sizeof part, file)) > 0)
+        fuzz_put(out, part, n);
+    fclose(file);
+    return 0;
+}
+
 void corpus_write(const char *input, size_t len, FILE *out)
 {
     static const char names[] = "rnt\\", bytes[] = "\r\n\t\\";

@@ -13,10 +13,16 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "tests/fuzz/fuzz.h"
+
 typedef void corpus_input(const char *input, size_t len, int line, void *arg);
 
 /* Calls back for each input of the file. Returns their number, or -1 with a message. */
 int corpus_read(const char *path, corpus_input *on_input, void *arg);
+
+/* The bytes of a file, as libFuzzer writes it: they are the input. Returns 0, or -1 with a message;
+ * free(out->text) if 0. */
+int corpus_read_file(const char *path, struct fuzz_text *out);
 
 /* Write one input as a line. */
 void corpus_write(const char *input, size_t len, FILE *out);

@@ -45,18 +45,10 @@ static void write_file(const char *input, size_t len, int line, void *folder)
 
 static int print_file(const char *path)
 {
-    struct fuzz_text input = {0};
-    FILE *file = fopen(path, "re");
-    char part[4096];
-    size_t n;
+    struct fuzz_text input;
 
-    if (!file) {
-        perror(path);
+    if (corpus_read_file(path, &input) < 0)
         return -1;
-    }
-    while ((n = fread(part, 1, sizeof part, file)) > 0)
-        fuzz_put(&input, part, n);
-    fclose(file);
     if (input.len > 0) /* an empty line is none */
         corpus_write(input.text, input.len, stdout);
     free(input.text);

@@ -35,18 +35,10 @@ static int run_corpus(const char *path)
 /* A file as libFuzzer writes it: its bytes are the input. */
 static int run_file(const char *path)
 {
-    struct fuzz_text input = {0};
-    FILE *file = fopen(path, "re");
-    char part[4096];
-    size_t n;
+    struct fuzz_text input;
 
-    if (!file) {
-        perror(path);
+    if (corpus_read_file(path, &input) < 0)
         return -1;
-    }
-    while ((n = fread(part, 1, sizeof part, file)) > 0)
-        fuzz_put(&input, part, n);
-    fclose(file);
     on_input(input.text, input.len, 1, (char *)(size_t)path);
     free(input.text);
     printf("%s: ok\n", path);
