@@ -177,6 +177,36 @@ int privileges_check(const struct settings *settings, const struct config *confi
     return 0;
 }
 
+/* What no program that we might ever run could get back. It takes a capability that a
+ * container may lack; then no_new_privs alone stands for it. */
+static void empty_bounding_set(void)
+{
+    for (unsigned long capability = 0; capability < 64; capability++)
+        if (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) < 0)
+            return; /* EINVAL: the kernel has no more; EPERM: see above */
+}
+
+/* For each thread by itself: those that a plugin starts in its init() are to inherit it. It
+ * hinders nothing that is still to be opened. */
+static int limit_threads(const struct settings *settings, const struct config *config,
+                         hop_error *error)
+{
+    struct account account;
+
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
+        hop_error_set(error, "cannot set no_new_privs: %s", strerror(errno));
+        return -1;
+    }
+    if (!is_root())
+        return 0;
+    if (read_account(settings, config, &account, error) < 0)
+        return -1;
+    if (account.uid != 0)
+        empty_bounding_set();
+    account_done(&account);
+    return 0;
+}
+
 int privileges_check_start(const struct settings *settings, const struct config *config,
                            hop_error *error)
 {
@@ -187,7 +217,9 @@ int privileges_check_start(const struct settings *settings, const struct config 
                      "root)");
         return -1;
     }
-    return privileges_check(settings, config, error);
+    if (privileges_check(settings, config, error) < 0)
+        return -1;
+    return limit_threads(settings, config, error);
 }
 
 /* ---- giving up */
@@ -196,15 +228,6 @@ static int fail(hop_error *reason, const char *what)
 {
     hop_error_set(reason, "cannot %s: %s", what, strerror(errno));
     return -1;
-}
-
-/* What no program that we might ever run could get back. It takes a capability that a
- * container may lack; then no_new_privs alone stands for it. */
-static void empty_bounding_set(void)
-{
-    for (unsigned long capability = 0; capability < 64; capability++)
-        if (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) < 0)
-            return; /* EINVAL: the kernel has no more; EPERM: see above */
 }
 
 static int become(const struct account *account, hop_error *reason)
@@ -272,7 +295,6 @@ static void allow_sanitizers_to_trace(void)
 
 static int leave_root(const struct account *account, hop_error *reason)
 {
-    empty_bounding_set();
     if (become(account, reason) < 0 || drop_capabilities(reason) < 0 ||
         verify(account, reason) < 0)
         return -1;
@@ -334,10 +356,6 @@ int privileges_drop(const struct settings *settings, const struct config *config
 
     if ((is_root() ? change_user : stay)(settings, config, error) < 0)
         return -1;
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
-        hop_error_set(error, "cannot set no_new_privs: %s", strerror(errno));
-        return -1;
-    }
     if (!settings->seccomp)
         return 0;
     if (syscall_filter_install(&reason) < 0) {

@@ -15,13 +15,14 @@ int privileges_check(const struct settings *settings, const struct config *confi
                      hop_error *error);
 
 /* The same, and refuse to start as root unless server.user says who to become. Call it before
- * anything is opened. 0, or -1 with the reason. */
+ * anything is opened: from now on neither this thread nor one that it starts gains anything by
+ * execve(). 0, or -1 with the reason. */
 int privileges_check_start(const struct settings *settings, const struct config *config,
                            hop_error *error);
 
 /*
  * Become server.user when started as root (user and groups for good, which is verified), give up
- * every capability and what execve() could gain, and install the system call filter where
+ * every capability, and install the system call filter where
  * server.seccomp asks for it. Call it when all is open and no thread of ours has started.
  *
  * 0, or -1 with the reason: then the server must not serve.

@@ -2,8 +2,9 @@
  * conn.c - one TCP connection: its birth, reading, deadlines, end and moving; see conn.h.
  *
  * A raw read event, paused while the lane to logic or memory is full. What a connection
- * sends is in conn_send.c. Called by: the HTTP connection's files (all of it), websocket.c (deadlines,
- * close), session.c (address, input), net.c (deadlines, the end of all). Thread: shard.
+ * sends is in conn_send.c. Called by: the HTTP connection's files (all of it), websocket.c
+ * (deadlines, close), session.c (address, input), net.c (deadlines, the end of all).
+ * Thread: shard.
  */
 #include "core/net/conn.h"
 
