@@ -78,6 +78,8 @@ static const hop_config_key engine_keys[] = {
                "list of polling and websocket"),
     HOP_BOOL(S, allow_upgrades, "allow_upgrades", true,
              "whether polling clients may change to WebSocket"),
+    HOP_BOOL(S, allow_eio3, "allow_eio3", false,
+             "whether clients of Socket.IO 2.x may connect"),
     HOP_STRING(S, origins, "origins", "",
                "origins of other hosts' pages, as https://example.org; *: any"),
     HOP_KEYS_END,

@@ -36,6 +36,7 @@ struct settings {
     size_t max_http_buffer_bytes; /* 1,000,000: the handshake's maxPayload */
     const char *transports;       /* "polling, websocket" */
     bool allow_upgrades;
+    bool allow_eio3;     /* clients of Socket.IO 2.x */
     const char *origins; /* "" same host only; list; "*" any */
 
     /* [limits] */

@@ -283,7 +283,8 @@ static bool is_out_of_memory(struct engine *engine)
 }
 
 static void open_polling(struct engine *engine, struct httpconn *http,
-                         const struct http_request *request, const char *headers)
+                         const struct http_request *request,
+                         const struct handshake *handshake)
 {
     struct session *session = session_new(engine);
     struct bytes *open;
@@ -292,16 +293,18 @@ static void open_polling(struct engine *engine, struct httpconn *http,
         refuse_full(http, "too many sessions");
         return;
     }
+    session->is_v3 = handshake->is_v3;
     session->polling = polling_new(session);
     open = session_open_packet(session);
-    polling_get(session, http, headers);
+    polling_get(session, http, handshake->headers);
     polling_push(session, open);
     bytes_unref(open);
     session_announce(session, request, http_conn(http));
 }
 
 static void open_websocket(struct engine *engine, struct httpconn *http,
-                           const struct http_request *request, const char *accept)
+                           const struct http_request *request,
+                           const struct handshake *handshake, const char *accept)
 {
     struct session *session = session_new(engine);
     struct websocket *ws;
@@ -311,6 +314,7 @@ static void open_websocket(struct engine *engine, struct httpconn *http,
         refuse_full(http, "too many sessions");
         return;
     }
+    session->is_v3 = handshake->is_v3;
     ws = websocket_accept(engine, http, accept);
     session->ws = ws;
     ws->session = session;
@@ -350,7 +354,7 @@ static void on_websocket(struct engine *engine, struct httpconn *http,
     if (handshake->session)
         open_probe(handshake->session, http, accept);
     else
-        open_websocket(engine, http, request, accept);
+        open_websocket(engine, http, request, handshake, accept);
 }
 
 static void on_session_request(struct session *session, struct httpconn *http,
@@ -387,7 +391,7 @@ static void on_engine_request(struct engine *engine, struct httpconn *http,
         on_session_request(handshake.session, http, request, body, body_len,
                            handshake.headers);
     else
-        open_polling(engine, http, request, handshake.headers);
+        open_polling(engine, http, request, &handshake);
 }
 
 /* The client bundle: PATH/NAME for these names. Returns the file's name, or NULL. */

@@ -269,7 +269,8 @@ static enum handshake_error verify_session(const struct engine *engine,
 }
 
 /* A request for a new session. */
-static enum handshake_error verify_new(const struct http_request *request,
+static enum handshake_error verify_new(const struct engine *engine,
+                                       const struct http_request *request,
                                        struct handshake *handshake)
 {
     char version[QUERY_VALUE_MAX];
@@ -282,11 +283,14 @@ static enum handshake_error verify_new(const struct http_request *request,
         handshake->reason = "upgrade and transport do not agree";
         return HANDSHAKE_BAD_REQUEST;
     }
-    if (query_get(request, "EIO", version) != 1 || version[0] != '4') {
-        handshake->reason = "EIO is not 4";
-        return HANDSHAKE_BAD_VERSION;
-    }
-    return HANDSHAKE_OK;
+    if (query_get(request, "EIO", version) != 1)
+        version[0] = '\0';
+    handshake->is_v3 = version[0] == '3';
+    if (version[0] == '4' || (handshake->is_v3 && engine->settings->allow_eio3))
+        return HANDSHAKE_OK;
+    handshake->reason =
+        handshake->is_v3 ? "EIO is 3 (engine.allow_eio3)" : "EIO is neither 4 nor 3";
+    return HANDSHAKE_BAD_VERSION;
 }
 
 enum handshake_error handshake_verify(const struct engine *engine,
@@ -305,7 +309,7 @@ enum handshake_error handshake_verify(const struct engine *engine,
         return error;
     sid_len = query_get(request, "sid", sid);
     if (sid_len == 0 || sid_len == -1) /* as the reference: an empty sid is none */
-        return verify_new(request, handshake);
+        return verify_new(engine, request, handshake);
     if (request->is_websocket && request->method != HTTP_M_GET) {
         handshake->reason = "upgrades are GETs";
         return HANDSHAKE_BAD_METHOD;

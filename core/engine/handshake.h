@@ -26,6 +26,7 @@ enum handshake_error {
 struct handshake {
     struct session *session;          /* borrowed: NULL for a new one */
     bool is_websocket;                /* the transport; else polling */
+    bool is_v3;                       /* a new one's protocol is 3 */
     bool is_cross_origin;             /* let in by engine.origins */
     const char *reason;               /* why it was refused: for the log */
     char headers[ORIGIN_HEADERS_MAX]; /* CORS lines for the response, or "" */

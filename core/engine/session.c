@@ -422,6 +422,11 @@ bool session_is_open(const struct session *session)
     return session->is_open;
 }
 
+int session_protocol(const struct session *session)
+{
+    return session->is_v3 ? 3 : 4;
+}
+
 void *session_upper(const struct session *session)
 {
     return session->upper;

@@ -62,6 +62,8 @@ void session_close(struct session *session, enum session_end end, const char *de
 
 handle session_handle(const struct session *session);
 bool session_is_open(const struct session *session);
+/* The version of Engine.IO that its client speaks: 4, or 3 (Socket.IO 2.x). */
+int session_protocol(const struct session *session);
 void *session_upper(const struct session *session);
 /* At most 8 characters of the sid: for logs. */
 const char *session_log_id(const struct session *session);

@@ -38,10 +38,11 @@ struct session {
     struct session *next_dirty, *next_dead;
     unsigned char sid[SID_BYTES];
     char log_id[LOG_ID_CHARS + 1];
-    bool is_open;      /* false once ended */
-    bool is_dirty;     /* on the engine's list: has something to do at LOOP_PACK */
-    bool is_lingering; /* ended, but owes its last packets to the next GET */
-    bool awaits_pong;
+    bool is_open : 1;      /* false once ended */
+    bool is_dirty : 1;     /* on the engine's list: has something to do at LOOP_PACK */
+    bool is_lingering : 1; /* ended, but owes its last packets to the next GET */
+    bool awaits_pong : 1;
+    bool is_v3 : 1; /* its client speaks Engine.IO protocol 3 */
 };
 
 /* A session's long-polling half. */

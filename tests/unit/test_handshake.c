@@ -294,6 +294,55 @@ static void transports_and_upgrades_can_be_switched_off(void **state)
     wire_free(wire);
 }
 
+static int on_open_protocol;
+
+static void *note_protocol(struct session *session, const struct http_request *request,
+                           const char *address, void *arg)
+{
+    on_open_protocol = session_protocol(session);
+    return wire_on_open(session, request, address, arg);
+}
+
+static void the_version_is_exactly_4_or_where_allowed_3(void **state)
+{
+    static const struct {
+        bool is_allowed;
+        const char *version;
+        int protocol; /* 0: refused */
+    } rows[] = {{false, "EIO=4&", 4},  {false, "EIO=3&", 0},  {true, "EIO=4&", 4},
+                {true, "EIO=3&", 3},   {true, "", 0},         {true, "EIO=&", 0},
+                {true, "EIO=2&", 0},   {true, "EIO=5&", 0},   {true, "EIO=abc&", 0},
+                {true, "EIO=03&", 0},  {true, "EIO=3.0&", 0}, {true, "EIO=3&EIO=4&", 0},
+                {true, "EIO=33&", 0},  {true, "EIO=%33&", 3}, {true, "EIO=-3&", 0},
+                {true, "EIO=3%00&", 0}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows * 2; i++) {
+        struct settings settings = wire_settings();
+        bool is_websocket = i % 2;
+        struct wire *wire;
+        struct peer *peer;
+        char text[512];
+
+        settings.allow_eio3 = rows[i / 2].is_allowed;
+        wire = wire_new(&settings);
+        wire->engine->upper.on_open = note_protocol;
+        on_open_protocol = 0;
+        peer = peer_new(wire);
+        snprintf(text, sizeof text,
+                 "GET /socket.io/?%stransport=%s HTTP/1.1\r\n" HOST "%s\r\n",
+                 rows[i / 2].version, is_websocket ? "websocket" : "polling",
+                 is_websocket ? WS_HEADERS : "");
+        peer_ask(wire, peer, text);
+        assert_int_equal(on_open_protocol, rows[i / 2].protocol);
+        if (!rows[i / 2].protocol)
+            expect_response(peer, 400,
+                            is_websocket ? "Unsupported protocol version" : BAD_VERSION);
+        peer_free(peer);
+        wire_free(wire);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -303,6 +352,7 @@ int main(void)
         cmocka_unit_test(hostile_extensions_and_subprotocols_are_ignored),
         cmocka_unit_test(listed_origins_get_cors_lines),
         cmocka_unit_test(transports_and_upgrades_can_be_switched_off),
+        cmocka_unit_test(the_version_is_exactly_4_or_where_allowed_3),
     };
 
     return cmocka_run_group_tests_name("handshake", tests, NULL, NULL);

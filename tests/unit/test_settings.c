@@ -82,6 +82,7 @@ static void an_empty_file_gives_the_documented_defaults(void **state)
     assert_int_equal(it.max_http_buffer_bytes, 1000000);
     assert_string_equal(it.transports, "polling, websocket");
     assert_true(it.allow_upgrades);
+    assert_false(it.allow_eio3);
     assert_string_equal(it.origins, "");
     assert_int_equal(it.max_head_bytes, 16384);
     assert_int_equal(it.max_target_bytes, 8192);
@@ -117,7 +118,8 @@ static void each_key_reaches_its_member(void **state)
         "status=[::1]:9\nshutdown_timeout=2s\n"
         "[engine]\npath=/chat/io\nping_interval=3s\nping_timeout=4s\nupgrade_timeout=5s\n"
         "connect_timeout=6s\nmax_http_buffer_size=7k\ntransports=websocket\n"
-        "allow_upgrades=no\norigins=https://example.org, http://localhost:3000\n"
+        "allow_upgrades=no\nallow_eio3=yes\norigins=https://example.org, "
+        "http://localhost:3000\n"
         "[limits]\nmax_head=8k\nmax_target=1k\nmax_headers=9\nmax_body=10\n"
         "head_timeout=11s\nbody_timeout=12s\nkeep_alive=13s\nmax_queue=14k\n"
         "soft_queue=15000\nmin_body_rate=22\nmax_connections=23\n"
@@ -149,6 +151,7 @@ static void each_key_reaches_its_member(void **state)
     assert_int_equal(it.max_http_buffer_bytes, 7168);
     assert_string_equal(it.transports, "websocket");
     assert_false(it.allow_upgrades);
+    assert_true(it.allow_eio3);
     assert_string_equal(it.origins, "https://example.org, http://localhost:3000");
     assert_int_equal(it.max_head_bytes, 8192);
     assert_int_equal(it.max_target_bytes, 1024);
