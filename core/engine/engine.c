@@ -45,6 +45,9 @@ static void init_timers(struct engine *engine, struct loop *loop)
     timer_list_init(&engine->upgrade, loop, settings->upgrade_timeout_ms,
                     upgrade_on_timeout);
     timer_list_init(&engine->slow, loop, settings->soft_queue_ms, polling_on_slow);
+    timer_list_init(&engine->silence, loop,
+                    settings->ping_interval_ms + settings->ping_timeout_ms,
+                    session_on_silence);
     timer_list_init(&engine->linger, loop, LINGER_MS, session_on_linger);
 }
 
@@ -56,6 +59,7 @@ static void done_timers(struct engine *engine)
     timer_list_done(&engine->pong);
     timer_list_done(&engine->upgrade);
     timer_list_done(&engine->slow);
+    timer_list_done(&engine->silence);
     timer_list_done(&engine->linger);
 }
 
@@ -76,6 +80,7 @@ struct engine *engine_new(struct net *net, const struct settings *settings,
         .max_fragments = (uint32_t)settings->max_fragments,
     };
     engine->ping_packet = bytes_copy("2", 1);
+    engine->pong_packet = bytes_copy("3", 1);
     engine->noop_packet = bytes_copy("6", 1);
     engine->close_packet = bytes_copy("1", 1);
     engine->probe_packet = bytes_copy("3probe", 6);
@@ -116,6 +121,7 @@ void engine_free(struct engine *engine)
     sidmap_done(&engine->sids);
     slots_done(&engine->sessions);
     bytes_unref(engine->ping_packet);
+    bytes_unref(engine->pong_packet);
     bytes_unref(engine->noop_packet);
     bytes_unref(engine->close_packet);
     bytes_unref(engine->probe_packet);
@@ -295,6 +301,9 @@ static void open_polling(struct engine *engine, struct httpconn *http,
     }
     session->is_v3 = handshake->is_v3;
     session->polling = polling_new(session);
+    session->polling->jsonp = handshake->jsonp;
+    session->polling->takes_bytes =
+        session->is_v3 && !handshake->is_base64 && !handshake->jsonp.is_given;
     open = session_open_packet(session);
     polling_get(session, http, handshake->headers);
     polling_push(session, open);
@@ -316,6 +325,8 @@ static void open_websocket(struct engine *engine, struct httpconn *http,
     }
     session->is_v3 = handshake->is_v3;
     ws = websocket_accept(engine, http, accept);
+    ws->is_v3 = handshake->is_v3;
+    ws->is_base64 = handshake->is_base64;
     session->ws = ws;
     ws->session = session;
     open = session_open_packet(session);
@@ -326,10 +337,13 @@ static void open_websocket(struct engine *engine, struct httpconn *http,
 }
 
 /* A second WebSocket for one session is closed, and the session kept (C09). */
-static void open_probe(struct session *session, struct httpconn *http, const char *accept)
+static void open_probe(struct session *session, struct httpconn *http,
+                       const struct handshake *handshake, const char *accept)
 {
     struct websocket *ws = websocket_accept(session->engine, http, accept);
 
+    ws->is_v3 = session->is_v3;
+    ws->is_base64 = handshake->is_base64;
     if (upgrade_is_possible(session))
         upgrade_begin(session, ws);
     else
@@ -352,7 +366,7 @@ static void on_websocket(struct engine *engine, struct httpconn *http,
         return;
     }
     if (handshake->session)
-        open_probe(handshake->session, http, accept);
+        open_probe(handshake->session, http, handshake, accept);
     else
         open_websocket(engine, http, request, handshake, accept);
 }

@@ -1,9 +1,9 @@
 /*
- * engine.h - Engine.IO v4 on one shard: handshake, sessions, heartbeat, upgrade.
+ * engine.h - Engine.IO v4, and v3, on one shard: handshake, sessions, heartbeat, upgrade.
  *
  * Called by: core/net through the route (requests), core/socketio (send, close). Reaches up
  * only through struct engine_upper. Thread: shard.
- * Source: Engine.IO protocol v4; docs/PROTOCOL.md 1.1 to 1.3.
+ * Source: Engine.IO protocol v4 and v3; docs/PROTOCOL.md 1.1 to 1.3.
  */
 #ifndef ENGINE_ENGINE_H
 #define ENGINE_ENGINE_H

@@ -241,6 +241,15 @@ static enum handshake_error verify_transport(const struct engine *engine,
     return HANDSHAKE_UNKNOWN_TRANSPORT;
 }
 
+/* Whether the parameter is there and not empty: the reference asks no more. */
+static bool wants_base64(const struct http_request *request)
+{
+    char value[QUERY_VALUE_MAX];
+    long len = query_get(request, "b64", value);
+
+    return len != -1 && len != 0;
+}
+
 /* A request of a session. */
 static enum handshake_error verify_session(const struct engine *engine,
                                            const struct http_request *request,
@@ -256,6 +265,7 @@ static enum handshake_error verify_session(const struct engine *engine,
     }
     handshake->session = session;
     if (request->is_websocket) {
+        handshake->is_base64 = session->is_v3 && wants_base64(request);
         if (handshake->is_websocket && (session->ws || engine->takes_upgrades))
             return HANDSHAKE_OK;
         handshake->reason = "upgrades are off, or not to polling";
@@ -264,6 +274,61 @@ static enum handshake_error verify_session(const struct engine *engine,
     if (handshake->is_websocket || session->ws) {
         handshake->reason = "transport is not the session's";
         return HANDSHAKE_BAD_REQUEST;
+    }
+    return HANDSHAKE_OK;
+}
+
+/*
+ * What browsers load as a script carries no Origin: where it comes from, other headers say,
+ * or, when the page holds them back, none. Then it may not speak for anybody.
+ */
+static bool is_from_elsewhere(const struct engine *engine,
+                              const struct http_request *request)
+{
+    const char *origins = engine->settings->origins;
+    const char *host = http_header(request, "host", NULL);
+    const char *referer = http_header(request, "referer", NULL);
+    const char *site = http_header(request, "sec-fetch-site", NULL);
+    char origin[ORIGIN_MAX + 1];
+    size_t len;
+
+    if (list_has(origins, "*") || http_header(request, "origin", NULL))
+        return false; /* or verify_origin() has said so */
+    if (!referer)
+        return site ? strcmp(site, "same-origin") != 0 && strcmp(site, "none") != 0
+                    : http_header(request, "cookie", NULL) != NULL;
+    len = strcspn(referer, ":");
+    if (strncmp(referer + len, "://", 3) == 0)
+        len += 3 + strcspn(referer + len + 3, "/?#");
+    if (len > ORIGIN_MAX)
+        return true;
+    memcpy(origin, referer, len);
+    origin[len] = '\0';
+    switch (origin_check(origin, host, origins)) {
+    case ORIGIN_SAME:
+    case ORIGIN_LISTED:
+        return false;
+    default:
+        return true;
+    }
+}
+
+static enum handshake_error verify_jsonp(const struct engine *engine,
+                                         const struct http_request *request,
+                                         struct handshake *handshake)
+{
+    char index[QUERY_VALUE_MAX];
+    long len = query_get(request, "j", index);
+
+    if (len == -1)
+        return HANDSHAKE_OK;
+    if (len < 0 || !jsonp_index_read(index, (size_t)len, &handshake->jsonp)) {
+        handshake->reason = "j is no index";
+        return HANDSHAKE_BAD_REQUEST;
+    }
+    if (is_from_elsewhere(engine, request)) {
+        handshake->reason = "JSONP from another site (engine.origins)";
+        return HANDSHAKE_FORBIDDEN;
     }
     return HANDSHAKE_OK;
 }
@@ -286,11 +351,14 @@ static enum handshake_error verify_new(const struct engine *engine,
     if (query_get(request, "EIO", version) != 1)
         version[0] = '\0';
     handshake->is_v3 = version[0] == '3';
-    if (version[0] == '4' || (handshake->is_v3 && engine->settings->allow_eio3))
-        return HANDSHAKE_OK;
-    handshake->reason =
-        handshake->is_v3 ? "EIO is 3 (engine.allow_eio3)" : "EIO is neither 4 nor 3";
-    return HANDSHAKE_BAD_VERSION;
+    if (version[0] != '4' && (!handshake->is_v3 || !engine->settings->allow_eio3)) {
+        handshake->reason =
+            handshake->is_v3 ? "EIO is 3 (engine.allow_eio3)" : "EIO is neither 4 nor 3";
+        return HANDSHAKE_BAD_VERSION;
+    }
+    handshake->is_base64 = handshake->is_v3 && wants_base64(request);
+    return request->is_websocket ? HANDSHAKE_OK
+                                 : verify_jsonp(engine, request, handshake);
 }
 
 enum handshake_error handshake_verify(const struct engine *engine,

@@ -27,6 +27,8 @@ struct handshake {
     struct session *session;          /* borrowed: NULL for a new one */
     bool is_websocket;                /* the transport; else polling */
     bool is_v3;                       /* a new one's protocol is 3 */
+    bool is_base64;                   /* of v3: no bytes to this transport */
+    struct jsonp_index jsonp;         /* of a new one that polls */
     bool is_cross_origin;             /* let in by engine.origins */
     const char *reason;               /* why it was refused: for the log */
     char headers[ORIGIN_HEADERS_MAX]; /* CORS lines for the response, or "" */

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "core/engine/payload3.h"
 #include "core/loop/bytes.h"
 
 struct packet packet_decode(const char *text, size_t len)
@@ -36,6 +37,8 @@ bool payload_next(struct payload *payload, struct packet *packet)
     const char *end;
     size_t len;
 
+    if (payload->format != PAYLOAD_V4)
+        return payload3_next(payload, packet);
     if (payload->is_done)
         return false;
     end = payload->left ? memchr(payload->at, PACKET_SEPARATOR, payload->left) : NULL;

@@ -22,7 +22,8 @@ enum packet_type {
     PACKET_UPGRADE, /* 5 */
     PACKET_NOOP,    /* 6 */
     PACKET_BINARY,  /* b and base64: a message of bytes */
-    PACKET_BAD      /* no such type */
+    PACKET_BAD,     /* no such type */
+    PACKET_BYTES    /* of v3 only (payload3.h): a message of bytes as they are */
 };
 
 struct packet {
@@ -37,14 +38,18 @@ enum { PACKET_SEPARATOR = 0x1e };
 /* The type of a packet and its data; PACKET_BAD for an empty one too. */
 struct packet packet_decode(const char *text, size_t len);
 
+/* How a payload joins its packets: by separators, or as payload3.h says. */
+enum payload_format { PAYLOAD_V4, PAYLOAD_V3_TEXT, PAYLOAD_V3_BYTES };
+
 /* A walk over the packets of a payload. A payload of n separators has n + 1 packets. */
 struct payload {
     const char *at; /* borrowed */
     size_t left;
+    enum payload_format format;
     bool is_done;
 };
 
-void payload_init(struct payload *payload, const char *text, size_t len);
+void payload_init(struct payload *payload, const char *text, size_t len); /* v4 */
 /* False behind the last packet. */
 bool payload_next(struct payload *payload, struct packet *packet);
 

@@ -14,6 +14,7 @@
 #include "core/base/mem.h"
 #include "core/base/text.h"
 #include "core/engine/packet.h"
+#include "core/engine/polling_body.h"
 #include "core/engine/session_impl.h"
 #include "core/loop/bytes.h"
 #include "core/loop/loop.h"
@@ -145,36 +146,6 @@ void polling_free(struct session *session)
 
 /* ---- answers */
 
-/* What is queued, and `last` unless NULL, in one body. A new reference; NULL without memory. */
-static struct bytes *join(const struct polling *polling, struct bytes *last)
-{
-    size_t len = last ? last->len : 0;
-    struct bytes *only = last ? last : polling->queue[0], *body;
-    char *at;
-
-    if (polling->n_queued + (last != NULL) == 1 && only->n_parts == 0) { /* is the body */
-        bytes_ref(only, 1);
-        return only;
-    }
-    for (uint32_t i = 0; i < polling->n_queued; i++)
-        len += packet_payload_len(polling->queue[i]);
-    /* a separator between each two */
-    body = bytes_try_new(len + polling->n_queued - (last ? 0 : 1));
-    if (!body)
-        return NULL;
-    at = body->data;
-    for (uint32_t i = 0; i <= polling->n_queued; i++) {
-        const struct bytes *packet = i < polling->n_queued ? polling->queue[i] : last;
-
-        if (!packet)
-            break;
-        if (i > 0)
-            *at++ = PACKET_SEPARATOR;
-        at = packet_write_payload(packet, at);
-    }
-    return body;
-}
-
 bool polling_answer(struct session *session, struct bytes *last)
 {
     struct polling *polling = session->polling;
@@ -183,13 +154,12 @@ bool polling_answer(struct session *session, struct bytes *last)
     char headers[sizeof NO_STORE + ORIGIN_HEADERS_MAX];
     struct http_response response = {
         .status = 200,
-        .content_type = "text/plain; charset=UTF-8",
         .headers = headers,
     };
 
     if (!get)
         return false;
-    response.bytes = join(polling, last);
+    response.bytes = polling_body_join(polling, last, &response.content_type);
     polling_drop_queue(session);
     polling->get = NULL;
     polling->get_headers = NULL;
@@ -327,29 +297,6 @@ void polling_forget_post(struct session *session)
     polling->is_posting = false;
 }
 
-static bool is_octet_stream(const struct http_request *request)
-{
-    const char *type = http_header(request, "content-type", NULL);
-    size_t len = type ? strcspn(type, "; \t") : 0;
-
-    return type && ascii_equal_nocase(type, len, "application/octet-stream");
-}
-
-/* The status to refuse the body with, which ends the session; 0: its packets may come. */
-static int check_body(struct session *session, const struct http_request *request,
-                      const char *body, size_t body_len)
-{
-    if (is_octet_stream(request)) {
-        session_end(session, SESSION_TRANSPORT_ERROR, "octet-stream from a v4 client");
-        return 400;
-    }
-    if (!utf8_is_valid(body, body_len)) {
-        session_end(session, SESSION_PARSE_ERROR, "body is not UTF-8");
-        return 400;
-    }
-    return 0;
-}
-
 /* As many packets as one turn takes. Returns whether more wait; the session may end. */
 static bool take_packets(struct session *session, struct payload *payload)
 {
@@ -440,7 +387,8 @@ static bool put_off(struct session *session, struct httpconn *http,
         .body = body,
     };
     memcpy(body, payload->at, payload->left);
-    payload_init(&rest->payload, body, payload->left);
+    rest->payload = *payload;
+    rest->payload.at = body;
     strcpy(rest->cors, cors);
     session->polling->rest = rest;
     session->polling->is_posting = true;
@@ -454,6 +402,7 @@ void polling_post(struct session *session, struct httpconn *http,
                   const char *headers)
 {
     struct payload payload;
+    char *decoded;
     int status;
 
     if (session->polling
@@ -464,16 +413,16 @@ void polling_post(struct session *session, struct httpconn *http,
     }
     if (session->polling->post == http)
         session->polling->post = NULL;
-    status = check_body(session, request, body, body_len);
+    status = polling_body_open(session, request, body, body_len, &payload, &decoded);
     if (status) {
         respond_empty(http, status);
         return;
     }
-    payload_init(&payload, body, body_len);
     if (!take_packets(session, &payload)) {
         respond_ok(http, headers);
     } else if (!put_off(session, http, &payload, headers)) {
         session_end(session, SESSION_TRANSPORT_ERROR, "no memory for a POST");
         respond_empty(http, 503);
     }
+    free(decoded);
 }

@@ -157,11 +157,11 @@ struct bytes *session_open_packet(const struct session *session)
     const struct engine *engine = session->engine;
     const struct settings *settings = engine->settings;
     bool can_upgrade = session->polling && engine->takes_upgrades;
-    char sid[SID_CHARS + 1];
+    char sid[SESSION_SID_SIZE];
     char text[256];
     int len;
 
-    base64url(session->sid, SID_BYTES, sid);
+    session_sid(session, sid);
     len = snprintf(text, sizeof text,
                    "0{\"sid\":\"%s\",\"upgrades\":[%s],\"pingInterval\":%" PRId64
                    ",\"pingTimeout\":%" PRId64 ",\"maxPayload\":%zu}",
@@ -178,7 +178,9 @@ void session_announce(struct session *session, const struct http_request *reques
 
     conn_address(conn, address, sizeof address);
     session_count(session, 1);
-    timer_start(&engine->first_ping[handle_slot(session->self) % FIRST_PING_LISTS],
+    timer_start(session->is_v3
+                    ? &engine->silence
+                    : &engine->first_ping[handle_slot(session->self) % FIRST_PING_LISTS],
                 &session->beat);
     session->upper = engine->upper.on_open(session, request, address, engine->upper.arg);
 }
@@ -277,8 +279,35 @@ void session_stop_lingering(struct session *session)
 
 /* ---- what a client sends */
 
+static void send_own(struct session *session, struct bytes *packet)
+{
+    if (session->ws)
+        websocket_send_packet(session->ws, packet);
+    else
+        polling_push(session, packet);
+}
+
+/* A client of v3 is alive as long as it sends anything; those of v4 answer pings. */
+static void note_life(struct session *session)
+{
+    if (session->is_v3)
+        timer_start(&session->engine->silence, &session->beat);
+}
+
+static void on_ping(struct session *session)
+{
+    if (session->is_v3)
+        send_own(session, session->engine->pong_packet);
+    else
+        session_end(session, SESSION_TRANSPORT_ERROR, "ping from a client");
+}
+
 static void on_pong(struct session *session)
 {
+    if (session->is_v3) {
+        session_end(session, SESSION_TRANSPORT_ERROR, "pong from a v3 client");
+        return;
+    }
     if (!session->awaits_pong)
         return; /* C24: an unasked pong moves no timer */
     session->awaits_pong = false;
@@ -299,6 +328,7 @@ static void on_base64(struct session *session, const struct packet *packet)
 
 void session_on_packet(struct session *session, const struct packet *packet)
 {
+    note_life(session);
     switch (packet->type) {
     case PACKET_MESSAGE:
         session->engine->upper.on_text(session, packet->data, packet->len);
@@ -313,7 +343,10 @@ void session_on_packet(struct session *session, const struct packet *packet)
         session_end(session, SESSION_TRANSPORT_CLOSE, "close packet");
         break;
     case PACKET_PING:
-        session_end(session, SESSION_TRANSPORT_ERROR, "ping from a client");
+        on_ping(session);
+        break;
+    case PACKET_BYTES:
+        session_on_binary(session, packet->data, packet->len);
         break;
     case PACKET_BAD:
         session_end(session, SESSION_PARSE_ERROR, "unknown packet type");
@@ -343,14 +376,11 @@ void session_on_beat(struct timer_node *node)
 
     session->awaits_pong = true;
     timer_start(&session->engine->pong, node);
-    if (session->ws)
-        websocket_send_packet(session->ws, session->engine->ping_packet);
-    else
-        polling_push(session, session->engine->ping_packet);
+    send_own(session, session->engine->ping_packet);
 }
 
-/* Whether the pong may be here, but unread: a full lane stops the reading, and what is
- * more than a turn takes waits. */
+/* Whether the pong, or v3's ping, may be here, but unread: a full lane stops the reading,
+ * and what is more than a turn takes waits. */
 static bool may_have_answered(const struct session *session)
 {
     if (session->ws)
@@ -368,7 +398,17 @@ void session_on_no_pong(struct timer_node *node)
         session_end(session, SESSION_PING_TIMEOUT, NULL);
 }
 
-/* The pong list: whoever owes one longest comes first. */
+void session_on_silence(struct timer_node *node)
+{
+    struct session *session = session_of_beat(node);
+
+    if (may_have_answered(session))
+        note_life(session);
+    else
+        session_end(session, SESSION_PING_TIMEOUT, NULL);
+}
+
+/* Of the pong list, or that of v3's clients: whoever owes a sign of life longest is first. */
 static bool is_silent(const struct engine *engine, const struct timer_node *node)
 {
     uint64_t half_ms = (uint64_t)engine->settings->ping_timeout_ms / 2;
@@ -376,9 +416,9 @@ static bool is_silent(const struct engine *engine, const struct timer_node *node
     return node->due_ms <= loop_now(engine->net->loop) + half_ms;
 }
 
-size_t session_count_silent(const struct engine *engine)
+static size_t count_silent(const struct engine *engine, const struct timer_list *list)
 {
-    const struct timer_node *node = engine->pong.head;
+    const struct timer_node *node = list->head;
     size_t n = 0;
 
     for (; node && is_silent(engine, node); node = node->next)
@@ -386,10 +426,17 @@ size_t session_count_silent(const struct engine *engine)
     return n;
 }
 
+size_t session_count_silent(const struct engine *engine)
+{
+    return count_silent(engine, &engine->pong) + count_silent(engine, &engine->silence);
+}
+
 struct session *session_most_silent(const struct engine *engine)
 {
-    struct timer_node *node = engine->pong.head;
+    struct timer_node *node = engine->pong.head, *other = engine->silence.head;
 
+    if (!node || (other && other->due_ms < node->due_ms))
+        node = other;
     if (!node || !is_silent(engine, node) || may_have_answered(session_of_beat(node)))
         return NULL;
     return session_of_beat(node);
@@ -425,6 +472,11 @@ bool session_is_open(const struct session *session)
 int session_protocol(const struct session *session)
 {
     return session->is_v3 ? 3 : 4;
+}
+
+void session_sid(const struct session *session, char sid[SESSION_SID_SIZE])
+{
+    base64url(session->sid, SID_BYTES, sid);
 }
 
 void *session_upper(const struct session *session)

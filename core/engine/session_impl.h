@@ -11,6 +11,7 @@
 
 #include "core/engine/engine.h"
 #include "core/engine/frame.h"
+#include "core/engine/jsonp.h"
 #include "core/engine/sidmap.h"
 #include "core/loop/timer.h"
 
@@ -34,7 +35,8 @@ struct session {
     handle self;             /* stale once it has ended */
     struct polling *polling; /* owned: NULL once on WebSocket */
     struct websocket *ws; /* borrowed, frees itself: NULL while polling, and at the end */
-    struct timer_node beat; /* until the next ping, its pong, or the end of lingering */
+    struct timer_node beat; /* until the next ping, its pong, v3's silence has lasted too
+                               long, or the end of lingering */
     struct session *next_dirty, *next_dead;
     unsigned char sid[SID_BYTES];
     char log_id[LOG_ID_CHARS + 1];
@@ -63,6 +65,8 @@ struct polling {
     bool is_probing;           /* "2probe" was answered: GETs get a noop at once */
     bool is_posting;           /* packets of a complete POST wait for their turn */
     bool is_over_limit;        /* ends with SESSION_SLOW at LOOP_PACK */
+    bool takes_bytes;          /* v3, without b64=1: bodies of bytes may be its */
+    struct jsonp_index jsonp;
 };
 
 /* A connection that speaks WebSocket. */
@@ -81,6 +85,8 @@ struct websocket {
     bool is_closing;   /* our close frame is queued: nothing counts any more */
     bool is_reading;   /* within on_data: the reader must stay */
     bool has_deadline; /* a message in flight is being timed */
+    bool is_v3;        /* binary messages begin with their type */
+    bool is_base64;    /* v3 with b64=1: and leave as text */
 };
 
 struct engine {
@@ -93,9 +99,11 @@ struct engine {
     struct frame_writer *writer; /* owned */
     struct frame_limits frame_limits;
     struct timer_list first_ping[FIRST_PING_LISTS], ping, pong, upgrade, slow, linger;
+    struct timer_list silence; /* of v3's clients: they ping, not we */
     struct session *dirty, *dead;
     struct websocket *websockets, *dead_websockets;
-    struct bytes *ping_packet, *noop_packet, *close_packet, *probe_packet; /* refs */
+    struct bytes *ping_packet, *pong_packet, *noop_packet, *close_packet,
+        *probe_packet; /* refs */
     bool takes_polling, takes_websocket, takes_upgrades;
     bool is_shut_down;
 };
@@ -136,6 +144,7 @@ struct session *session_most_silent(const struct engine *engine);
 
 void session_on_beat(struct timer_node *node);    /* ping lists */
 void session_on_no_pong(struct timer_node *node); /* pong list */
+void session_on_silence(struct timer_node *node); /* silence list */
 void session_on_linger(struct timer_node *node);  /* linger list */
 
 /* ---- engine.c */

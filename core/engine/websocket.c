@@ -17,6 +17,7 @@
 
 #include "core/base/mem.h"
 #include "core/engine/packet.h"
+#include "core/engine/payload3.h"
 #include "core/engine/session_impl.h"
 #include "core/engine/upgrade.h"
 #include "core/loop/bytes.h"
@@ -185,6 +186,36 @@ static void send_long(struct websocket *ws, struct bytes *packet,
         conn_send(ws->conn, packet, part->from, part->from + part->len);
 }
 
+/* A message of bytes as v3 has it: its type goes before, and b64=1 makes it text. */
+static void send_bytes3(struct websocket *ws, struct bytes *packet,
+                        const struct packet_part *part)
+{
+    enum frame_kind kind = ws->is_base64 ? FRAME_KIND_TEXT : FRAME_KIND_BINARY;
+    size_t len = ws->is_base64 ? 2 + base64_size(part->len) : 1 + part->len;
+    unsigned char head[FRAME_HEAD_MAX + 1];
+    size_t head_len = frame_head(kind, len, head);
+    char *space;
+
+    if (!ws->is_base64 && part->len > LONG_PART_BYTES) {
+        head[head_len++] = PACKET_MESSAGE;
+        if (conn_send_copy(ws->conn, head, head_len))
+            conn_send(ws->conn, packet, part->from, part->from + part->len);
+        return;
+    }
+    space = conn_send_space(ws->conn, head_len + len);
+    if (!space)
+        return;
+    memcpy(space, head, head_len);
+    space += head_len;
+    if (ws->is_base64) {
+        memcpy(space, "b4", 2);
+        base64_encode(part->data, part->len, space + 2);
+    } else {
+        *space = PACKET_MESSAGE;
+        memcpy(space + 1, part->data, part->len);
+    }
+}
+
 void websocket_send_packet(struct websocket *ws, struct bytes *packet)
 {
     size_t long_bytes = packet->len > LONG_BYTES ? LONG_PART_BYTES : LONG_BYTES;
@@ -195,7 +226,9 @@ void websocket_send_packet(struct websocket *ws, struct bytes *packet)
         return;
     packet_parts_init(&parts, packet);
     while (packet_parts_next(&parts, &part))
-        if (part.len > long_bytes)
+        if (part.is_binary && ws->is_v3)
+            send_bytes3(ws, packet, &part);
+        else if (part.len > long_bytes)
             send_long(ws, packet, &part);
         else
             send_frame(ws, kind_of(&part), part.data, part.len);
@@ -241,7 +274,7 @@ void websocket_send(struct websocket *ws, struct outgoing *out)
         metric_add(engine_metrics(ws->engine), METRIC_VOLATILE_DROPPED, 1);
         return;
     }
-    if (out->packet->len > LONG_BYTES ||
+    if (out->packet->len > LONG_BYTES || (ws->is_v3 && out->packet->n_parts > 0) ||
         (!out->frame && !out->buffer && ws->conn->is_blocked)) {
         websocket_send_packet(ws, out->packet); /* keeps nobody else's frames alive */
         return;
@@ -338,6 +371,10 @@ static void on_message(struct websocket *ws, enum frame_event event,
         upgrade_on_text(ws, frame->data, frame->len);
     } else if (session->ws != ws) {
         upgrade_give_up(session, "binary on the probe");
+    } else if (ws->is_v3) {
+        packet = event == FRAME_BINARY ? packet3_decode_bytes(frame->data, frame->len)
+                                       : packet3_decode(frame->data, frame->len);
+        session_on_packet(session, &packet);
     } else if (event == FRAME_BINARY) {
         session_on_binary(session, frame->data, frame->len);
     } else {

@@ -9,7 +9,9 @@
 
 #include "core/base/text.h"
 #include "core/engine/frame.h"
+#include "core/engine/jsonp.h"
 #include "core/engine/packet.h"
+#include "core/engine/payload3.h"
 #include "core/socketio/json.h"
 #include "core/socketio/packet.h"
 #include "tests/unit/masked.h"
@@ -66,6 +68,38 @@ static void walk(const struct text *text)
     while (payload_next(&payload, &packet))
         n++;
     assert_true(n > 0);
+}
+
+static void walk_v3(const struct text *text)
+{
+    struct payload payload;
+    struct packet packet = {.type = PACKET_BAD};
+
+    payload3_init(&payload, text->at, text->len);
+    while (payload_next(&payload, &packet))
+        ;
+    assert_int_equal(packet.type, PACKET_NOOP);
+    utf16_length(text->at, text->len);
+}
+
+static void read_form(const struct text *text)
+{
+    char *out = malloc(text->len);
+
+    assert_non_null(out);
+    assert_true(jsonp_read(text->at, text->len, out) >= 0);
+    free(out);
+}
+
+static void write_script(const struct text *text)
+{
+    const struct jsonp_index index = {.is_given = true};
+    size_t len = jsonp_write(index, text->at, text->len, NULL);
+    char *out = malloc(len);
+
+    assert_non_null(out);
+    assert_int_equal(jsonp_write(index, text->at, text->len, out), len);
+    free(out);
 }
 
 static void decode_base64(const struct text *text)
@@ -139,6 +173,11 @@ static const struct counted rows[] = {
      "", walk},
     {"empty packets", "6", "\x1e", "", walk},
     {"bytes of a packet", "4", "abcdefgh", "", walk},
+    {"packets of v3", "", "1:6", "", walk_v3},
+    {"empty packets of v3", "", "0:", "1:6", walk_v3},
+    {"escapes of a form", "d=", "%5Cn", "", read_form},
+    {"fields of a form", "d=", "&a", "", read_form},
+    {"escapes of a script", "", "\n\xe2\x80\xa8", "", write_script},
     {"base64", "", "YWJj", "YWI=", decode_base64},
     {"UTF-8", "", "\xe2\x82\xac", "", check_utf8},
     {"frames", "", FRAME_X("\x81"), "", read_whole},
