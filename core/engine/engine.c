@@ -44,6 +44,7 @@ static void init_timers(struct engine *engine, struct loop *loop)
     timer_list_init(&engine->pong, loop, settings->ping_timeout_ms, session_on_no_pong);
     timer_list_init(&engine->upgrade, loop, settings->upgrade_timeout_ms,
                     upgrade_on_timeout);
+    timer_list_init(&engine->noop, loop, NOOP_MS, upgrade_on_noop);
     timer_list_init(&engine->slow, loop, settings->soft_queue_ms, polling_on_slow);
     timer_list_init(&engine->silence, loop,
                     settings->ping_interval_ms + settings->ping_timeout_ms,
@@ -58,6 +59,7 @@ static void done_timers(struct engine *engine)
     timer_list_done(&engine->ping);
     timer_list_done(&engine->pong);
     timer_list_done(&engine->upgrade);
+    timer_list_done(&engine->noop);
     timer_list_done(&engine->slow);
     timer_list_done(&engine->silence);
     timer_list_done(&engine->linger);

@@ -222,8 +222,6 @@ void polling_get(struct session *session, struct httpconn *http, const char *hea
     http_hold(http, on_aborted, session);
     if (polling->n_queued)
         session_mark_dirty(session);
-    else if (polling->is_probing) /* the client waits for its poll to end */
-        polling_answer(session, session->engine->noop_packet);
 }
 
 static void on_post_aborted(struct httpconn *http, void *arg)

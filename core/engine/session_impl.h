@@ -61,8 +61,9 @@ struct polling {
     size_t queued_bytes;
     struct timer_node slow;  /* since queued_bytes passed the soft limit */
     struct websocket *probe; /* borrowed, frees itself: the upgrade under way, or NULL */
-    struct timer_node upgrade; /* limits the probe */
-    bool is_probing;           /* "2probe" was answered: GETs get a noop at once */
+    struct timer_node upgrade; /* limits the probe; while is_probing, the next noop */
+    uint16_t n_noops;          /* how many of them may still come */
+    bool is_probing;           /* "2probe" was answered: the client waits for its GET */
     bool is_posting;           /* packets of a complete POST wait for their turn */
     bool is_over_limit;        /* ends with SESSION_SLOW at LOOP_PACK */
     bool takes_bytes;          /* v3, without b64=1: bodies of bytes may be its */
@@ -98,7 +99,8 @@ struct engine {
     struct frame_pool readers;
     struct frame_writer *writer; /* owned */
     struct frame_limits frame_limits;
-    struct timer_list first_ping[FIRST_PING_LISTS], ping, pong, upgrade, slow, linger;
+    struct timer_list first_ping[FIRST_PING_LISTS], ping, pong, upgrade, noop, slow,
+        linger;
     struct timer_list silence; /* of v3's clients: they ping, not we */
     struct session *dirty, *dead;
     struct websocket *websockets, *dead_websockets;

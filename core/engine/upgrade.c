@@ -57,12 +57,34 @@ void upgrade_on_timeout(struct timer_node *node)
     upgrade_give_up(polling->session, "timeout");
 }
 
+/* The client now waits for its poll to end, which mostly has something to say anyway: only
+ * where it has not for NOOP_MS, a noop ends it, as the reference does. */
 static void on_probe(struct session *session)
 {
     struct polling *polling = session->polling;
+    int64_t limit_ms = session->engine->settings->upgrade_timeout_ms;
 
     websocket_send_packet(polling->probe, session->engine->probe_packet);
+    if (polling->is_probing)
+        return;
     polling->is_probing = true;
+    polling->n_noops =
+        (uint16_t)(limit_ms / NOOP_MS < UINT16_MAX ? limit_ms / NOOP_MS : UINT16_MAX);
+    timer_start(&session->engine->noop, &polling->upgrade);
+}
+
+void upgrade_on_noop(struct timer_node *node)
+{
+    struct polling *polling =
+        (struct polling *)(void *)((char *)node - offsetof(struct polling, upgrade));
+    struct session *session = polling->session;
+
+    if (polling->n_noops == 0) {
+        upgrade_give_up(session, "timeout");
+        return;
+    }
+    polling->n_noops--;
+    timer_start(&session->engine->noop, node);
     if (!polling->n_queued)
         polling_answer(session, session->engine->noop_packet);
 }

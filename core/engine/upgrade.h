@@ -24,6 +24,10 @@ void upgrade_on_text(struct websocket *ws, const char *text, size_t len);
 /* The probe has ended or is no good: the session stays on polling. */
 void upgrade_give_up(struct session *session, const char *reason);
 
+/* Between two noops for a GET that is held while the client waits for its end. */
+enum { NOOP_MS = 100 };
+
 void upgrade_on_timeout(struct timer_node *node); /* upgrade list */
+void upgrade_on_noop(struct timer_node *node);    /* noop list */
 
 #endif

@@ -203,15 +203,10 @@ function switchOver(s) {
   return [s];
 }
 
-function onProbe(s, op) {
+function onProbe(s) {
   owe(s, s.probe, 'probe');
   s.isProbed = true;
-  if (!s.get) return [s];
-  const isQueued = op.mayQueue(s) ? [clone(s)] : []; /* then the GET is about to get that */
-
-  owe(s, s.get, 'noop');
-  s.get = null;
-  return [s, ...isQueued];
+  return [s];
 }
 
 const take = {
@@ -228,10 +223,7 @@ const take = {
       end(s, 'transport error');
       owe(s, op.id, 'refused');
     } else {
-      const isHeld = !s.isProbed || op.mayQueue(s) ? [{ ...clone(s), get: op.id }] : [];
-      if (!s.isProbed) return isHeld;
-      owe(s, op.id, 'noop');
-      return [s, ...isHeld];
+      s.get = op.id;
     }
     return [s];
   },
@@ -273,7 +265,7 @@ const take = {
   send(s, op) {
     if (op.wire === s.ws) return op.isBinary ? close(s, 'parse error') : onPackets(s, [op.text]);
     if (op.wire !== s.probe) return [s];
-    if (op.text === '2probe') return onProbe(s, op);
+    if (op.text === '2probe') return onProbe(s);
     return op.text[0] === '5' && !op.isBinary ? switchOver(s) : giveUp(s);
   },
 
@@ -349,7 +341,6 @@ export class SessionModel {
     op.key ??= op.id;
     this.note(`> ${op.key} ${op.kind} on ${op.wire} ${JSON.stringify(op.packets ?? op.text ?? op.code ?? '')}${op.isOctets ? ' octets' : ''}`);
     op.isOf = (who) => who === op.wire || this.ops.get(who)?.wire === op.wire;
-    op.mayQueue = this.mayQueue;
     this.ops.set(op.key, op);
     if (op.id && !this.ops.has(op.id)) this.ops.set(op.id, op);
     for (const s of this.states) s.todo.push(op.key);
@@ -388,6 +379,12 @@ export class SessionModel {
     if (s.get && s.life === 'open' && this.mayQueue(s)) { /* a held GET gets what logic has sent down */
       const state = clone(s);
       owe(state, state.get, 'data');
+      state.get = null;
+      next.push(state);
+    }
+    if (s.get && s.life === 'open' && s.isProbed) { /* the client waits for its end, and it has waited long enough */
+      const state = clone(s);
+      owe(state, state.get, 'noop');
       state.get = null;
       next.push(state);
     }

@@ -175,7 +175,7 @@ describe('emit order', () => {
     assert.deepEqual(wireSequence(first), mixed(20, 0, { isAsker: true }));
     raw.send('2probe');
     assert.equal(await raw.message(), '3probe');
-    assert.equal((await polling.get()).text, '6'); /* the client's poll is let go at once */
+    assert.equal((await polling.get()).text, '6'); /* the client's poll is let go */
     await polling.send('422["mix",20,1000]');
     const polled = []; /* by a client that polls on all the same; noops let it go meanwhile */
     while (polled.length < mixed(20, 1000, { isAsker: true }).length) {
