@@ -509,6 +509,7 @@ struct http_route engine_route(struct engine *const *engines, unsigned n_engines
         .shard_for = shard_for,
         .on_body = on_body,
         .on_too_large = on_too_large,
+        .is_terse = true,
         .max_body_bytes = settings->max_http_buffer_bytes,
         .on_request = on_request,
         .arg = route,

@@ -266,7 +266,10 @@ void http_respond_error(struct httpconn *http, int status, const char *reason)
         http->state == HTTPCONN_CLOSING)
         return;
     log_refusal(http, status, reason);
-    response.len = (size_t)snprintf(body, sizeof body, "%s\n", http_reason(status));
+    if (status == 413 && http->route && http->route->is_terse)
+        response.content_type = NULL;
+    else
+        response.len = (size_t)snprintf(body, sizeof body, "%s\n", http_reason(status));
     http->state = HTTPCONN_DUE;
     http_respond(http, &response);
 }

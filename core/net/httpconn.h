@@ -45,6 +45,8 @@ struct http_route {
      * afterwards. May be NULL. */
     void (*on_too_large)(struct httpconn *http, const struct http_request *request,
                          void *arg);
+    /* That 413 has no words behind its head, as clients of the reference server know it. */
+    bool is_terse;
     void *arg;
 };
 
