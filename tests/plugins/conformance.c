@@ -35,8 +35,9 @@ static char settings[][MAX_SETTINGS][40] = {
     [PROFILE_PROTO] = {"engine.ping_interval=300ms", "engine.ping_timeout=200ms",
                        "engine.connect_timeout=1s", "engine.origins=*"},
     [PROFILE_SMOKE] = {""}, /* tests/conformance.ini has what it needs */
-    [PROFILE_CLIENT] = {"engine.ping_interval=2s"},
-    [PROFILE_ENGINE] = {"engine.ping_interval=500ms", "engine.max_http_buffer_size=100"},
+    [PROFILE_CLIENT] = {"engine.ping_interval=2s", "engine.allow_eio3=no"},
+    [PROFILE_ENGINE] = {"engine.allow_eio3=no", "engine.ping_interval=500ms",
+                        "engine.max_http_buffer_size=100"},
 };
 
 /* This process's command line: words with a NUL behind each. Returns its length, or -1. */
@@ -53,13 +54,15 @@ static ssize_t read_command_line(char *text, size_t size)
     return n == 0 ? len : -1; /* the whole of it, or an error */
 }
 
-/* Become the same server with the profile's settings. Returns only when that fails. */
+/* Become the same server with the profile's settings. Root stays root: the rights to become
+ * somebody else do not survive an exec (core/privileges.c). Returns only when that fails. */
 static int start_anew(const struct conformance *conformance)
 {
     static char text[MAX_COMMAND_LINE], option[] = "-o",
-                                        mark[] = "plugin:conformance.prepared=yes";
+                                        mark[] = "plugin:conformance.prepared=yes",
+                                        root[] = "server.user=root";
     ssize_t len = read_command_line(text, sizeof text);
-    char *words[MAX_ARGUMENTS];
+    char *words[MAX_ARGUMENTS + 2];
     size_t n = 0;
 
     if (len <= 0)
@@ -75,6 +78,10 @@ static int start_anew(const struct conformance *conformance)
     for (char *word = text + strlen(text) + 1; word < text + len && n < MAX_ARGUMENTS - 1;
          word += strlen(word) + 1)
         words[n++] = word;
+    if (geteuid() == 0) {
+        words[n++] = option;
+        words[n++] = root;
+    }
     words[n] = NULL;
     execv("/proc/self/exe", words);
     return hop_fail(conformance->server, "cannot start anew: %s", strerror(errno));
