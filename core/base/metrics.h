@@ -46,6 +46,10 @@
       "rooms with a member, sockets' own not counted")                                   \
     X(MEMBERSHIPS, "sockhop_memberships", gauge, "",                                     \
       "entries in the shards' member arrays")                                            \
+    X(INCOMPLETE_PACKETS, "sockhop_incomplete_packets", gauge, "",                       \
+      "packets of clients that lack an attachment")                                      \
+    X(INCOMPLETE_BYTES, "sockhop_incomplete_bytes", gauge, "",                           \
+      "memory of packets that lack an attachment")                                       \
     X(ACKS_PENDING, "sockhop_acks_pending", gauge, "",                                   \
       "acks that clients owe the server")                                                \
     X(TIMERS, "sockhop_timers", gauge, "", "running timers of sessions and connections") \

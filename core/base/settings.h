@@ -34,6 +34,7 @@ struct settings {
     int64_t upgrade_timeout_ms;   /* 10,000 */
     int64_t connect_timeout_ms;   /* 45,000: to join a namespace */
     size_t max_http_buffer_bytes; /* 1,000,000: the handshake's maxPayload */
+    int64_t max_attachments;      /* 10 of a packet, in and out */
     const char *transports;       /* "polling, websocket" */
     bool allow_upgrades;
     bool allow_eio3;     /* clients of Socket.IO 2.x */
@@ -50,21 +51,23 @@ struct settings {
     int64_t keep_alive_ms;   /* 60 s: idle between requests */
     int64_t max_connections; /* in all, of the public listeners; 0: no limit */
     int64_t max_connections_per_address; /* 1,000; 0: no limit; loopback has none */
-    const char *max_memory;   /* "auto", a size, or "0"; see max_memory_bytes */
-    size_t max_queue_bytes;   /* 1 MiB a connection: closed above */
-    size_t soft_queue_bytes;  /* 256 KiB: closed when above for soft_queue_ms */
-    int64_t soft_queue_ms;    /* 10 s */
-    int64_t max_queue_frames; /* 16,384 slices or packets a connection */
-    size_t max_lane_bytes;    /* 8 MiB between two threads: shards stop reading */
-    int64_t max_turn_packets; /* 64 packets, frames or requests of a connection a turn */
-    int64_t max_fragments;    /* 1,024 WebSocket fragments a message */
-    int64_t max_controls;     /* 100 WebSocket control frames a second */
-    int64_t max_json_depth;   /* 64 */
-    int64_t max_json_values;  /* 10,000 */
-    int64_t max_rooms;        /* 1,000 that one socket is in */
-    int64_t max_acks;         /* 1,000,000 awaited in all */
-    size_t max_answer_bytes;  /* 16 MiB of them, kept until the last has come */
-    size_t max_memory_bytes;  /* resolved from max_memory; 0: no limit */
+    const char *max_memory;    /* "auto", a size, or "0"; see max_memory_bytes */
+    size_t max_queue_bytes;    /* 1 MiB a connection: closed above */
+    size_t soft_queue_bytes;   /* 256 KiB: closed when above for soft_queue_ms */
+    int64_t soft_queue_ms;     /* 10 s */
+    int64_t max_queue_frames;  /* 16,384 slices or packets a connection */
+    size_t max_lane_bytes;     /* 8 MiB between two threads: shards stop reading */
+    int64_t max_turn_packets;  /* 64 packets, frames or requests of a connection a turn */
+    int64_t max_fragments;     /* 1,024 WebSocket fragments a message */
+    int64_t max_controls;      /* 100 WebSocket control frames a second */
+    int64_t max_json_depth;    /* 64 */
+    int64_t max_json_values;   /* 10,000 */
+    size_t max_attached_bytes; /* 1,000,000: all attachments of a client's packet */
+    int64_t attachment_timeout_ms; /* 10 s until the next one begins */
+    int64_t max_rooms;             /* 1,000 that one socket is in */
+    int64_t max_acks;              /* 1,000,000 awaited in all */
+    size_t max_answer_bytes;       /* 16 MiB of them, kept until the last has come */
+    size_t max_memory_bytes;       /* resolved from max_memory; 0: no limit */
 
     /* [log] */
     int log_level; /* enum hop_log_level */

@@ -239,7 +239,8 @@ static void engine_collect(void *arg, struct holders *holders)
         const struct session *session = slots_at(&engine->sessions, i);
 
         if (session && session->polling)
-            holders_add(holders, &(struct holder){.bytes = polling_bytes(session),
+            holders_add(holders, &(struct holder){.bytes = polling_bytes(session) +
+                                                           session_held(session),
                                                   .who = session->self,
                                                   .end = end_holder,
                                                   .arg = engine});

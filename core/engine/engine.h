@@ -27,6 +27,8 @@ struct engine_upper {
     void (*on_binary)(struct session *session, const void *data, size_t len);
     /* It has ended: release session->upper. Called exactly once. */
     void (*on_closed)(struct session *session, enum session_end end);
+    /* Bytes that it holds of what the client has sent. NULL: none. */
+    size_t (*held)(const struct session *session);
     void *arg;
     /* Sessions that have joined nothing yet: how many, and the oldest, or NULL. Both may be
      * NULL. on_closed of one takes it from these. */

@@ -379,20 +379,11 @@ void session_on_beat(struct timer_node *node)
     send_own(session, session->engine->ping_packet);
 }
 
-/* Whether the pong, or v3's ping, may be here, but unread: a full lane stops the reading,
- * and what is more than a turn takes waits. */
-static bool may_have_answered(const struct session *session)
-{
-    if (session->ws)
-        return session->ws->conn && conn_has_input(session->ws->conn);
-    return session->polling->is_posting || net_holds_input(session->engine->net);
-}
-
 void session_on_no_pong(struct timer_node *node)
 {
     struct session *session = session_of_beat(node);
 
-    if (may_have_answered(session))
+    if (session_has_input(session))
         session_on_beat(node); /* the client counts too: without a ping it would leave */
     else
         session_end(session, SESSION_PING_TIMEOUT, NULL);
@@ -402,7 +393,7 @@ void session_on_silence(struct timer_node *node)
 {
     struct session *session = session_of_beat(node);
 
-    if (may_have_answered(session))
+    if (session_has_input(session))
         note_life(session);
     else
         session_end(session, SESSION_PING_TIMEOUT, NULL);
@@ -437,7 +428,7 @@ struct session *session_most_silent(const struct engine *engine)
 
     if (!node || (other && other->due_ms < node->due_ms))
         node = other;
-    if (!node || !is_silent(engine, node) || may_have_answered(session_of_beat(node)))
+    if (!node || !is_silent(engine, node) || session_has_input(session_of_beat(node)))
         return NULL;
     return session_of_beat(node);
 }
@@ -449,6 +440,13 @@ void session_on_linger(struct timer_node *node)
 
 /* ---- what the layer above uses */
 
+size_t session_held(const struct session *session)
+{
+    const struct engine_upper *upper = &session->engine->upper;
+
+    return session->is_open && upper->held ? upper->held(session) : 0;
+}
+
 void session_send(struct session *session, struct outgoing *out)
 {
     if (!session->is_open)
@@ -457,6 +455,19 @@ void session_send(struct session *session, struct outgoing *out)
         websocket_send(session->ws, out);
     else
         polling_send(session, out);
+}
+
+/* A full lane stops the reading, and what is more than a turn takes waits. */
+bool session_has_input(const struct session *session)
+{
+    if (session->ws)
+        return session->ws->conn && conn_has_input(session->ws->conn);
+    return session->polling->is_posting || net_holds_input(session->engine->net);
+}
+
+bool session_is_receiving(const struct session *session)
+{
+    return session->ws ? session->ws->reader != NULL : session->polling->post != NULL;
 }
 
 handle session_handle(const struct session *session)

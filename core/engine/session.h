@@ -60,6 +60,11 @@ void session_send(struct session *session, struct outgoing *out);
  */
 void session_close(struct session *session, enum session_end end, const char *detail);
 
+/* Whether its client has sent what was not read yet: a deadline is not the client's fault. */
+bool session_has_input(const struct session *session);
+/* Whether part of a message or of a POST is here: it has a deadline of its own. */
+bool session_is_receiving(const struct session *session);
+
 handle session_handle(const struct session *session);
 bool session_is_open(const struct session *session);
 /* The version of Engine.IO that its client speaks: 4, or 3 (Socket.IO 2.x). */

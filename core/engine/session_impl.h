@@ -137,6 +137,8 @@ void session_mark_dirty(struct session *session);
 void session_stop_lingering(struct session *session);
 /* Add the session to those freed at LOOP_FREE. */
 void session_bury(struct session *session);
+/* Bytes that the layer above holds of what its client has sent. */
+size_t session_held(const struct session *session);
 void session_count(const struct session *session, int64_t n); /* in the gauges */
 
 /* Those who have owed a pong for half its time: nobody may be there any more. */

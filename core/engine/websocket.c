@@ -447,8 +447,10 @@ static void on_closed(struct conn *conn, enum conn_end end)
 static size_t held(const struct conn *conn)
 {
     const struct websocket *ws = conn->user;
+    const struct session *session = ws->session;
 
-    return frame_reader_bytes(ws->reader);
+    return frame_reader_bytes(ws->reader) +
+           (session && session->ws == ws ? session_held(session) : 0);
 }
 
 static const struct conn_ops websocket_ops = {

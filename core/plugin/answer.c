@@ -104,6 +104,43 @@ const char *hop_answer_raw(hop_answer *answer, size_t n, size_t *len)
     return answer->in->text + answer->spans[n].from;
 }
 
+/* The answer's text and attachments, as args.c sees them. */
+static struct sio_args whole(const hop_answer *answer)
+{
+    const struct sio_answer *in = answer->in;
+
+    return (struct sio_args){in->text, in->text_len, in->n_attachments, in->attachments};
+}
+
+size_t hop_answer_n_attachments(const hop_answer *answer)
+{
+    return answer->in->n_attachments;
+}
+
+const void *hop_answer_attachment(const hop_answer *answer, size_t n, size_t *len)
+{
+    const struct sio_args from = whole(answer);
+
+    return args_attachment(&from, n, len);
+}
+
+const void *hop_answer_binary(hop_answer *answer, size_t n, size_t *len)
+{
+    const struct sio_args from = whole(answer);
+    const char *raw = hop_answer_raw(answer, n, len);
+
+    return args_binary(&from, raw, *len, len);
+}
+
+void hop_args_answer(hop_args *args, hop_answer *answer, size_t n)
+{
+    const struct sio_args from = whole(answer);
+    size_t len;
+    const char *raw = hop_answer_raw(answer, n, &len);
+
+    args_relay(args, &from, raw, len);
+}
+
 size_t hop_answers_n(const hop_answers *answers)
 {
     return answers->n;
@@ -166,21 +203,21 @@ static bool is_asked(const char *event, int timeout_ms, bool is_handled)
     return is_handled && is_emittable(event) && timeout_ms >= 1 && timeout_ms <= 3600000;
 }
 
-static int ask_socket(hop_socket socket, const char *event, const char *text, size_t len,
+static int ask_socket(hop_socket socket, const char *event, const struct sio_args *args,
                       int timeout_ms, const struct awaited *awaited)
 {
     struct awaited *kept = mem_alloc(sizeof *kept);
 
     *kept = *awaited;
     kept->plugin = kept->server->current;
-    if (hub_emit_with_ack(kept->server->hub, socket, event, text, len, timeout_ms,
-                          take_answer, kept) == 0)
+    if (hub_emit_with_ack(kept->server->hub, socket, event, args, timeout_ms, take_answer,
+                          kept) == 0)
         return 0;
     free(kept);
     return -1;
 }
 
-static int ask_target(hop_target *target, const char *event, const char *text, size_t len,
+static int ask_target(hop_target *target, const char *event, const struct sio_args *args,
                       int timeout_ms, hop_answers_handler *on_answers, void *self)
 {
     hop_server *server = hub_target_owner(target);
@@ -190,7 +227,7 @@ static int ask_target(hop_target *target, const char *event, const char *text, s
                              .plugin = server->current,
                              .on_answers = on_answers,
                              .self = self};
-    if (hub_emit_with_acks(target, event, text, len, timeout_ms, take_answers, kept) == 0)
+    if (hub_emit_with_acks(target, event, args, timeout_ms, take_answers, kept) == 0)
         return 0;
     free(kept);
     return -1;
@@ -207,7 +244,9 @@ int hop_emit_with_ack(hop_server *server, hop_socket socket, const char *event,
         (!args || json_is_array(args)))
         text = args_dump(args);
     if (text)
-        result = ask_socket(socket, event, text, strlen(text), timeout_ms, &awaited);
+        result = ask_socket(socket, event,
+                            &(struct sio_args){.text = text, .len = strlen(text)},
+                            timeout_ms, &awaited);
     free(text);
     json_decref(args);
     return result;
@@ -219,14 +258,12 @@ int hop_emit_args_with_ack(hop_server *server, hop_socket socket, const char *ev
 {
     const struct awaited awaited = {
         .server = server, .on_answer = on_answer, .self = self};
-    const char *text = NULL;
-    size_t len;
+    struct sio_args list;
     int result = -1;
 
-    if (on_logic(__func__) && is_asked(event, timeout_ms, on_answer != NULL))
-        text = args_text(args, &len);
-    if (text)
-        result = ask_socket(socket, event, text, len, timeout_ms, &awaited);
+    if (on_logic(__func__) && is_asked(event, timeout_ms, on_answer != NULL) &&
+        args_finish(args, &list) == 0)
+        result = ask_socket(socket, event, &list, timeout_ms, &awaited);
     hop_args_free(args);
     return result;
 }
@@ -241,8 +278,9 @@ int hop_emit_with_acks(hop_target *target, const char *event, json_t *args,
         (!args || json_is_array(args)))
         text = args_dump(args);
     if (text)
-        result =
-            ask_target(target, event, text, strlen(text), timeout_ms, on_answers, self);
+        result = ask_target(target, event,
+                            &(struct sio_args){.text = text, .len = strlen(text)},
+                            timeout_ms, on_answers, self);
     free(text);
     json_decref(args);
     return result;
@@ -251,14 +289,12 @@ int hop_emit_with_acks(hop_target *target, const char *event, json_t *args,
 int hop_emit_args_with_acks(hop_target *target, const char *event, hop_args *args,
                             int timeout_ms, hop_answers_handler *on_answers, void *self)
 {
-    const char *text = NULL;
-    size_t len;
+    struct sio_args list;
     int result = -1;
 
-    if (on_logic(__func__) && target && is_asked(event, timeout_ms, on_answers != NULL))
-        text = args_text(args, &len);
-    if (text)
-        result = ask_target(target, event, text, len, timeout_ms, on_answers, self);
+    if (on_logic(__func__) && target && is_asked(event, timeout_ms, on_answers != NULL) &&
+        args_finish(args, &list) == 0)
+        result = ask_target(target, event, &list, timeout_ms, on_answers, self);
     hop_args_free(args);
     return result;
 }

@@ -407,7 +407,8 @@ int hop_emit(hop_target *target, const char *event, json_t *args)
         (!args || json_is_array(args)))
         text = args_dump(args);
     if (text)
-        result = hub_emit(target, event, text, strlen(text));
+        result = hub_emit(target, event,
+                          &(struct sio_args){.text = text, .len = strlen(text)});
     free(text);
     json_decref(args);
     return result;
@@ -420,14 +421,12 @@ int hop_send(hop_target *target, json_t *args)
 
 int hop_emit_args(hop_target *target, const char *event, hop_args *args)
 {
-    const char *text = NULL;
-    size_t len;
+    struct sio_args list;
     int result = -1;
 
-    if (on_logic(__func__) && target && is_emittable(event))
-        text = args_text(args, &len);
-    if (text)
-        result = hub_emit(target, event, text, len);
+    if (on_logic(__func__) && target && is_emittable(event) &&
+        args_finish(args, &list) == 0)
+        result = hub_emit(target, event, &list);
     hop_args_free(args);
     return result;
 }

@@ -6,12 +6,21 @@
 #ifndef PLUGIN_ARGS_H
 #define PLUGIN_ARGS_H
 
-#include <stddef.h>
-
 #include <sockhop/emit.h>
 
-/* The finished array, or NULL when a call did not fit. Borrowed from args. Takes NULL. */
-const char *args_text(hop_args *args, size_t *len);
+struct sio_args;
+
+/*
+ * One argument that a client sent, raw[len], and what came with it: as hop_args_raw() says
+ * (raw NULL: null); an attachment, and the bytes that the argument is, as event.h says.
+ */
+void args_relay(hop_args *args, const struct sio_args *from, const char *raw, size_t len);
+const void *args_attachment(const struct sio_args *from, size_t n, size_t *len);
+const void *args_binary(const struct sio_args *from, const char *raw, size_t raw_len,
+                        size_t *len);
+
+/* The finished list, borrowed from args; -1 when a call did not fit. Takes NULL. */
+int args_finish(hop_args *args, struct sio_args *out);
 
 /* An array as compact text ("[]" for NULL): owned by the caller, or NULL: not writable. */
 char *args_dump(json_t *array);

@@ -53,6 +53,33 @@ const char *hop_event_raw(const hop_event *event, size_t n, size_t *len)
     return in->text + in->args[n].from;
 }
 
+size_t hop_event_n_attachments(const hop_event *event)
+{
+    return event->in->n_attachments;
+}
+
+static struct sio_args whole(const hop_event *event)
+{
+    const struct sio_event *in = event->in;
+
+    return (struct sio_args){in->text, in->text_len, in->n_attachments, in->attachments};
+}
+
+const void *hop_event_attachment(const hop_event *event, size_t n, size_t *len)
+{
+    const struct sio_args from = whole(event);
+
+    return args_attachment(&from, n, len);
+}
+
+const void *hop_event_binary(const hop_event *event, size_t n, size_t *len)
+{
+    const struct sio_args from = whole(event);
+    const char *raw = hop_event_raw(event, n, len);
+
+    return args_binary(&from, raw, *len, len);
+}
+
 /* The scanner has bounded depth and number of values already. */
 json_t *hop_event_args(hop_event *event)
 {
@@ -93,12 +120,12 @@ bool hop_event_has_ack(const hop_event *event)
     return event->in->has_ack && !event->was_acked;
 }
 
-static int send_ack(hop_event *event, const char *args, size_t len)
+static int send_ack(hop_event *event, const struct sio_args *args)
 {
     if (!hop_event_has_ack(event))
         return -1;
     event->was_acked = true;
-    return hub_ack(event->server->hub, event->in->socket, event->in->ack_id, args, len);
+    return hub_ack(event->server->hub, event->in->socket, event->in->ack_id, args);
 }
 
 int hop_event_ack(hop_event *event, json_t *args)
@@ -109,7 +136,7 @@ int hop_event_ack(hop_event *event, json_t *args)
     if (on_logic(__func__) && (!args || json_is_array(args)))
         text = args_dump(args);
     if (text)
-        result = send_ack(event, text, strlen(text));
+        result = send_ack(event, &(struct sio_args){.text = text, .len = strlen(text)});
     free(text);
     json_decref(args);
     return result;
@@ -117,14 +144,11 @@ int hop_event_ack(hop_event *event, json_t *args)
 
 int hop_event_ack_args(hop_event *event, hop_args *args)
 {
-    const char *text = NULL;
-    size_t len;
+    struct sio_args list;
     int result = -1;
 
-    if (on_logic(__func__))
-        text = args_text(args, &len);
-    if (text)
-        result = send_ack(event, text, len);
+    if (on_logic(__func__) && args_finish(args, &list) == 0)
+        result = send_ack(event, &list);
     hop_args_free(args);
     return result;
 }

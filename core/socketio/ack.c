@@ -13,6 +13,7 @@
 
 #include "core/base/hash.h"
 #include "core/base/mem.h"
+#include "core/loop/bytes.h"
 #include "core/socketio/hub_private.h"
 #include "core/socketio/namespace.h"
 #include "core/socketio/socket.h"
@@ -35,7 +36,7 @@ struct roll {
     void *self;
     struct roll *next; /* of those that are complete */
     size_t n, n_pending;
-    /* Ascending by socket. Text is owned, and so is the id, which is NULL while the socket
+    /* Ascending by socket. What was answered is owned, and so is the id, NULL while the socket
      * is there. One that is awaited counts as timed out: so it is, if nothing comes. */
     struct sio_answer answer[];
 };
@@ -62,10 +63,12 @@ static struct event *start_timer(struct hub *hub, int timeout_ms, event_callback
     return timer;
 }
 
+static const struct sio_args nothing;
+
 /* ---- of one socket */
 
-/* Takes the ack out and frees it, then calls its handler. text: NULL for none. */
-static void settle(struct ack *ack, hop_ack_status status, const char *text, size_t len)
+/* Takes the ack out and frees it, then calls its handler. */
+static void settle(struct ack *ack, hop_ack_status status, const struct sio_args *args)
 {
     struct socket *socket = ack->socket;
     sio_on_answer *on_answer = ack->on_answer;
@@ -74,8 +77,10 @@ static void settle(struct ack *ack, hop_ack_status status, const char *text, siz
         .socket = socket->handle,
         .id = socket->id,
         .status = status,
-        .text = text,
-        .text_len = len,
+        .text = args->text,
+        .text_len = args->len,
+        .n_attachments = args->n_attachments,
+        .attachments = args->attachments,
     };
 
     HASH_DEL(socket->acks, ack);
@@ -89,7 +94,7 @@ static void on_timeout(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
     (void)what;
-    settle(arg, HOP_ACK_TIMEOUT, NULL, 0);
+    settle(arg, HOP_ACK_TIMEOUT, &nothing);
 }
 
 uint64_t ack_new(struct socket *socket, int timeout_ms, sio_on_answer *on_answer,
@@ -110,12 +115,28 @@ uint64_t ack_new(struct socket *socket, int timeout_ms, sio_on_answer *on_answer
 
 /* ---- of the sockets of a target */
 
+static void answer_done(const struct sio_answer *answer)
+{
+    for (size_t i = 0; i < answer->n_attachments; i++)
+        bytes_unref(answer->attachments[i]);
+    free((void *)(uintptr_t)answer->attachments);
+    free((char *)(uintptr_t)answer->text);
+    free((char *)(uintptr_t)answer->id);
+}
+
+static size_t answer_bytes(const struct sio_answer *answer)
+{
+    size_t n_bytes = answer->text_len;
+
+    for (size_t i = 0; i < answer->n_attachments; i++)
+        n_bytes += answer->attachments[i]->len;
+    return n_bytes;
+}
+
 static void roll_free(struct roll *roll)
 {
-    for (size_t i = 0; i < roll->n; i++) {
-        free((char *)(uintptr_t)roll->answer[i].text);
-        free((char *)(uintptr_t)roll->answer[i].id);
-    }
+    for (size_t i = 0; i < roll->n; i++)
+        answer_done(&roll->answer[i]);
     event_free(roll->timer);
     free(roll);
 }
@@ -131,7 +152,7 @@ static void roll_take_out(struct roll *roll)
     for (size_t i = 0; i < roll->n; i++) {
         struct socket *socket = socket_find(hub, roll->answer[i].socket);
 
-        hub->acks.n_bytes -= roll->answer[i].text_len;
+        hub->acks.n_bytes -= answer_bytes(&roll->answer[i]);
         if (!socket || roll->answer[i].id)
             continue;
         socket->n_rolls--;
@@ -197,26 +218,50 @@ static bool is_awaited(const struct sio_answer *answer)
     return answer->status == HOP_ACK_TIMEOUT;
 }
 
-/* Keeps a copy of the text, if the answers of all rolls leave it room. False: there is no
- * memory for what the client sent, and it is about to be closed for that. */
-static bool keep_text(struct acks *acks, struct sio_answer *answer, const char *text,
-                      size_t len)
+/* References to the attachments, for an answer that is kept. NULL without memory. */
+static struct bytes **keep_attachments(const struct sio_args *args)
 {
+    struct bytes **kept = mem_try_alloc(args->n_attachments * sizeof(struct bytes *));
+
+    for (size_t i = 0; kept && i < args->n_attachments; i++) {
+        kept[i] = args->attachments[i];
+        bytes_ref(kept[i], 1);
+    }
+    return kept;
+}
+
+/* Keeps a copy of what was answered, if the answers of all rolls leave it room. False: there
+ * is no memory for what the client sent, and it is about to be closed for that. */
+static bool keep_answer(struct acks *acks, struct sio_answer *answer,
+                        const struct sio_args *args)
+{
+    size_t n_bytes = answer_bytes(&(struct sio_answer){
+        .text_len = args->len,
+        .n_attachments = args->n_attachments,
+        .attachments = args->attachments,
+    });
+    struct bytes **attachments = NULL;
     char *copy;
 
-    if (len > acks->max_bytes || acks->n_bytes > acks->max_bytes - len) {
+    if (n_bytes > acks->max_bytes || acks->n_bytes > acks->max_bytes - n_bytes) {
         answer->status = HOP_ACK_DROPPED;
         return true;
     }
-    copy = mem_try_alloc(len + 1);
-    if (!copy)
+    copy = mem_try_alloc(args->len + 1);
+    if (copy && args->n_attachments > 0)
+        attachments = keep_attachments(args);
+    if (!copy || (args->n_attachments > 0 && !attachments)) {
+        free(copy);
         return false;
-    memcpy(copy, text, len);
-    copy[len] = '\0';
-    acks->n_bytes += len;
+    }
+    memcpy(copy, args->text, args->len);
+    copy[args->len] = '\0';
+    acks->n_bytes += n_bytes;
     answer->status = HOP_ACK_OK;
     answer->text = copy;
-    answer->text_len = len;
+    answer->text_len = args->len;
+    answer->n_attachments = args->n_attachments;
+    answer->attachments = attachments;
     return true;
 }
 
@@ -226,12 +271,12 @@ static void count_answered(struct roll *roll)
     count_awaited(roll->hub, -1);
 }
 
-static void roll_answer(struct roll *roll, const struct socket *socket, const char *text,
-                        size_t len)
+static void roll_answer(struct roll *roll, const struct socket *socket,
+                        const struct sio_args *args)
 {
     struct sio_answer *answer = find_answer(roll, socket);
 
-    if (!answer || !is_awaited(answer) || !keep_text(&roll->hub->acks, answer, text, len))
+    if (!answer || !is_awaited(answer) || !keep_answer(&roll->hub->acks, answer, args))
         return;
     count_answered(roll);
     if (roll->n_pending > 0)
@@ -282,25 +327,25 @@ static void fail_in_rolls(struct socket *socket)
 
 /* ---- the header's other functions */
 
-void ack_answer(struct socket *socket, uint64_t id, const char *text, size_t len)
+void ack_answer(struct socket *socket, uint64_t id, const struct sio_args *args)
 {
     struct roll *roll = NULL;
     struct ack *ack = NULL;
 
     HASH_FIND(hh, socket->acks, &id, sizeof id, ack);
     if (ack) {
-        settle(ack, HOP_ACK_OK, text, len);
+        settle(ack, HOP_ACK_OK, args);
         return;
     }
     HASH_FIND(hh, socket->nsp->hub->acks.rolls, &id, sizeof id, roll);
     if (roll)
-        roll_answer(roll, socket, text, len);
+        roll_answer(roll, socket, args);
 }
 
 void ack_fail_all(struct socket *socket)
 {
     while (socket->acks)
-        settle(socket->acks, HOP_ACK_DISCONNECTED, NULL, 0);
+        settle(socket->acks, HOP_ACK_DISCONNECTED, &nothing);
     fail_in_rolls(socket);
 }
 

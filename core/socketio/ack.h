@@ -14,6 +14,7 @@
 
 enum { ACK_MAX_TIMEOUT_MS = 3600000 };
 
+struct sio_args;
 struct socket;
 struct socket_list;
 
@@ -39,8 +40,8 @@ uint64_t ack_new(struct socket *socket, int timeout_ms, sio_on_answer *on_answer
 uint64_t roll_new(struct hub *hub, const struct socket_list *list, int timeout_ms,
                   sio_on_answers *on_answers, void *self);
 
-/* The client's answer: text of a JSON array. Unknown ids are ignored. */
-void ack_answer(struct socket *socket, uint64_t id, const char *text, size_t len);
+/* The client's answer. Unknown ids are ignored. */
+void ack_answer(struct socket *socket, uint64_t id, const struct sio_args *args);
 /* The socket closes: all that it owes fails with HOP_ACK_DISCONNECTED. */
 void ack_fail_all(struct socket *socket);
 /* End all rolls, whoever has answered. */

@@ -11,6 +11,7 @@
 
 #include "core/base/mem.h"
 #include "core/base/text.h"
+#include "core/engine/packet.h"
 #include "core/loop/bytes.h"
 #include "core/socketio/ack.h"
 #include "core/socketio/hub_private.h"
@@ -139,25 +140,26 @@ static bool find_inside(const char **args, size_t *len)
     return true;
 }
 
-static bool is_array(const char *args, size_t len)
+static bool is_sound(const struct hub *hub, const struct sio_args *args)
 {
-    return find_inside(&args, &len);
+    const char *text = args->text;
+    size_t len = args->len;
+
+    return find_inside(&text, &len) && args->n_attachments <= hub->max_attachments;
 }
 
-bool emit_is_sound(const char *event, const char *args, size_t args_len)
+bool emit_is_sound(const struct hub *hub, const char *event, const struct sio_args *args)
 {
     return event && !sio_is_reserved(event) && utf8_is_valid(event, strlen(event)) &&
-           is_array(args, args_len);
+           is_sound(hub, args);
 }
 
-static struct bytes *encode(const struct sio_packet *packet,
-                            struct bytes *(*make)(size_t len))
+struct bytes *emit_encode(const struct sio_packet *packet)
 {
-    struct bytes *bytes = make(1 + SIO_HEAD_SIZE + packet->nsp_len + packet->payload_len);
+    struct bytes *bytes =
+        bytes_new(1 + SIO_HEAD_SIZE + packet->nsp_len + packet->payload_len);
     size_t len = 1;
 
-    if (!bytes)
-        return NULL;
     bytes->data[0] = '4'; /* Engine.IO message */
     len += sio_packet_head(packet, bytes->data + len);
     if (packet->payload_len > 0)
@@ -166,36 +168,93 @@ static struct bytes *encode(const struct sio_packet *packet,
     return bytes;
 }
 
-struct bytes *emit_encode(const struct sio_packet *packet)
+/* A packet of at most max_text bytes of text, and room for the attachments. */
+static struct bytes *begin_packet(size_t max_text, const struct sio_args *args)
 {
-    return encode(packet, bytes_new);
+    size_t attachments_len = 0;
+
+    if (args->n_attachments == 0)
+        return bytes_try_new(max_text);
+    for (size_t i = 0; i < args->n_attachments; i++)
+        attachments_len += args->attachments[i]->len;
+    return packet_try_new(max_text, attachments_len, (unsigned)args->n_attachments);
+}
+
+/* text_end: behind what was written. */
+static void end_packet(struct bytes *packet, const char *text_end,
+                       const struct sio_args *args)
+{
+    size_t text_len = (size_t)(text_end - packet->data);
+
+    if (args->n_attachments == 0) {
+        packet->len = text_len;
+        return;
+    }
+    packet_end_text(packet, text_len);
+    for (size_t i = 0; i < args->n_attachments; i++)
+        packet_attach(packet, args->attachments[i]->data, args->attachments[i]->len);
+}
+
+/* "4", the head of a packet with these arguments, and "[". */
+static char *put_head(char *put, struct sio_packet head, const struct sio_args *args)
+{
+    head.n_attachments = (unsigned)args->n_attachments;
+    if (head.n_attachments > 0)
+        head.type = head.type == SIO_EVENT ? SIO_BINARY_EVENT : SIO_BINARY_ACK;
+    *put++ = '4';
+    put += sio_packet_head(&head, put);
+    *put++ = '[';
+    return put;
+}
+
+static char *put_text(char *put, const char *text, size_t len)
+{
+    if (len > 0)
+        memcpy(put, text, len);
+    return put + len;
 }
 
 struct bytes *emit_encode_event(const struct sio_packet *head, const char *event,
-                                const char *args, size_t args_len)
+                                const struct sio_args *args)
 {
     const size_t event_len = strlen(event);
-    struct bytes *bytes;
+    const char *inside = args->text;
+    size_t len = args->len;
+    struct bytes *packet;
     char *put;
 
-    find_inside(&args, &args_len);
-    bytes = bytes_try_new(1 + SIO_HEAD_SIZE + head->nsp_len + 6 * event_len + 3 +
-                          args_len + 3);
-    if (!bytes)
+    find_inside(&inside, &len);
+    packet = begin_packet(1 + SIO_HEAD_SIZE + head->nsp_len + 6 * event_len + 3 + len + 3,
+                          args);
+    if (!packet)
         return NULL;
-    put = bytes->data;
-    *put++ = '4';
-    put += sio_packet_head(head, put);
-    *put++ = '[';
+    put = put_head(packet->data, *head, args);
     put += json_quote(event, event_len, put);
-    if (args_len > 0) {
+    if (len > 0)
         *put++ = ',';
-        memcpy(put, args, args_len);
-        put += args_len;
-    }
+    put = put_text(put, inside, len);
     *put++ = ']';
-    bytes->len = (size_t)(put - bytes->data);
-    return bytes;
+    end_packet(packet, put, args);
+    return packet;
+}
+
+/* The same without an event's name. */
+static struct bytes *encode_ack(const struct sio_packet *head,
+                                const struct sio_args *args)
+{
+    const char *inside = args->text;
+    size_t len = args->len;
+    struct bytes *packet;
+    char *put;
+
+    find_inside(&inside, &len);
+    packet = begin_packet(1 + SIO_HEAD_SIZE + head->nsp_len + len + 2, args);
+    if (!packet)
+        return NULL;
+    put = put_text(put_head(packet->data, *head, args), inside, len);
+    *put++ = ']';
+    end_packet(packet, put, args);
+    return packet;
 }
 
 /* ---- emits */
@@ -207,7 +266,7 @@ static struct sio_packet packet_of(const struct namespace *nsp, enum sio_packet_
 
 /* An event that is sound, to whoever is in the target. -1: no memory. */
 static int emit_to_target(const hop_target *target, const struct sio_packet *head,
-                          const char *event, const char *args, size_t args_len)
+                          const char *event, const struct sio_args *args)
 {
     struct hub *hub = target->nsp->hub;
     const struct audience *audience = target_resolve(target);
@@ -219,48 +278,41 @@ static int emit_to_target(const hop_target *target, const struct sio_packet *hea
             shards[n_shards++] = i;
     if (n_shards == 0)
         return 0;
-    packet = emit_encode_event(head, event, args, args_len);
+    packet = emit_encode_event(head, event, args);
     if (!packet)
         return -1;
     broadcast(hub, audience, shards, n_shards, packet, target->flags);
     return 0;
 }
 
-int hub_emit(hop_target *target, const char *event, const char *args, size_t args_len)
+int hub_emit(hop_target *target, const char *event, const struct sio_args *args)
 {
     const struct sio_packet head = packet_of(target->nsp, SIO_EVENT);
 
-    if (!emit_is_sound(event, args, args_len))
+    if (!emit_is_sound(target->nsp->hub, event, args))
         return -1;
     if (target->nsp->hub->is_stopping)
         return 0;
-    return emit_to_target(target, &head, event, args, args_len);
+    return emit_to_target(target, &head, event, args);
 }
 
-int hub_ack(struct hub *hub, hop_socket which, uint64_t ack_id, const char *args,
-            size_t args_len)
+int hub_ack(struct hub *hub, hop_socket which, uint64_t ack_id,
+            const struct sio_args *args)
 {
     struct socket *socket = socket_find_open(hub, which);
-    struct sio_packet packet;
-    struct bytes *bytes;
+    struct sio_packet head;
+    struct bytes *packet;
 
-    if (!socket || hub->is_stopping || ack_id >> 56 >= SIO_MAX_ID_DIGITS)
+    if (!socket || hub->is_stopping || ack_id >> 56 >= SIO_MAX_ID_DIGITS ||
+        !is_sound(hub, args))
         return -1;
-    if (!args || args_len == 0) {
-        args = "[]";
-        args_len = 2;
-    }
-    if (!is_array(args, args_len))
+    head = packet_of(socket->nsp, SIO_ACK);
+    head.has_id = true;
+    head.id = ack_id;
+    packet = encode_ack(&head, args);
+    if (!packet)
         return -1;
-    packet = packet_of(socket->nsp, SIO_ACK);
-    packet.has_id = true;
-    packet.id = ack_id;
-    packet.payload = args;
-    packet.payload_len = args_len;
-    bytes = encode(&packet, bytes_try_new);
-    if (!bytes)
-        return -1;
-    emit_to_socket(socket, bytes, 0);
+    emit_to_socket(socket, packet, 0);
     return 0;
 }
 
@@ -270,7 +322,7 @@ static bool may_wait(const struct hub *hub, int timeout_ms)
 }
 
 int hub_emit_with_ack(struct hub *hub, hop_socket which, const char *event,
-                      const char *args, size_t args_len, int timeout_ms,
+                      const struct sio_args *args, int timeout_ms,
                       sio_on_answer *on_answer, void *self)
 {
     struct socket *socket = socket_find_open(hub, which);
@@ -278,12 +330,12 @@ int hub_emit_with_ack(struct hub *hub, hop_socket which, const char *event,
     struct bytes *bytes;
 
     if (!socket || !may_wait(hub, timeout_ms) || !acks_have_room(&hub->acks, 1) ||
-        !emit_is_sound(event, args, args_len))
+        !emit_is_sound(hub, event, args))
         return -1;
     head = packet_of(socket->nsp, SIO_EVENT);
     head.has_id = true;
     head.id = hub->acks.next_id; /* which ack_new() takes */
-    bytes = emit_encode_event(&head, event, args, args_len);
+    bytes = emit_encode_event(&head, event, args);
     if (!bytes)
         return -1;
     ack_new(socket, timeout_ms, on_answer, self);
@@ -293,22 +345,21 @@ int hub_emit_with_ack(struct hub *hub, hop_socket which, const char *event,
 
 /* Who is asked, and who gets it, are the same: both are known from here, and what changes
  * later reaches the shards behind the packet. */
-int hub_emit_with_acks(hop_target *target, const char *event, const char *args,
-                       size_t args_len, int timeout_ms, sio_on_answers *on_answers,
-                       void *self)
+int hub_emit_with_acks(hop_target *target, const char *event, const struct sio_args *args,
+                       int timeout_ms, sio_on_answers *on_answers, void *self)
 {
     struct hub *hub = target->nsp->hub;
     struct sio_packet head = packet_of(target->nsp, SIO_EVENT);
     const struct socket_list *list;
 
-    if (!may_wait(hub, timeout_ms) || !emit_is_sound(event, args, args_len))
+    if (!may_wait(hub, timeout_ms) || !emit_is_sound(hub, event, args))
         return -1;
     list = target_sockets(target);
     if (!acks_have_room(&hub->acks, list->n))
         return -1;
     head.has_id = true;
     head.id = hub->acks.next_id; /* which roll_new() takes */
-    if (emit_to_target(target, &head, event, args, args_len) < 0)
+    if (emit_to_target(target, &head, event, args) < 0)
         return -1;
     roll_new(hub, list, timeout_ms, on_answers, self);
     return 0;

@@ -12,15 +12,18 @@
 #include "core/socketio/packet.h"
 
 struct bytes;
+struct hub;
+struct sio_args;
 struct socket;
 
 /* "4" and the packet's head and payload. */
 struct bytes *emit_encode(const struct sio_packet *packet);
-/* "4", the head, and the array ["event",args...], both sound. NULL without memory. */
+/* "4", the head, and the array ["event",args...], both sound, then the attachments; with
+ * some, an EVENT becomes a BINARY_EVENT. NULL without memory. */
 struct bytes *emit_encode_event(const struct sio_packet *head, const char *event,
-                                const char *args, size_t args_len);
+                                const struct sio_args *args);
 /* Whether an event may be emitted with these arguments. */
-bool emit_is_sound(const char *event, const char *args, size_t args_len);
+bool emit_is_sound(const struct hub *hub, const char *event, const struct sio_args *args);
 
 /* To one socket; packet: owned; flags: SEND_*. Nothing happens unless the socket's client
  * is there. */

@@ -38,6 +38,7 @@ struct hub *hub_new(struct loops *loops, const struct settings *settings)
     hub->loops = loops;
     hub->loop = loops->logic;
     hub->max_rooms = (uint32_t)settings->max_rooms;
+    hub->max_attachments = (size_t)settings->max_attachments;
     hub->acks.max = (size_t)settings->max_acks;
     hub->acks.max_bytes = settings->max_answer_bytes;
     slots_init(&hub->sockets, 0);
@@ -212,15 +213,14 @@ static void close_unless_served(struct hub *hub, hop_socket which)
         hub_disconnect(hub, which, HOP_CLOSE_TRANSPORT);
 }
 
-void hub_take_event(struct loop *to, void *payload)
+static void take_event(const struct up_event *record)
 {
-    const struct up_event *record = payload;
     const struct hub_upper *upper = &record->head.hub->upper;
+    const struct attachments *attachments = record->attachments;
     const struct socket *socket = speaker(&record->head);
     const char *name = (const char *)(record->spans + record->n_args);
     struct sio_event event;
 
-    (void)to;
     if (!socket || !upper->on_event)
         return;
     event = (struct sio_event){
@@ -233,25 +233,50 @@ void hub_take_event(struct loop *to, void *payload)
         .args = record->spans,
         .text = name + record->name_len + 1,
         .text_len = record->text_len,
+        .n_attachments = attachments ? attachments->n : 0,
+        .attachments = attachments ? attachments->at : NULL,
     };
     mem_refusal_forget();
     upper->on_event(&event, upper->arg);
     close_unless_served(record->head.hub, event.socket);
 }
 
-void hub_take_ack(struct loop *to, void *payload)
+void hub_take_event(struct loop *to, void *payload)
 {
-    const struct up_ack *record = payload;
+    const struct up_event *record = payload;
+
+    (void)to;
+    take_event(record);
+    attachments_free(record->attachments);
+}
+
+static void take_ack(const struct up_ack *record)
+{
+    const struct attachments *attachments = record->attachments;
     struct socket *socket = speaker(&record->head);
     hop_socket which;
 
-    (void)to;
-    if (!socket)
+    if (!socket || !record->has_id)
         return;
     which = socket->handle;
     mem_refusal_forget();
-    ack_answer(socket, sio_id_value(record->ack_id), record->text, record->text_len);
+    ack_answer(socket, sio_id_value(record->ack_id),
+               &(struct sio_args){
+                   .text = record->text,
+                   .len = record->text_len,
+                   .n_attachments = attachments ? attachments->n : 0,
+                   .attachments = attachments ? attachments->at : NULL,
+               });
     close_unless_served(record->head.hub, which);
+}
+
+void hub_take_ack(struct loop *to, void *payload)
+{
+    const struct up_ack *record = payload;
+
+    (void)to;
+    take_ack(record);
+    attachments_free(record->attachments);
 }
 
 void hub_take_disconnect(struct loop *to, void *payload)

@@ -20,6 +20,16 @@
 struct hub;
 struct sio;
 
+struct bytes;
+
+/* Arguments: text of a JSON array, and what its placeholders stand for. Borrowed. */
+struct sio_args {
+    const char *text; /* "[1,2]"; NULL: none */
+    size_t len;
+    size_t n_attachments;
+    struct bytes *const *attachments; /* placeholder "num":n is attachments[n] */
+};
+
 /* One event as it came from a shard: borrowed until the callback returns. */
 struct sio_event {
     hop_socket socket;
@@ -31,6 +41,8 @@ struct sio_event {
     const struct json_span *args; /* offsets into text */
     const char *text;             /* the whole JSON array, name first; NUL behind it */
     size_t text_len;
+    size_t n_attachments; /* 0: what looks like a placeholder in text is none */
+    struct bytes *const *attachments; /* who keeps one longer takes a reference */
 };
 
 /* A client's answer to an emit, or why there is none: borrowed until the callback
@@ -41,6 +53,8 @@ struct sio_answer {
     hop_ack_status status;
     const char *text; /* a JSON array with a NUL behind it; NULL but for HOP_ACK_OK */
     size_t text_len;
+    size_t n_attachments; /* as of struct sio_event */
+    struct bytes *const *attachments;
 };
 typedef void sio_on_answer(const struct sio_answer *answer, void *self);
 typedef void sio_on_answers(const struct sio_answer *answers, size_t n, void *self);
@@ -107,20 +121,19 @@ size_t hub_target_join(hop_target *target, const char *room);
 size_t hub_target_leave(hop_target *target, const char *room);
 size_t hub_target_disconnect(hop_target *target, hop_close_mode mode);
 
-/* args: text of a JSON array of the arguments, "[1,2]"; borrowed. -1: reserved event. */
-int hub_emit(hop_target *target, const char *event, const char *args, size_t args_len);
+/* -1: reserved event, no array, more attachments than engine.max_attachments. */
+int hub_emit(hop_target *target, const char *event, const struct sio_args *args);
 
 /* Answer an event's ack. args as in hub_emit(). -1 when the socket has gone. */
-int hub_ack(struct hub *hub, hop_socket socket, uint64_t ack_id, const char *args,
-            size_t args_len);
+int hub_ack(struct hub *hub, hop_socket socket, uint64_t ack_id,
+            const struct sio_args *args);
 
 /* Ask one socket, or all of a target: the callback runs once unless this returns -1. */
 int hub_emit_with_ack(struct hub *hub, hop_socket socket, const char *event,
-                      const char *args, size_t args_len, int timeout_ms,
+                      const struct sio_args *args, int timeout_ms,
                       sio_on_answer *on_answer, void *self);
-int hub_emit_with_acks(hop_target *target, const char *event, const char *args,
-                       size_t args_len, int timeout_ms, sio_on_answers *on_answers,
-                       void *self);
+int hub_emit_with_acks(hop_target *target, const char *event, const struct sio_args *args,
+                       int timeout_ms, sio_on_answers *on_answers, void *self);
 
 /* Whether a name is one of socket.io-parser's RESERVED_EVENTS. */
 bool sio_is_reserved(const char *event);

@@ -26,7 +26,8 @@ struct hub {
     struct clients clients;
     struct slots sockets; /* of all namespaces, by hop_socket */
     struct room_numbers room_numbers;
-    uint32_t max_rooms; /* that one socket is in */
+    size_t max_attachments; /* of a packet */
+    uint32_t max_rooms;     /* that one socket is in */
     struct emitter emitter;
     struct acks acks;
     uint32_t stamp;          /* of the last walk over a target */

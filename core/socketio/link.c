@@ -15,10 +15,12 @@
 #include <sockhop/log.h>
 
 #include "core/base/mem.h"
+#include "core/socketio/half.h"
 #include "core/socketio/hub.h"
 #include "core/socketio/json.h"
 #include "core/socketio/link.h"
 #include "core/socketio/packet.h"
+#include "core/socketio/placeholder.h"
 #include "core/socketio/records.h"
 
 enum { FIRST_SPANS = 64 };
@@ -48,6 +50,24 @@ static void *try_send_up(struct link *link, lane_work *work, size_t size)
     if (record)
         link->was_told_of = true;
     else
+        session_close(link->session, SESSION_TRANSPORT_ERROR, "no memory for a packet");
+    return record;
+}
+
+/*
+ * The same for a packet that may have attachments: with them, its record waits until they
+ * are here. *attachments is for the record to name; NULL: it has none.
+ */
+static void *begin_record(struct link *link, const struct sio_packet *packet,
+                          lane_work *work, size_t size, struct attachments **attachments)
+{
+    void *record;
+
+    *attachments = NULL;
+    if (packet->n_attachments == 0)
+        return try_send_up(link, work, size);
+    record = half_begin(link, work, size, packet->n_attachments, attachments);
+    if (!record)
         session_close(link->session, SESSION_TRANSPORT_ERROR, "no memory for a packet");
     return record;
 }
@@ -83,6 +103,7 @@ static void *on_open(struct session *session, const struct http_request *request
 static void link_free(struct link *link)
 {
     timer_stop(&link->connect_timer);
+    half_drop(link);
     members_leave_all(&link->sio->members, link);
     free(link->address);
     free(link);
@@ -264,15 +285,17 @@ static void send_event(struct link *link, const struct sio_packet *packet, size_
 {
     const struct sio *sio = link->sio;
     size_t spans_size = n_args * sizeof *sio->spans;
-    struct up_event *record =
-        try_send_up(link, hub_take_event,
-                    sizeof *record + spans_size + name_len + packet->payload_len + 2);
+    struct attachments *attachments;
+    struct up_event *record = begin_record(
+        link, packet, hub_take_event,
+        sizeof *record + spans_size + name_len + packet->payload_len + 2, &attachments);
     char *text;
 
     if (!record)
         return;
     text = (char *)record->spans + spans_size;
     record->head = up_head(link);
+    record->attachments = attachments;
     record->ack_id = packet->id;
     record->has_ack = packet->has_id;
     record->name_len = (uint32_t)name_len;
@@ -280,6 +303,16 @@ static void send_event(struct link *link, const struct sio_packet *packet, size_
     record->n_args = (uint32_t)n_args;
     memcpy(record->spans, sio->spans + 1, spans_size);
     put_text(put_text(text, sio->name, name_len), packet->payload, packet->payload_len);
+}
+
+static const char bad_placeholder[] = "placeholder of no attachment";
+
+/* Where no attachments come, what looks like a placeholder is an object like others. */
+static bool has_sound_placeholders(const struct sio_packet *packet)
+{
+    return packet->n_attachments == 0 ||
+           placeholders_are_below(packet->payload, packet->payload_len,
+                                  packet->n_attachments);
 }
 
 static void on_event(struct link *link, const struct sio_packet *packet)
@@ -298,6 +331,8 @@ static void on_event(struct link *link, const struct sio_packet *packet)
         return;
     }
     reason = n > 0 ? read_name(link->sio, packet, &name_len) : "event without a name";
+    if (!reason && !has_sound_placeholders(packet))
+        reason = bad_placeholder;
     if (reason) {
         refuse(link, reason, SESSION_PARSE_ERROR);
         return;
@@ -311,19 +346,27 @@ static void on_ack(struct link *link, const struct sio_packet *packet)
     size_t len = packet->payload ? packet->payload_len : 2, n;
     enum json_result result =
         json_scan_array(text, len, &link->sio->limits, link->sio->spans, 0, &n);
+    struct attachments *attachments;
     struct up_ack *record;
 
     if (result != JSON_OK) {
         refuse(link, json_word(result), SESSION_PARSE_ERROR);
         return;
     }
-    if (!packet->has_id)
+    if (!has_sound_placeholders(packet)) {
+        refuse(link, bad_placeholder, SESSION_PARSE_ERROR);
+        return;
+    }
+    if (!packet->has_id && packet->n_attachments == 0)
         return; /* as the reference does: an ack of nothing */
-    record = try_send_up(link, hub_take_ack, sizeof *record + len + 1);
+    record =
+        begin_record(link, packet, hub_take_ack, sizeof *record + len + 1, &attachments);
     if (!record)
         return;
     record->head = up_head(link);
+    record->attachments = attachments;
     record->ack_id = packet->id;
+    record->has_id = packet->has_id;
     record->text_len = (uint32_t)len;
     put_text(record->text, text, len);
 }
@@ -349,13 +392,11 @@ static void on_packet(struct link *link, const struct sio_packet *packet)
         on_connect(link, packet);
     else if (packet->type == SIO_CONNECT_ERROR)
         refuse(link, "CONNECT_ERROR from a client", SESSION_SERVER_FORCED);
-    else if (packet->type == SIO_BINARY_EVENT || packet->type == SIO_BINARY_ACK)
-        refuse(link, "binary packets are not supported", SESSION_PARSE_ERROR);
     else if (!link->is_joined || !is_main(packet))
         refuse(link, "packet for a namespace that was not joined", SESSION_SERVER_FORCED);
-    else if (packet->type == SIO_EVENT)
+    else if (packet->type == SIO_EVENT || packet->type == SIO_BINARY_EVENT)
         on_event(link, packet);
-    else if (packet->type == SIO_ACK)
+    else if (packet->type == SIO_ACK || packet->type == SIO_BINARY_ACK)
         on_ack(link, packet);
     else
         on_disconnect(link, packet);
@@ -367,7 +408,11 @@ static void on_text(struct session *session, const char *text, size_t len)
     struct sio_packet packet;
     enum sio_packet_result result = sio_packet_decode(text, len, &packet);
 
-    if (result != SIO_PACKET_OK)
+    if (link->half)
+        refuse(link, "text, and a packet waits for its attachments", SESSION_PARSE_ERROR);
+    else if (result == SIO_PACKET_OK && packet.n_attachments > link->sio->max_attachments)
+        refuse(link, sio_packet_word(SIO_PACKET_MANY_ATTACHMENTS), SESSION_PARSE_ERROR);
+    else if (result != SIO_PACKET_OK)
         refuse(link, sio_packet_word(result), SESSION_PARSE_ERROR);
     else
         on_packet(link, &packet);
@@ -375,10 +420,31 @@ static void on_text(struct session *session, const char *text, size_t len)
 
 static void on_binary(struct session *session, const void *data, size_t len)
 {
-    (void)data;
-    (void)len;
-    refuse(session_upper(session), "binary message, and no packet waits for one",
-           SESSION_PARSE_ERROR);
+    struct link *link = session_upper(session);
+
+    if (!link->half) {
+        refuse(link, "binary message, and no packet waits for one", SESSION_PARSE_ERROR);
+        return;
+    }
+    switch (half_take(link, data, len)) {
+    case HALF_MORE:
+        break;
+    case HALF_COMPLETE:
+        if (half_send(link))
+            break;
+        /* fall through */
+    case HALF_NO_MEMORY:
+        session_close(session, SESSION_TRANSPORT_ERROR, "no memory for a packet");
+        break;
+    case HALF_TOO_LARGE:
+        refuse(link, "attachments larger than max_attached", SESSION_PARSE_ERROR);
+        break;
+    }
+}
+
+static size_t held(const struct session *session)
+{
+    return half_bytes(session_upper(session));
 }
 
 /* ---- the header's functions */
@@ -397,6 +463,7 @@ struct sio *sio_new(struct loop *loop, const struct settings *settings, struct h
     members_init(&sio->members, loop);
     timer_list_init(&sio->connect_timers, loop, settings->connect_timeout_ms,
                     on_connect_timeout);
+    halves_init(sio, settings);
     return sio;
 }
 
@@ -405,6 +472,7 @@ void sio_free(struct sio *sio)
     if (!sio)
         return;
     timer_list_done(&sio->connect_timers);
+    halves_done(sio);
     members_done(&sio->members);
     free(sio->spans);
     free(sio->name);
@@ -418,6 +486,7 @@ struct engine_upper sio_upper(struct sio *sio)
         .on_text = on_text,
         .on_binary = on_binary,
         .on_closed = on_closed,
+        .held = held,
         .arg = sio,
         .n_unjoined = n_unjoined,
         .oldest_unjoined = oldest_unjoined,

@@ -15,6 +15,7 @@
 #include "core/socketio/members.h"
 
 struct engine;
+struct half;
 struct hub;
 struct loop;
 struct session;
@@ -26,8 +27,10 @@ struct sio {
     struct engine *engine; /* borrowed: NULL before sio_attach() and after its end */
     struct json_limits limits;
     struct members members;
-    struct timer_list connect_timers;
-    struct json_span *spans; /* owned: of the event at hand */
+    struct timer_list connect_timers, half_timers;
+    unsigned max_attachments;  /* of a packet */
+    size_t max_attached_bytes; /* of all of them */
+    struct json_span *spans;   /* owned: of the event at hand */
     size_t spans_cap;
     char *name; /* owned: of the event at hand, SIO_MAX_EVENT * 6 and its NUL */
 };
@@ -39,6 +42,7 @@ struct link {
     handle handle;           /* the session's */
     char *address;           /* owned: NULL once logic has it */
     struct timer_node connect_timer;
+    struct half *half; /* owned: the packet that lacks attachments, or NULL */
     struct membership *memberships; /* owned: the rooms it is in */
     uint32_t n_memberships, memberships_cap;
     uint32_t epoch;   /* of its latest CONNECT to the main namespace */

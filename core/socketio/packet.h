@@ -23,9 +23,9 @@ enum sio_packet_type {
 };
 
 enum {
-    SIO_MAX_ATTACHMENTS = 10, /* socket.io-parser 4.2.6 */
-    SIO_MAX_ID_DIGITS = 16,   /* as 2^53 - 1, the largest id that JavaScript can hold */
-    SIO_HEAD_SIZE = 48        /* type, attachments, id, commas: all but the namespace */
+    SIO_MAX_ATTACHMENTS = 1000, /* as engine.max_attachments at most */
+    SIO_MAX_ID_DIGITS = 16,     /* as 2^53 - 1, the largest id that JavaScript can hold */
+    SIO_HEAD_SIZE = 48          /* type, attachments, id, commas: all but the namespace */
 };
 
 /*

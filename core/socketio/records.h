@@ -5,7 +5,8 @@
  * of one session travel in one lane each way, so that their order holds. Each names a
  * session, a namespace and the epoch of the session's stay in it: a client may leave and
  * come back faster than the other half hears of it, and what belonged to the earlier stay
- * must not touch the later one. Text stands behind the struct, NUL-terminated.
+ * must not touch the later one. Text stands behind the struct, NUL-terminated. Placeholders
+ * in it are sound: each names one of the attachments that came with it.
  */
 #ifndef SOCKETIO_RECORDS_H
 #define SOCKETIO_RECORDS_H
@@ -31,6 +32,16 @@ enum {
 
 /* ---- up */
 
+/* What came behind a packet with attachments. */
+struct attachments {
+    uint32_t n;
+    size_t n_bytes;     /* of all */
+    struct bytes *at[]; /* refs */
+};
+/* Room for n, empty; NULL without memory. */
+struct attachments *attachments_try_new(unsigned n);
+void attachments_free(struct attachments *attachments); /* takes NULL */
+
 struct up_head {
     struct hub *hub; /* borrowed */
     handle session;
@@ -45,9 +56,10 @@ struct up_connect {
 };
 lane_work hub_take_connect;
 
-/* EVENT, scanned: spans[n_args], then the name, then the array. */
+/* EVENT or BINARY_EVENT, scanned: spans[n_args], then the name, then the array. */
 struct up_event {
     struct up_head head;
+    struct attachments *attachments; /* owned; NULL: none */
     uint64_t ack_id;
     bool has_ack;
     uint32_t name_len, text_len, n_args;
@@ -55,10 +67,12 @@ struct up_event {
 };
 lane_work hub_take_event;
 
-/* ACK, scanned. */
+/* ACK or BINARY_ACK, scanned. */
 struct up_ack {
     struct up_head head;
+    struct attachments *attachments; /* owned; NULL: none */
     uint64_t ack_id;
+    bool has_id; /* else it is an ack of nothing */
     uint32_t text_len;
     char text[];
 };

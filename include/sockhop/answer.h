@@ -40,7 +40,14 @@ HOP_API json_t *hop_answer_args(hop_answer *answer);
 HOP_API size_t hop_answer_n_args(hop_answer *answer);
 HOP_API const char *hop_answer_raw(hop_answer *answer, size_t n, size_t *len);
 
-/* Relay argument n of an answer, null where it has none; or all from n on. Thread: logic. */
+/* Binary data in an answer, as hop_event_n_attachments(), hop_event_attachment() and
+ * hop_event_binary() give it of an event. Borrowed from the answer. Thread: logic. */
+HOP_API size_t hop_answer_n_attachments(const hop_answer *answer);
+HOP_API const void *hop_answer_attachment(const hop_answer *answer, size_t n,
+                                          size_t *len);
+HOP_API const void *hop_answer_binary(hop_answer *answer, size_t n, size_t *len);
+
+/* Relay argument n of an answer with what is binary in it, null where it has none; or all from n on. Thread: logic. */
 HOP_API void hop_args_answer(hop_args *args, hop_answer *answer, size_t n);
 HOP_API void hop_args_answer_from(hop_args *args, hop_answer *answer, size_t n);
 

@@ -104,6 +104,10 @@ HOP_API int hop_send(hop_target *target, json_t *args);
  * hop_args_new() returns a list that hop_emit_args(), hop_event_ack_args() or
  * hop_args_free() releases. A call that does not fit the grammar (a value without a key
  * in an object, an end too many) marks the list, and the emit then fails. Thread: logic.
+ *
+ * In a list that has binary data, an object with "_placeholder":true that stands for none
+ * of it (from hop_args_json(), or from an event without attachments) is sent with 1 in
+ * place of true: no receiver could tell it from binary data otherwise.
  */
 typedef struct hop_args hop_args;
 HOP_API hop_args *hop_args_new(void);
@@ -114,7 +118,13 @@ HOP_API void hop_args_key(hop_args *args, const char *key);
 HOP_API void hop_args_end(hop_args *args);
 HOP_API void hop_args_string(hop_args *args, const char *utf8);
 HOP_API void hop_args_json(hop_args *args, json_t *value); /* owned */
-/* Argument n of a received event; null where it has none. */
+/*
+ * len bytes of binary data, copied, as an ArrayBuffer or Buffer at the client. An event or
+ * ack with more pieces of it than engine.max_attachments (10, as in stock clients) is
+ * refused when it is sent. data: NULL only with len 0, else the list is marked.
+ */
+HOP_API void hop_args_binary(hop_args *args, const void *data, size_t len);
+/* Argument n of a received event, with what is binary in it; null where it has none. */
 HOP_API void hop_args_raw(hop_args *args, const hop_event *event, size_t n);
 /* All arguments of a received event, from n on. */
 HOP_API void hop_args_raw_from(hop_args *args, const hop_event *event, size_t n);

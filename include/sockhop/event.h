@@ -41,6 +41,30 @@ HOP_API size_t hop_event_n_args(const hop_event *event);
 HOP_API const char *hop_event_raw(const hop_event *event, size_t n, size_t *len);
 
 /*
+ * Binary data in an event comes as attachments. In its place in the arguments, as text
+ * and in trees, stands the object {"_placeholder":true,"num":n}, which means attachment n;
+ * the event's placeholders all name attachments that it has. In an event without
+ * attachments, what looks like a placeholder is an object like others.
+ * Who passes an argument on uses hop_args_raw(), which takes its attachments along.
+ */
+
+/* How many attachments came with the event. Thread: logic. */
+HOP_API size_t hop_event_n_attachments(const hop_event *event);
+
+/*
+ * Attachment n (a placeholder's num): its bytes, *len of them, which may be 0. NULL (and
+ * *len 0) when there is no attachment n. Borrowed. Thread: logic.
+ */
+HOP_API const void *hop_event_attachment(const hop_event *event, size_t n, size_t *len);
+
+/*
+ * Argument n where it is binary itself, as in socket.emit("photo", buffer): its bytes,
+ * *len of them, which may be 0. NULL (and *len 0) where it is anything else, such as an
+ * object that holds binary data, or is not there. Borrowed. Thread: logic.
+ */
+HOP_API const void *hop_event_binary(const hop_event *event, size_t n, size_t *len);
+
+/*
  * All arguments as a JSON array. Parsed when first asked for; borrowed.
  * NULL where jansson cannot hold the value (lone surrogates, integers of 2^63 and more,
  * NUL in a string, 1e400): hop_event_raw() still works then. Thread: logic.

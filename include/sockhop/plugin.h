@@ -17,8 +17,10 @@ extern "C" {
  * minor is at least m.
  *   0.1  the first: not yet promised to stay
  *   0.2  hop_plugin.check
- *   0.3  emit.h: hop_compress(), hop_local(), hop_send(), hop_target_*()
+ *   0.3  emit.h: hop_compress(), hop_local(), hop_send(), hop_target_*(),
+ *        hop_args_binary()
  *        answer.h
+ *        event.h: hop_event_binary(), hop_event_attachment(), hop_event_n_attachments()
  *        socket.h: hop_socket_room(), hop_socket_data()
  */
 #define HOP_ABI 0

@@ -2,7 +2,7 @@
  * lobby.c - the chat: everyone hears everyone who has logged in.
  *
  * Events and keys: lobby.md. A message is passed on as its sender wrote it, whatever JSON
- * it is: nothing is parsed or encoded again.
+ * or binary data it is: nothing is parsed or encoded again.
  *
  * Called by: core/plugin/loader.c (init), dispatch.c (handlers), plugin auth (its hooks).
  * Thread: logic.
@@ -23,7 +23,7 @@ static const hop_config_key lobby_keys[] = {
     HOP_BOOL(struct lobby, notices, "notices", true,
              "tell everyone who joins and leaves (userJoined, userLeft)"),
     HOP_SIZE_RANGE(struct lobby, max_message_bytes, "max_message_bytes", 65536, 1,
-                   INT64_MAX, "longest message, bytes of JSON"),
+                   INT64_MAX, "longest message, bytes of JSON and of binary data"),
     HOP_KEYS_END,
 };
 
@@ -105,6 +105,18 @@ static bool is_falsy(const char *json, size_t len)
     return len == 0 || is_zero(json, len);
 }
 
+/* Also what came with the event and the message does not name. */
+static size_t attached_bytes(const hop_event *event)
+{
+    size_t total = 0, len;
+
+    for (size_t i = 0; i < hop_event_n_attachments(event); i++) {
+        hop_event_attachment(event, i, &len);
+        total += len;
+    }
+    return total;
+}
+
 /* The article ignores these without a word; who asked for an ack is told. */
 static hop_verdict ignore(hop_event *event, const char *code, const char *message)
 {
@@ -125,7 +137,7 @@ static hop_verdict on_chat(hop_socket socket, hop_event *event, void *self)
         return ignore(event, "not_logged_in", "log in first");
     if (is_falsy(message, len))
         return ignore(event, "empty", "an empty message");
-    if (len > lobby->max_message_bytes)
+    if (len + attached_bytes(event) > lobby->max_message_bytes)
         return hop_reject(event, "too_long", "longer than max_message_bytes");
 
     args = hop_args_new();

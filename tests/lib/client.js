@@ -81,7 +81,7 @@ export function startWith(plugins, { config = '', args = [], ...rest } = {}) {
   });
 }
 
-const GAUGES = ['sockets', 'rooms', 'memberships', 'acks_pending', 'queued_bytes'];
+const GAUGES = ['sockets', 'rooms', 'memberships', 'acks_pending', 'queued_bytes', 'incomplete_packets', 'incomplete_bytes'];
 
 /* Resolves when nothing of any client is left. The question itself is one connection. */
 export function allGone(server, ms = WAIT_MS) {

@@ -245,7 +245,7 @@ describe('memory in all', () => {
   before(async () => {
     /* Deadlines that do not help: what ends is ended by the cap. */
     server = await startWith(['echo', 'rooms'], {
-      config: limits({ max_memory: '64M', min_body_rate: 0, body_timeout: '10m', soft_queue: '1M', soft_queue_time: '10m' }),
+      config: limits({ max_memory: '64M', min_body_rate: 0, body_timeout: '10m', soft_queue: '1M', soft_queue_time: '10m', attachment_timeout: '10m' }),
     });
   });
   after(() => server.stop());
@@ -288,8 +288,16 @@ describe('memory in all', () => {
     }
   }
 
+  /* One of two attachments. */
+  const half = `452-["echo"]\x1eb${Buffer.alloc(600000).toString('base64')}`;
+  async function holdAttachment(tcp) {
+    await written(tcp, tcp.post(half.length) + half);
+    await tcp.response().catch(() => {});
+  }
+
   for (const [what, hold] of [
     ['a body that never ends', holdBody],
+    ['a packet that lacks an attachment', holdAttachment],
     ['answers that they do not fetch', holdAnswers],
   ])
     test(`T47: 150 clients with ${what} do not pass the cap; the chat goes on, and all is served afterwards`, async () => {

@@ -141,7 +141,7 @@ describe('a name', () => {
     assert.equal(await polling.packet(), '42["welcome"]');
   });
 
-  test('C11: placeholders without attachments are what everything else is: data', async () => {
+  test('C11: a placeholder is data without attachments, and with them names one of them', async () => {
     const raw = await RawWebSocket.open(server, { join: true });
     const nums = ['-1', '0', '0.5', '"0"', '"splice"', '2147483648', '1e400', 'null', '{}', '[]', 'true'];
 
@@ -153,10 +153,11 @@ describe('a name', () => {
       while (packet.startsWith('42["userLeft"')); /* of the test before */
       assert.equal(packet, `42["echo",${payload}]`);
     }
-    for (const num of nums) {
-      const binary = await RawWebSocket.open(server, { join: true });
-      binary.send(`451-["echo",{"_placeholder":true,"num":${num}}]`);
-      assert.equal((await binary.end()).code, 1008);
-    }
+    for (const num of nums.filter((text) => text !== '0'))
+      for (const wrap of [(one) => one, (one) => `{"a":[1,${one}]}`, (one) => `{"_placeholder":true,"num":0,"x":${one}}`]) {
+        const binary = await RawWebSocket.open(server, { join: true });
+        binary.send(`451-["echo",${wrap(`{"_placeholder":true,"num":${num}}`)}]`);
+        assert.equal((await binary.end()).code, 1008);
+      }
   });
 });

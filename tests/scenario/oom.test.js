@@ -65,6 +65,11 @@ const ACTIONS = {
     raw.send(`421["echo","${text}"]`);
     await until(raw, '431["xxx');
   }),
+  'an event with attachments': webSocket(async (raw) => {
+    raw.send(`452-3["echo","${text}",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]`, Buffer.alloc(50000), Buffer.alloc(60000));
+    await until(raw, '462-3["xxx');
+    for (const length of [50000, 60000]) assert.equal((await raw.message()).length, length);
+  }),
   'an event in fragments': webSocket(async (raw) => {
     raw.ws.send(`42["echo","${text.slice(1)}`, { fin: false });
     raw.ws.send('x"]', { fin: true });

@@ -95,11 +95,16 @@ static inline void fake_disconnect(hop_socket socket, const char *reason)
     memset(one, 0, sizeof *one);
 }
 
-/* packet: the event's JSON array, name first. ack_id: NO_ACK for none. */
-static inline void fake_event(hop_socket socket, const char *packet, int ack_id)
+/*
+ * packet: the event's JSON array, name first. ack_id: NO_ACK for none. attachments: those
+ * that came with it, NULL behind the last; NULL: none.
+ */
+static inline void fake_binary_event(hop_socket socket, const char *packet, int ack_id,
+                                     const char *const *attachments)
 {
     static const struct json_limits limits = {64, 10000};
     struct json_span spans[32];
+    struct bytes *bytes[32];
     char name[256];
     struct sio_event event = {
         .socket = socket,
@@ -120,8 +125,18 @@ static inline void fake_event(hop_socket socket, const char *packet, int ack_id)
     event.name_len = (size_t)len;
     event.n_args = n - 1;
     event.text = text;
+    event.attachments = bytes;
+    for (; attachments && *attachments; attachments++)
+        bytes[event.n_attachments++] = bytes_copy(*attachments, strlen(*attachments));
     fake.upper.on_event(&event, fake.upper.arg);
+    for (n = 0; n < event.n_attachments; n++)
+        bytes_unref(bytes[n]);
     free(text);
+}
+
+static inline void fake_event(hop_socket socket, const char *packet, int ack_id)
+{
+    fake_binary_event(socket, packet, ack_id, NULL);
 }
 
 /* ---- the hub's functions */
@@ -365,39 +380,51 @@ size_t hub_target_disconnect(hop_target *target, hop_close_mode mode)
     return 2;
 }
 
-int hub_emit(hop_target *target, const char *event, const char *args, size_t args_len)
+static void fake_note_args(const struct sio_args *args)
 {
-    fake_note("%s %s %.*s\n", target->text, event, (int)args_len, args);
+    fake_note("%.*s", (int)args->len, args->text);
+    for (size_t i = 0; i < args->n_attachments; i++)
+        fake_note(" <%.*s>", (int)args->attachments[i]->len, args->attachments[i]->data);
+}
+
+int hub_emit(hop_target *target, const char *event, const struct sio_args *args)
+{
+    fake_note("%s %s ", target->text, event);
+    fake_note_args(args);
+    fake_note("\n");
     return 0;
 }
 
-int hub_ack(struct hub *hub, hop_socket socket, uint64_t ack_id, const char *args,
-            size_t args_len)
+int hub_ack(struct hub *hub, hop_socket socket, uint64_t ack_id,
+            const struct sio_args *args)
 {
     if (!hub_is_connected(hub, socket))
         return -1;
-    fake_note("%u ack%u %.*s\n", (unsigned)socket, (unsigned)ack_id, (int)args_len, args);
+    fake_note("%u ack%u ", (unsigned)socket, (unsigned)ack_id);
+    fake_note_args(args);
+    fake_note("\n");
     return 0;
 }
 
 int hub_emit_with_ack(struct hub *hub, hop_socket socket, const char *event,
-                      const char *args, size_t args_len, int timeout_ms,
+                      const struct sio_args *args, int timeout_ms,
                       sio_on_answer *on_answer, void *self)
 {
     if (!hub_is_connected(hub, socket))
         return -1;
-    fake_note("%u %s %.*s within %d\n", (unsigned)socket, event, (int)args_len, args,
-              timeout_ms);
+    fake_note("%u %s ", (unsigned)socket, event);
+    fake_note_args(args);
+    fake_note(" within %d\n", timeout_ms);
     fake.asked = (struct fake_ack){on_answer, NULL, self, socket};
     return 0;
 }
 
-int hub_emit_with_acks(hop_target *target, const char *event, const char *args,
-                       size_t args_len, int timeout_ms, sio_on_answers *on_answers,
-                       void *self)
+int hub_emit_with_acks(hop_target *target, const char *event, const struct sio_args *args,
+                       int timeout_ms, sio_on_answers *on_answers, void *self)
 {
-    fake_note("%s %s %.*s within %d\n", target->text, event, (int)args_len, args,
-              timeout_ms);
+    fake_note("%s %s ", target->text, event);
+    fake_note_args(args);
+    fake_note(" within %d\n", timeout_ms);
     fake.asked = (struct fake_ack){NULL, on_answers, self, HOP_NO_SOCKET};
     return strcmp(event, "too many") == 0 ? -1 : 0;
 }

@@ -15,6 +15,7 @@
 
 #include "core/base/mem.h"
 #include "core/engine/engine.h"
+#include "core/engine/packet.h"
 #include "core/loop/bytes.h"
 #include "core/loop/slots.h"
 #include "core/socketio/hub.h"
@@ -39,7 +40,7 @@ struct session {
     struct session *next; /* all of the bench */
     handle handle;
     void *upper;
-    bool is_open, ends_when_sent_to;
+    bool is_open, ends_when_sent_to, has_input;
     enum session_end end;
     const char *detail; /* borrowed: a constant; of its end */
     unsigned n_got;
@@ -47,7 +48,8 @@ struct session {
     bool was_volatile;      /* the last packet */
     bool may_compress;
     size_t got_len;
-    char got[GOT_MAX]; /* packets without their '4', each with a newline */
+    char got[GOT_MAX]; /* packets without their '4', attachments as " <x>", each with a
+                          newline */
 };
 
 static struct bench {
@@ -92,6 +94,24 @@ void session_close(struct session *session, enum session_end end, const char *de
     session->upper = NULL;
 }
 
+static inline void note_packet(struct session *session, const struct bytes *packet)
+{
+    char *put = session->got + session->got_len;
+    struct packet_parts parts;
+    struct packet_part part;
+
+    assert_true(session->got_len + packet->len + 4 * packet->n_parts + 2 < GOT_MAX);
+    packet_parts_init(&parts, packet);
+    while (packet_parts_next(&parts, &part))
+        if (part.is_binary)
+            put += sprintf(put, " <%.*s>", (int)part.len, part.data);
+        else
+            put += sprintf(put, "%.*s", (int)part.len - 1, part.data + 1);
+    *put++ = '\n';
+    *put = '\0';
+    session->got_len = (size_t)(put - session->got);
+}
+
 void session_send(struct session *session, struct outgoing *out)
 {
     struct bytes *packet = out->packet;
@@ -102,11 +122,7 @@ void session_send(struct session *session, struct outgoing *out)
     session->buffer = out->buffer;
     session->was_volatile = out->is_volatile;
     session->may_compress = out->may_compress;
-    assert_true(session->got_len + packet->len < GOT_MAX);
-    memcpy(session->got + session->got_len, packet->data + 1, packet->len - 1);
-    session->got_len += packet->len;
-    session->got[session->got_len - 1] = '\n';
-    session->got[session->got_len] = '\0';
+    note_packet(session, packet);
     if (session->ends_when_sent_to)
         session_close(session, SESSION_SLOW, NULL);
 }
@@ -130,6 +146,17 @@ const char *session_log_id(const struct session *session)
 {
     (void)session;
     return "double";
+}
+
+bool session_has_input(const struct session *session)
+{
+    return session->has_input;
+}
+
+bool session_is_receiving(const struct session *session)
+{
+    (void)session;
+    return false;
 }
 
 struct session *engine_find(struct engine *engine, handle session)
@@ -172,6 +199,8 @@ static void bench_on_event(const struct sio_event *event, void *arg)
 {
     (void)arg;
     note("event %u %s %s", number_of(event->socket), event->name, event->text);
+    for (size_t i = 0; i < event->n_attachments; i++)
+        note(" <%.*s>", (int)event->attachments[i]->len, event->attachments[i]->data);
     if (event->has_ack)
         note(" %llu", (unsigned long long)event->ack_id);
     note("\n");
@@ -250,6 +279,25 @@ static inline void say(struct session *session, const char *text)
     say_bytes(session, text, strlen(text));
 }
 
+/* The same for bytes. */
+static inline void attach(struct session *session, const char *text)
+{
+    char *copy = mem_alloc(strlen(text));
+
+    memcpy(copy, text, strlen(text));
+    if (session->is_open)
+        session->engine->upper.on_binary(session, copy, strlen(text));
+    free(copy);
+}
+
+static inline size_t text_len(const char *text)
+{
+    return text ? strlen(text) : 0;
+}
+
+/* Arguments without attachments, as text; NULL: none. */
+#define ARGS(args) (&(struct sio_args){.text = (args), .len = text_len(args)})
+
 static inline void forget(struct session *session)
 {
     session->got_len = 0;
@@ -301,6 +349,9 @@ static inline void bench_open(int n_threads)
     static const struct settings settings = {.connect_timeout_ms = 30,
                                              .max_json_depth = 64,
                                              .max_json_values = 10000,
+                                             .max_attachments = 10,
+                                             .max_attached_bytes = 1000,
+                                             .attachment_timeout_ms = 30,
                                              .max_rooms = BENCH_ROOMS,
                                              .max_acks = BENCH_ACKS,
                                              .max_answer_bytes = BENCH_ANSWER_BYTES};
@@ -345,6 +396,8 @@ static inline void bench_close(void)
     assert_int_equal(bench_metric(METRIC_ROOMS), 0);
     assert_int_equal(bench_metric(METRIC_MEMBERSHIPS), 0);
     assert_int_equal(bench_metric(METRIC_ACKS_PENDING), 0);
+    assert_int_equal(bench_metric(METRIC_INCOMPLETE_PACKETS), 0);
+    assert_int_equal(bench_metric(METRIC_INCOMPLETE_BYTES), 0);
     hub_free(bench.hub);
     for (unsigned i = 0; i < bench.loops->n_shards; i++) {
         sio_free(bench.sio[i]);

@@ -48,9 +48,14 @@ static void on_answers(const struct sio_answer *answers, size_t n, void *self)
             if (hub_socket_id(bench.hub, answer->socket))
                 assert_string_equal(answer->id, hub_socket_id(bench.hub, answer->socket));
             assert_int_equal(answer->text != NULL, answer->status == HOP_ACK_OK);
-            snprintf(result + strlen(result), sizeof result - strlen(result),
-                     "%u %s%s%s, ", number, words[answer->status],
-                     answer->text ? " " : "", answer->text ? answer->text : "");
+            snprintf(result + strlen(result), sizeof result - strlen(result), "%u %s%s%s",
+                     number, words[answer->status], answer->text ? " " : "",
+                     answer->text ? answer->text : "");
+            for (size_t j = 0; j < answer->n_attachments; j++)
+                snprintf(result + strlen(result), sizeof result - strlen(result),
+                         " <%.*s>", (int)answer->attachments[j]->len,
+                         answer->attachments[j]->data);
+            strcat(result, ", ");
         }
     assert_int_equal(n_named, n);
 }
@@ -59,7 +64,7 @@ static int ask_all(hop_target *target, int timeout_ms)
 {
     n_results = 0;
     strcpy(result, "none");
-    return hub_emit_with_acks(target, "q", "[1]", 3, timeout_ms, on_answers, NULL);
+    return hub_emit_with_acks(target, "q", ARGS("[1]"), timeout_ms, on_answers, NULL);
 }
 
 static hop_target *all(void)
@@ -109,6 +114,40 @@ static void all_answer_one_packet_of_one_id(void **state)
     pump();
     assert_int_equal(n_results, 1);
     assert_int_equal(bench_metric(METRIC_ACKS_PENDING), 0);
+}
+
+static void answers_keep_their_attachments_until_the_last_has_come(void **state)
+{
+    (void)state;
+    open_people(2);
+    assert_int_equal(ask_all(all(), 60000), 0);
+    pump();
+    say(people[1], "62-0[{\"_placeholder\":true,\"num\":1}]");
+    attach(people[1], "x");
+    attach(people[1], "yy");
+    pump();
+    assert_int_equal(n_results, 0);
+    say(people[2], "61-0[]");
+    attach(people[2], "");
+    pump();
+    assert_int_equal(n_results, 1);
+    assert_string_equal(result, "1 ok [{\"_placeholder\":true,\"num\":1}] <x> <yy>, "
+                                "2 ok [] <>, ");
+    /* they count as much as text does */
+    assert_int_equal(ask_all(all(), 60000), 0);
+    pump();
+    say(people[1], "61-1[]");
+    {
+        char large[BENCH_ANSWER_BYTES];
+
+        memset(large, 'x', sizeof large - 1);
+        large[sizeof large - 1] = '\0'; /* two bytes of text do not fit beside it */
+        attach(people[1], large);
+    }
+    say(people[2], "61-1[1]");
+    attach(people[2], "y");
+    pump();
+    assert_string_equal(result, "1 dropped, 2 ok [1] <y>, ");
 }
 
 static void ids_of_rolls_and_of_single_acks_never_meet(void **state)
@@ -181,8 +220,9 @@ static void what_cannot_be_asked_is_not(void **state)
     (void)state;
     open_people(2);
     assert_int_equal(
-        hub_emit_with_acks(all(), "connect", NULL, 0, 1000, on_answers, NULL), -1);
-    assert_int_equal(hub_emit_with_acks(all(), "q", "{}", 2, 1000, on_answers, NULL), -1);
+        hub_emit_with_acks(all(), "connect", ARGS(NULL), 1000, on_answers, NULL), -1);
+    assert_int_equal(hub_emit_with_acks(all(), "q", ARGS("{}"), 1000, on_answers, NULL),
+                     -1);
     assert_int_equal(ask_all(all(), 0), -1);
     assert_int_equal(ask_all(all(), 3600001), -1);
     pump();
@@ -258,7 +298,8 @@ static void close_everybody(const struct sio_answer *answers, size_t n, void *se
     for (size_t i = 0; i < n; i++)
         assert_int_equal(strlen(answers[i].id), 20);
     hub_target_disconnect(all(), HOP_CLOSE_TRANSPORT);
-    assert_int_equal(hub_emit_with_acks(all(), "q", NULL, 0, 60000, on_answers, NULL), 0);
+    assert_int_equal(hub_emit_with_acks(all(), "q", ARGS(NULL), 60000, on_answers, NULL),
+                     0);
     for (size_t i = 0; i < n; i++) /* still there */
         assert_int_equal(strlen(answers[i].id), 20);
 }
@@ -270,7 +311,7 @@ static void a_handler_may_close_those_who_are_asked(void **state)
     open_people(5);
     for (unsigned i = 0; i < 4; i++)
         assert_int_equal(
-            hub_emit_with_acks(all(), "q", NULL, 0, 60000, close_everybody, NULL), 0);
+            hub_emit_with_acks(all(), "q", ARGS(NULL), 60000, close_everybody, NULL), 0);
     pump();
     forget_all(5);
     for (unsigned i = 2; i <= 5; i++)
@@ -287,7 +328,7 @@ static void a_handler_may_close_those_who_are_asked(void **state)
 static void ask_again(hop_socket socket)
 {
     (void)socket;
-    hub_emit_with_acks(all(), "q", NULL, 0, 60000, on_answers, NULL);
+    hub_emit_with_acks(all(), "q", ARGS(NULL), 60000, on_answers, NULL);
 }
 
 static void a_hook_of_one_that_goes_may_ask_the_others(void **state)
@@ -313,8 +354,8 @@ static void a_shutdown_ends_every_roll(void **state)
     (void)state;
     open_people(2);
     assert_int_equal(ask_all(all(), 60000), 0);
-    assert_int_equal(hub_emit_with_acks(hub_target_room(bench.hub, "empty"), "q", NULL, 0,
-                                        60000, on_answers, NULL),
+    assert_int_equal(hub_emit_with_acks(hub_target_room(bench.hub, "empty"), "q",
+                                        ARGS(NULL), 60000, on_answers, NULL),
                      0);
     hub_shutdown(bench.hub);
     assert_int_equal(n_results, 2);
@@ -331,7 +372,7 @@ static void rolls_that_nobody_answers_leave_nothing(void **state)
     open_people(3);
     n_results = 0;
     for (unsigned i = 0; i < N; i++) {
-        assert_int_equal(hub_emit_with_acks(all(), "q", NULL, 0, 1 + (int)(i * 7 % 20),
+        assert_int_equal(hub_emit_with_acks(all(), "q", ARGS(NULL), 1 + (int)(i * 7 % 20),
                                             on_answers, NULL),
                          0);
         if (i % 100 == 0)
@@ -349,6 +390,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         ON_BOTH(all_answer_one_packet_of_one_id),
+        ON_BOTH(answers_keep_their_attachments_until_the_last_has_come),
         ON_BOTH(ids_of_rolls_and_of_single_acks_never_meet),
         ON_BOTH(who_does_not_answer_in_time_is_named),
         ON_BOTH(who_goes_is_not_waited_for),

@@ -520,7 +520,7 @@ static void on_ack(hop_socket socket, hop_ack_status status, json_t *args, void 
 
 static void an_asked_ack_comes_back_to_its_plugin(void **state)
 {
-    const struct sio_answer answer = {1, "id1", HOP_ACK_OK, "[1]", 3};
+    const struct sio_answer answer = {1, "id1", HOP_ACK_OK, "[1]", 3, 0, NULL};
 
     (void)state;
     fake_connect(1);
@@ -559,9 +559,10 @@ static void note_answer(hop_answer *answer, void *self)
 
 static void an_answer_is_read_as_text_and_as_a_tree(void **state)
 {
-    const struct sio_answer ok = {1, "id1", HOP_ACK_OK, "[1, {\"a\" : 1e4}]", 16},
-                            odd = {1, "id1", HOP_ACK_OK, "[1,1e400]", 9},
-                            none = {1, "id1", HOP_ACK_TIMEOUT, NULL, 0};
+    const struct sio_answer ok = {1,  "id1", HOP_ACK_OK, "[1, {\"a\" : 1e4}]",
+                                  16, 0,     NULL},
+                            odd = {1, "id1", HOP_ACK_OK, "[1,1e400]", 9, 0, NULL},
+                            none = {1, "id1", HOP_ACK_TIMEOUT, NULL, 0, 0, NULL};
     const struct sio_answer *const rows[] = {&ok, &odd, &none};
 
     (void)state;
@@ -586,6 +587,47 @@ static void an_answer_is_read_as_text_and_as_a_tree(void **state)
         hop_emit_args_with_ack(fixture.server, 1, "q", NULL, 1, note_answer, ""), -1);
 }
 
+static void note_binary(hop_answer *answer, void *self)
+{
+    hop_args *args = hop_args_new();
+    size_t len, len_of_all = 0;
+
+    (void)self;
+    assert_int_equal(hop_answer_n_attachments(answer), 2);
+    assert_null(hop_answer_binary(answer, 0, &len));
+    assert_memory_equal(hop_answer_binary(answer, 1, &len), "yy", 2);
+    assert_int_equal(len, 2);
+    assert_null(hop_answer_binary(answer, 2, &len));
+    for (size_t i = 0; hop_answer_attachment(answer, i, &len); i++)
+        len_of_all += len;
+    assert_int_equal(len_of_all, 3);
+    hop_args_answer(args, answer, 1);
+    hop_args_answer_from(args, answer, 0);
+    hop_emit_args(hop_to_all(fixture.server), "relayed", args);
+}
+
+static void an_answer_gives_its_attachments_out(void **state)
+{
+#define HOLDER(num) "{\"_placeholder\":true,\"num\":" #num "}"
+    struct bytes *attachments[] = {bytes_copy("x", 1), bytes_copy("yy", 2)};
+    const char *text = "[[" HOLDER(0) "]," HOLDER(1) "]";
+    const struct sio_answer answer = {1, "id1",      HOP_ACK_OK, text, strlen(text),
+                                      2, attachments};
+
+    (void)state;
+    fake_connect(1);
+    fixture.server->current = &plugins[B];
+    assert_int_equal(hop_emit_args_with_ack(fixture.server, 1, "q", hop_args_new(), 250,
+                                            note_binary, NULL),
+                     0);
+    fixture.server->current = NULL;
+    fake.sent[0] = '\0';
+    fake.asked.on_answer(&answer, fake.asked.self);
+    fake_sent_is("all relayed [" HOLDER(0) ",[" HOLDER(1) "]," HOLDER(0) "] <yy> <x>\n");
+    bytes_unref(attachments[0]);
+    bytes_unref(attachments[1]);
+}
+
 static void relay_answers(hop_answers *answers, void *self)
 {
     hop_args *args = hop_args_new();
@@ -604,9 +646,9 @@ static void relay_answers(hop_answers *answers, void *self)
 static void the_answers_of_many_come_together(void **state)
 {
     const struct sio_answer answers[] = {
-        {1, "id1", HOP_ACK_OK, "[1, 1e400 ]", 11},
-        {2, "id2", HOP_ACK_TIMEOUT, NULL, 0},
-        {3, "id3", HOP_ACK_OK, "[]", 2},
+        {1, "id1", HOP_ACK_OK, "[1, 1e400 ]", 11, 0, NULL},
+        {2, "id2", HOP_ACK_TIMEOUT, NULL, 0, 0, NULL},
+        {3, "id3", HOP_ACK_OK, "[]", 2, 0, NULL},
     };
     hop_server *server = fixture.server;
 
@@ -1100,6 +1142,7 @@ int main(void)
         TEST(targets_and_arguments_reach_the_hub),
         TEST(an_asked_ack_comes_back_to_its_plugin),
         TEST(an_answer_is_read_as_text_and_as_a_tree),
+        TEST(an_answer_gives_its_attachments_out),
         TEST(the_answers_of_many_come_together),
         TEST(a_wrong_registration_refuses_the_plugin),
         TEST(routes_are_checked),

@@ -6,7 +6,7 @@
 
 static void emit(hop_target *target, const char *event)
 {
-    assert_int_equal(hub_emit(target, event, NULL, 0), 0);
+    assert_int_equal(hub_emit(target, event, ARGS(NULL)), 0);
 }
 
 static hop_target *to_room(const char *room)
@@ -133,8 +133,7 @@ static void arguments_are_relayed_as_they_are(void **state)
     (void)state;
     open_people(1);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        size_t len = rows[i].args ? strlen(rows[i].args) : 0;
-        int result = hub_emit(to_socket(bench.socket[1]), "e", rows[i].args, len);
+        int result = hub_emit(to_socket(bench.socket[1]), "e", ARGS(rows[i].args));
 
         assert_int_equal(result, rows[i].packet ? 0 : -1);
         pump();
@@ -143,6 +142,59 @@ static void arguments_are_relayed_as_they_are(void **state)
     emit(to_socket(bench.socket[1]), "q\"\\\n\x01\xc3\xa9");
     pump();
     expect_got(people[1], "2[\"q\\\"\\\\\\u000a\\u0001\xc3\xa9\"]\n");
+}
+
+static void on_late_ack(const struct sio_answer *answer, void *self);
+
+/* Attachments a, b, ... of the letters' own length, and empty ones for dashes. */
+static struct sio_args attached(const char *text, const char *words)
+{
+    static struct bytes *attachments[32];
+    struct sio_args args = {.text = text, .len = strlen(text)};
+
+    for (size_t i = 0; i < 32; i++) {
+        bytes_unref(attachments[i]);
+        attachments[i] = NULL;
+    }
+    for (args.n_attachments = 0; words && *words; words++)
+        attachments[args.n_attachments++] = bytes_copy(words, *words != '-');
+    args.attachments = attachments;
+    return args;
+}
+
+static void attachments_make_a_packet_binary(void **state)
+{
+    static const struct {
+        const char *args, *words, *event, *ack;
+    } rows[] = {
+        {"[0]", "", "2[\"e\",0]\n", "37[0]\n"},
+        {"[0]", "a", "51-[\"e\",0] <a>\n", "61-7[0] <a>\n"},
+        {"[ {} ]", "a-b", "53-[\"e\",{}] <a> <> <b>\n", "63-7[{}] <a> <> <b>\n"},
+        {"[]", "abcdefghij", "510-[\"e\"] <a> <b> <c> <d> <e> <f> <g> <h> <i> <j>\n",
+         "610-7[] <a> <b> <c> <d> <e> <f> <g> <h> <i> <j>\n"},
+        {"[0]", "abcdefghijk", NULL, NULL}, /* engine.max_attachments */
+    };
+
+    (void)state;
+    open_people(2);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct sio_args args = attached(rows[i].args, rows[i].words);
+        int result = rows[i].event ? 0 : -1;
+
+        assert_int_equal(hub_emit(hub_target_all(bench.hub), "e", &args), result);
+        pump();
+        for (unsigned who = 1; who <= 2; who++)
+            expect_got(people[who], rows[i].event ? rows[i].event : "");
+        assert_int_equal(hub_ack(bench.hub, bench.socket[1], 7, &args), result);
+        pump();
+        expect_got(people[1], rows[i].ack ? rows[i].ack : "");
+        assert_int_equal(hub_emit_with_ack(bench.hub, bench.socket[1], "e", &args, 1000,
+                                           on_late_ack, NULL),
+                         result);
+        pump();
+        forget(people[1]);
+    }
+    attached("[]", NULL);
 }
 
 /* T12 */
@@ -155,9 +207,9 @@ static void reserved_and_malformed_events_are_not_sent(void **state)
     (void)state;
     open_people(1);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        assert_int_equal(hub_emit(to_socket(bench.socket[1]), names[i], NULL, 0), -1);
-        assert_int_equal(hub_emit_with_ack(bench.hub, bench.socket[1], names[i], NULL, 0,
-                                           1000, NULL, NULL),
+        assert_int_equal(hub_emit(to_socket(bench.socket[1]), names[i], ARGS(NULL)), -1);
+        assert_int_equal(hub_emit_with_ack(bench.hub, bench.socket[1], names[i],
+                                           ARGS(NULL), 1000, NULL, NULL),
                          -1);
     }
     emit(to_socket(bench.socket[1]), "connection");
@@ -173,7 +225,7 @@ static void one_turn_keeps_the_order_of_emits(void **state)
         join(i, "a");
     join(1, "b");
     join(2, "b");
-    hub_ack(bench.hub, bench.socket[1], 7, "[1]", 3);
+    hub_ack(bench.hub, bench.socket[1], 7, ARGS("[1]"));
     emit(to_room("a"), "1");
     emit(to_room("b"), "2");
     emit(to_socket(bench.socket[1]), "3");
@@ -184,7 +236,7 @@ static void one_turn_keeps_the_order_of_emits(void **state)
     emit(to_room("b"), "7");
     join(1, "b");
     emit(to_room("b"), "8");
-    hub_ack(bench.hub, bench.socket[1], 8, NULL, 0);
+    hub_ack(bench.hub, bench.socket[1], 8, ARGS(NULL));
     pump();
     expect_got(people[1], "37[1]\n2[\"1\"]\n2[\"2\"]\n2[\"3\"]\n2[\"4\"]\n2[\"5\"]\n"
                           "2[\"6\"]\n2[\"8\"]\n38[]\n");
@@ -230,7 +282,7 @@ static void an_emit_may_be_compressed_unless_its_target_says_no(void **state)
     target = to_room("a");
     hub_target_compress(target, false);
     emit(target, "x");
-    hub_ack(bench.hub, bench.socket[1], 1, NULL, 0);
+    hub_ack(bench.hub, bench.socket[1], 1, ARGS(NULL));
     pump();
     assert_true(people[1]->may_compress); /* the ack */
     target = to_room("a");
@@ -395,7 +447,8 @@ static void on_late_ack(const struct sio_answer *answer, void *self)
     note("ack %u status %d\n", number_of(socket), answer->status);
     assert_int_equal(hub_slot_set(bench.hub, socket, 0, values[0]), -1);
     assert_int_equal(
-        hub_emit_with_ack(bench.hub, socket, "x", NULL, 0, 1000, on_late_ack, NULL), -1);
+        hub_emit_with_ack(bench.hub, socket, "x", ARGS(NULL), 1000, on_late_ack, NULL),
+        -1);
 }
 
 static void look_around(hop_socket socket)
@@ -406,7 +459,7 @@ static void look_around(hop_socket socket)
     assert_true(hub_in_room(bench.hub, socket, "a"));
     assert_ptr_equal(hub_slot_get(bench.hub, socket, 3), values[0]);
     assert_int_equal(hub_join(bench.hub, socket, "late"), -1); /* C15 */
-    assert_int_equal(hub_ack(bench.hub, socket, 1, "[]", 2), -1);
+    assert_int_equal(hub_ack(bench.hub, socket, 1, ARGS("[]")), -1);
     assert_int_equal(hub_disconnect(bench.hub, socket, HOP_CLOSE_SOCKET), 0);
     emit(to_socket(socket), "nowhere");
     emit(to_room("a"), "left");
@@ -428,7 +481,7 @@ static void a_socket_ends_in_the_promised_order(void **state)
         join(a, "a");
         join(b, "a");
         assert_int_equal(hub_slot_set(bench.hub, bench.socket[a], 3, values[0]), 0);
-        hub_emit_with_ack(bench.hub, bench.socket[a], "q", NULL, 0, 1000, on_late_ack,
+        hub_emit_with_ack(bench.hub, bench.socket[a], "q", ARGS(NULL), 1000, on_late_ack,
                           NULL);
         pump();
         forget(going);
@@ -455,8 +508,8 @@ static void a_socket_ends_in_the_promised_order(void **state)
         assert_int_equal(hub_disconnect(bench.hub, bench.socket[a], HOP_CLOSE_SOCKET),
                          -1);
         assert_int_equal(hub_slot_set(bench.hub, bench.socket[a], 3, values[0]), -1);
-        assert_int_equal(hub_emit_with_ack(bench.hub, bench.socket[a], "q", NULL, 0, 1000,
-                                           on_late_ack, NULL),
+        assert_int_equal(hub_emit_with_ack(bench.hub, bench.socket[a], "q", ARGS(NULL),
+                                           1000, on_late_ack, NULL),
                          -1);
         bench.on_disconnect = NULL;
         session_close(staying, SESSION_TRANSPORT_CLOSE, NULL);
@@ -520,7 +573,7 @@ static void disconnect_who_joined(hop_socket socket, const char *room)
 static void disconnect_who_spoke(const struct sio_event *event)
 {
     disconnect_at_once(event->socket);
-    assert_int_equal(hub_ack(bench.hub, event->socket, event->ack_id, NULL, 0), -1);
+    assert_int_equal(hub_ack(bench.hub, event->socket, event->ack_id, ARGS(NULL)), -1);
 }
 
 static void any_hook_may_disconnect_its_socket(void **state)
@@ -604,8 +657,8 @@ static void on_ack(const struct sio_answer *answer, void *self)
 
 static int ask(unsigned number, int timeout_ms)
 {
-    return hub_emit_with_ack(bench.hub, bench.socket[number], "q", "[1]", 3, timeout_ms,
-                             on_ack, n_acks);
+    return hub_emit_with_ack(bench.hub, bench.socket[number], "q", ARGS("[1]"),
+                             timeout_ms, on_ack, n_acks);
 }
 
 static void an_ack_is_taken_once_and_only_by_its_socket(void **state)
@@ -673,13 +726,11 @@ static void acks_that_never_come_leave_nothing(void **state)
 static void answer_with_the_argument(const struct sio_event *event)
 {
     char args[64];
-    int len = snprintf(args, sizeof args, "[%.*s]",
-                       (int)(event->args[0].to - event->args[0].from),
-                       event->text + event->args[0].from);
 
-    assert_int_equal(hub_ack(bench.hub, event->socket, event->ack_id, args, (size_t)len),
-                     0);
-    assert_int_equal(hub_ack(bench.hub, event->socket, event->ack_id, "{}", 2), -1);
+    snprintf(args, sizeof args, "[%.*s]", (int)(event->args[0].to - event->args[0].from),
+             event->text + event->args[0].from);
+    assert_int_equal(hub_ack(bench.hub, event->socket, event->ack_id, ARGS(args)), 0);
+    assert_int_equal(hub_ack(bench.hub, event->socket, event->ack_id, ARGS("{}")), -1);
 }
 
 /* T14 */
@@ -826,6 +877,7 @@ int main(void)
         ON_BOTH(an_emit_reaches_the_union_once_minus_the_excepted),
         ON_BOTH(a_socket_is_reached_by_handle_and_by_the_room_of_its_id),
         ON_BOTH(arguments_are_relayed_as_they_are),
+        ON_BOTH(attachments_make_a_packet_binary),
         ON_BOTH(reserved_and_malformed_events_are_not_sent),
         ON_BOTH(one_turn_keeps_the_order_of_emits),
         ON_BOTH(packets_of_one_room_share_its_buffer),

@@ -114,12 +114,25 @@ static void what_is_no_packet_of_a_joined_client_closes(void **state)
         {"3/admin,1[]", SESSION_SERVER_FORCED},
         {"4", SESSION_SERVER_FORCED}, /* C48: the server's packet */
         {"4{\"message\":\"x\"}", SESSION_SERVER_FORCED},
-        {"51-[\"a\",{\"_placeholder\":true,\"num\":0}]", SESSION_PARSE_ERROR},
-        {"51-[\"a\",{\"_placeholder\":true,\"num\":-1}]", SESSION_PARSE_ERROR}, /* C11 */
-        {"52-[\"a\",{\"_placeholder\":true,\"num\":0.5}]", SESSION_PARSE_ERROR},
-        {"50-[\"a\"]", SESSION_PARSE_ERROR},
         {"511-[\"a\"]", SESSION_PARSE_ERROR}, /* C13 */
-        {"61-1[1]", SESSION_PARSE_ERROR},
+        {"51001-[\"a\"]", SESSION_PARSE_ERROR},
+        {"611-1[]", SESSION_PARSE_ERROR},
+        {"5", SESSION_PARSE_ERROR},
+        {"5-[\"a\"]", SESSION_PARSE_ERROR},
+        {"51[\"a\"]", SESSION_PARSE_ERROR},
+        {"51-", SESSION_PARSE_ERROR},
+        {"51-{}", SESSION_PARSE_ERROR},
+        {"51-[\"connect\"]", SESSION_PARSE_ERROR},
+        {"51-[\"a\"", SESSION_PARSE_ERROR},
+        {"51-/admin,[\"a\"]", SESSION_SERVER_FORCED},
+        {"61-1{}", SESSION_PARSE_ERROR},
+        {"51-[\"a\",{\"_placeholder\":true,\"num\":1}]", SESSION_PARSE_ERROR}, /* C11 */
+        {"51-[\"a\",{\"_placeholder\":true,\"num\":-1}]", SESSION_PARSE_ERROR},
+        {"52-[\"a\",{\"_placeholder\":true,\"num\":0.5}]", SESSION_PARSE_ERROR},
+        {"52-[\"a\",{\"_placeholder\":true,\"num\":\"0\"}]", SESSION_PARSE_ERROR},
+        {"52-[\"a\",{\"_placeholder\":true,\"num\":null}]", SESSION_PARSE_ERROR},
+        {"52-[\"a\",[{\"b\":{\"_placeholder\":true}}]]", SESSION_PARSE_ERROR},
+        {"61-1[{\"_placeholder\":true,\"num\":1}]", SESSION_PARSE_ERROR},
         {"7", SESSION_PARSE_ERROR},
         {"", SESSION_PARSE_ERROR},
         {"x", SESSION_PARSE_ERROR},
@@ -159,15 +172,165 @@ static void nothing_but_connect_is_taken_before_it(void **state)
     expect_log("");
 }
 
-static void binary_messages_close(void **state)
+static void a_binary_message_that_no_packet_waits_for_closes(void **state)
+{
+    static const char *const texts[] = {
+        "2[\"a\"]", "51-[\"a\"]", "50-[\"a\"]", "60-1[]", "51-[\"a\"]", "61-1[]",
+    };
+    struct session *fresh = open_session(0);
+
+    (void)state;
+    attach(fresh, "x");
+    assert_int_equal(fresh->end, SESSION_PARSE_ERROR);
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        struct session *session = open_joined(0);
+
+        say(session, texts[i]);
+        if (texts[i][1] == '1')
+            attach(session, "due");
+        pump();
+        assert_true(session->is_open);
+        attach(session, "not due");
+        assert_int_equal(session->end, SESSION_PARSE_ERROR);
+        pump();
+    }
+    bench.log_len = 0;
+}
+
+static void a_text_before_the_last_attachment_closes(void **state)
+{
+    static const char *const texts[] = {"2[\"a\"]", "1", "51-[\"a\"]", "", "0"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        struct session *session = open_joined(0);
+
+        bench.log_len = 0;
+        say(session, "52-[\"a\"]");
+        attach(session, "x");
+        say(session, texts[i]);
+        assert_int_equal(session->end, SESSION_PARSE_ERROR);
+        attach(session, "y");
+        pump();
+        bench.log[bench.log_len] = '\0';
+        assert_null(strstr(bench.log, "event"));
+    }
+    bench.log_len = 0;
+}
+
+static void an_event_arrives_with_its_attachments(void **state)
+{
+    struct session *session = open_joined(0), *other = open_joined(0);
+
+    (void)state;
+    bench.log_len = 0;
+    say(session, "52-7[\"a\",{\"_placeholder\":true,\"num\":1},"
+                 "[{\"_placeholder\":true,\"num\":0}]]");
+    pump();
+    attach(session, "first");
+    say(other, "2[\"b\"]");
+    pump();
+    expect_log("event 2 b [\"b\"]\n");
+    assert_int_equal(bench_metric(METRIC_INCOMPLETE_PACKETS), 1);
+    assert_true(bench_metric(METRIC_INCOMPLETE_BYTES) > 80);
+    assert_int_equal(bench_metric(METRIC_INCOMPLETE_BYTES),
+                     session->engine->upper.held(session));
+    attach(session, "");
+    assert_int_equal(bench_metric(METRIC_INCOMPLETE_PACKETS), 0);
+    assert_int_equal(bench_metric(METRIC_INCOMPLETE_BYTES), 0);
+    assert_int_equal(session->engine->upper.held(session), 0);
+    say(session, "2[\"c\"]");
+    pump();
+    expect_log("event 1 a [\"a\",{\"_placeholder\":true,\"num\":1},"
+               "[{\"_placeholder\":true,\"num\":0}]] <first> <> 7\n"
+               "event 1 c [\"c\"]\n");
+    /* none is due: complete at once, and nothing is left of it (CVE-2026-69185) */
+    say(session, "50-[\"d\",{\"_placeholder\":true,\"num\":4}]");
+    say(session, "2[\"e\"]");
+    pump();
+    expect_log("event 1 d [\"d\",{\"_placeholder\":true,\"num\":4}]\n"
+               "event 1 e [\"e\"]\n");
+    /* ten, of which none is named */
+    say(session, "510-[\"f\"]");
+    for (int i = 0; i < 10; i++)
+        attach(session, "x");
+    pump();
+    expect_log("event 1 f [\"f\"] <x> <x> <x> <x> <x> <x> <x> <x> <x> <x>\n");
+    assert_int_equal(bench_metric(METRIC_PACKETS_IN), 8);
+    assert_true(session->is_open);
+}
+
+static void an_ack_may_have_attachments(void **state)
 {
     struct session *session = open_joined(0);
 
     (void)state;
-    session->engine->upper.on_binary(session, "\1\2", 2);
+    say(session, "61-5[{\"_placeholder\":true,\"num\":0}]"); /* of nothing */
+    attach(session, "x");
+    say(session, "61-[{\"_placeholder\":true,\"num\":0}]"); /* without an id */
+    attach(session, "x");
+    say(session, "60-5[]");
+    say(session, "60-[]");
     pump();
-    assert_int_equal(session->end, SESSION_PARSE_ERROR);
-    expect_log("connect 1\ndisconnect 1 parse error\n");
+    assert_true(session->is_open);
+    assert_int_equal(bench_metric(METRIC_INCOMPLETE_PACKETS), 0);
+}
+
+static void attachments_are_bounded_together(void **state)
+{
+    char text[1002];
+    struct session *session = open_joined(0), *over = open_joined(0);
+
+    (void)state;
+    bench.log_len = 0;
+    memset(text, 'x', sizeof text);
+    text[999] = '\0';
+    say(session, "52-[\"a\"]");
+    attach(session, text);
+    attach(session, "y"); /* max_attached, to the byte */
+    assert_true(session->is_open);
+    bench.log_len = 0;
+    say(over, "53-[\"a\"]");
+    attach(over, text);
+    attach(over, "");
+    attach(over, "yz");
+    assert_int_equal(over->end, SESSION_PARSE_ERROR);
+    text[999] = 'x';
+    text[1001] = '\0';
+    over = open_joined(0);
+    say(over, "51-[\"a\"]");
+    attach(over, text);
+    assert_int_equal(over->end, SESSION_PARSE_ERROR);
+    pump();
+    bench.log_len = 0;
+}
+
+static void who_goes_or_is_sent_away_takes_half_a_packet_along(void **state)
+{
+    struct session *goes = open_joined(0), *kicked = open_joined(0),
+                   *back = open_joined(0);
+
+    (void)state;
+    say(goes, "52-[\"a\"]");
+    attach(goes, "x");
+    session_close(goes, SESSION_TRANSPORT_CLOSE, NULL);
+    say(kicked, "52-[\"a\"]");
+    attach(kicked, "x");
+    pump();
+    bench.log_len = 0;
+    assert_int_equal(bench_metric(METRIC_INCOMPLETE_PACKETS), 1);
+    hub_disconnect(bench.hub, bench.socket[2], HOP_CLOSE_SOCKET);
+    pump();
+    attach(kicked, "y"); /* is taken, and told nobody */
+    assert_true(kicked->is_open);
+    say(kicked, "0");
+    pump();
+    expect_log("disconnect 2 server namespace disconnect\nconnect 4\n");
+    say(back, "51-[\"late\"]");
+    attach(back, "x");
+    hub_disconnect(bench.hub, bench.socket[3], HOP_CLOSE_SOCKET);
+    pump(); /* the event's socket is gone before it is read */
+    expect_log("disconnect 3 server namespace disconnect\n");
 }
 
 static void events_arrive_with_their_names_resolved(void **state)
@@ -308,6 +471,26 @@ static bool is_closed(void *session)
     return !((struct session *)session)->is_open;
 }
 
+static void an_attachment_must_come_in_time(void **state)
+{
+    struct session *slow = open_joined(0), *unread = open_joined(0),
+                   *done = open_joined(0);
+
+    (void)state;
+    unread->has_input = true;
+    say(slow, "52-[\"a\"]");
+    attach(slow, "x");
+    say(unread, "51-[\"a\"]");
+    say(done, "51-[\"a\"]");
+    attach(done, "x");
+    turns_until(bench.loops->loop[0], is_closed, slow);
+    assert_int_equal(slow->end, SESSION_PARSE_ERROR);
+    assert_true(done->is_open);
+    assert_true(unread->is_open);
+    unread->has_input = false;
+    turns_until(bench.loops->loop[0], is_closed, unread);
+}
+
 static void who_never_joins_is_closed_in_time(void **state)
 {
     struct session *silent = open_session(0), *refused = open_session(0),
@@ -341,7 +524,7 @@ static void a_client_may_leave_and_come_back(void **state)
     assert_false(hub_is_connected(bench.hub, bench.socket[1]));
     assert_string_equal(hub_socket_address(bench.hub, bench.socket[2]), "127.0.0.1");
     forget(session);
-    hub_emit(hub_target_room(bench.hub, "lobby"), "x", NULL, 0);
+    hub_emit(hub_target_room(bench.hub, "lobby"), "x", ARGS(NULL));
     pump();
     expect_got(session, "");
     say(session, "1");
@@ -357,7 +540,7 @@ static void what_belonged_to_an_earlier_stay_does_not_touch_the_later(void **sta
 
     (void)state;
     hub_join(bench.hub, bench.socket[1], "old");
-    hub_emit(hub_target_socket(bench.hub, bench.socket[1]), "old", NULL, 0);
+    hub_emit(hub_target_socket(bench.hub, bench.socket[1]), "old", ARGS(NULL));
     hub_disconnect(bench.hub, bench.socket[1], HOP_CLOSE_SOCKET);
     say(session, "2[\"in flight\"]");
     say(session, "1");
@@ -380,7 +563,14 @@ int main(void)
         ON_BOTH(other_namespaces_are_refused_and_the_session_stays),
         ON_BOTH(what_is_no_packet_of_a_joined_client_closes),
         ON_BOTH(nothing_but_connect_is_taken_before_it),
-        ON_BOTH(binary_messages_close),
+        ON_BOTH(a_binary_message_that_no_packet_waits_for_closes),
+        ON_BOTH(a_text_before_the_last_attachment_closes),
+        ON_BOTH(an_event_arrives_with_its_attachments),
+        ON_BOTH(an_ack_may_have_attachments),
+        ON_BOTH(attachments_are_bounded_together),
+        ON_BOTH(who_goes_or_is_sent_away_takes_half_a_packet_along),
+        {"an_attachment_must_come_in_time", an_attachment_must_come_in_time, one_loop,
+         bench_done, NULL},
         ON_BOTH(events_arrive_with_their_names_resolved),
         ON_BOTH(arguments_have_their_spans_however_many),
         ON_BOTH(the_name_of_an_event_has_at_most_1024_bytes),

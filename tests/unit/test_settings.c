@@ -107,6 +107,9 @@ static void an_empty_file_gives_the_documented_defaults(void **state)
     assert_int_equal(it.max_rooms, 1000);
     assert_int_equal(it.max_acks, 1000000);
     assert_int_equal(it.max_answer_bytes, 16 << 20);
+    assert_int_equal(it.max_attachments, 10);
+    assert_int_equal(it.max_attached_bytes, 1000000);
+    assert_int_equal(it.attachment_timeout_ms, 10000);
     assert_int_equal(it.log_level, HOP_INFO);
     config_free(config);
 }
@@ -118,7 +121,8 @@ static void each_key_reaches_its_member(void **state)
         "status=[::1]:9\nshutdown_timeout=2s\n"
         "[engine]\npath=/chat/io\nping_interval=3s\nping_timeout=4s\nupgrade_timeout=5s\n"
         "connect_timeout=6s\nmax_http_buffer_size=7k\ntransports=websocket\n"
-        "allow_upgrades=no\nallow_eio3=yes\norigins=https://example.org, "
+        "allow_upgrades=no\nallow_eio3=yes\nmax_attachments=26\n"
+        "origins=https://example.org, "
         "http://localhost:3000\n"
         "[limits]\nmax_head=8k\nmax_target=1k\nmax_headers=9\nmax_body=10\n"
         "head_timeout=11s\nbody_timeout=12s\nkeep_alive=13s\nmax_queue=14k\n"
@@ -127,7 +131,8 @@ static void each_key_reaches_its_member(void **state)
         "max_queue_frames=16\nmax_lane=1M\nmax_turn_packets=21\n"
         "max_fragments=17\nmax_controls=18\n"
         "max_json_depth=19\nmax_json_values=20\nmax_rooms=25\n"
-        "max_acks=26\nmax_answers=65k\n"
+        "max_acks=29\nmax_answers=65k\n"
+        "max_attached=27\nattachment_timeout=28s\n"
         "[log]\nlevel=debug\n");
     struct settings it;
 
@@ -174,8 +179,11 @@ static void each_key_reaches_its_member(void **state)
     assert_int_equal(it.max_json_depth, 19);
     assert_int_equal(it.max_json_values, 20);
     assert_int_equal(it.max_rooms, 25);
-    assert_int_equal(it.max_acks, 26);
+    assert_int_equal(it.max_acks, 29);
     assert_int_equal(it.max_answer_bytes, 65 << 10);
+    assert_int_equal(it.max_attachments, 26);
+    assert_int_equal(it.max_attached_bytes, 27);
+    assert_int_equal(it.attachment_timeout_ms, 28000);
     assert_int_equal(it.log_level, HOP_DEBUG);
     config_free(config);
 }
