@@ -7,13 +7,15 @@
  *     are separators;
  *   - a packet of a known type, written again, is the same packet;
  *   - base64 that decodes encodes to the very same text (both alphabets), and whatever is
- *     encoded decodes.
+ *     encoded decodes;
+ *   - its packets as the parts of one that goes out come back from the payload of that.
  * Thread: main.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/engine/packet.h"
+#include "core/loop/bytes.h"
 #include "tests/fuzz/fuzz.h"
 
 const char *const fuzz_name = "payload";
@@ -72,6 +74,14 @@ static void check_bytes(const char *input, size_t len, decoder *decode,
         encode((const unsigned char *)input, len, alphabet, is_padded, text);
     char *bytes = malloc(text_len + 1);
 
+    if (is_padded) {
+        char *ours = malloc(base64_size(len) + 1);
+
+        FUZZ_CHECK(base64_encode(input, len, ours) == text_len &&
+                       memcmp(ours, text, text_len) == 0,
+                   "our own encoder writes the same");
+        free(ours);
+    }
     FUZZ_CHECK(decode(text, text_len, bytes) == (long)len &&
                    memcmp(bytes, input, len) == 0,
                "what is encoded decodes");
@@ -108,6 +118,53 @@ static void check_packet(const struct packet *packet, const char *raw, size_t le
         check_text(packet->data, packet->len, base64_decode, standard, true);
 }
 
+/* ---- packets in parts */
+
+/* The first packet as the text, what stands in the others as attachments. */
+static struct bytes *in_parts(const char *input, size_t len, size_t n)
+{
+    struct bytes *bytes = packet_try_new(len, len, (unsigned)n - 1);
+    struct payload payload;
+    struct packet packet;
+
+    payload_init(&payload, input, len);
+    payload_next(&payload, &packet);
+    memcpy(bytes->data, input, packet.len + (packet.data != input));
+    packet_end_text(bytes, packet.len + (packet.data != input));
+    while (payload_next(&payload, &packet))
+        packet_attach(bytes, packet.data, packet.len);
+    return bytes;
+}
+
+static void check_parts(const char *input, size_t len, size_t n)
+{
+    struct bytes *bytes = in_parts(input, len, n);
+    size_t text_len = packet_payload_len(bytes);
+    char *text = malloc(text_len ? text_len : 1), *decoded = malloc(text_len + 1);
+    struct payload payload, written;
+    struct packet packet, part;
+
+    FUZZ_CHECK(packet_write_payload(bytes, text) == text + text_len,
+               "a payload has the length that was promised");
+    payload_init(&payload, input, len);
+    payload_init(&written, text, text_len);
+    payload_next(&payload, &packet);
+    if (bytes_part_end(bytes, 0) > 0) {
+        payload_next(&written, &part);
+        FUZZ_CHECK(part.type == packet.type && part.len == packet.len &&
+                       memcmp(part.data, packet.data, part.len) == 0,
+                   "a text leaves as it is");
+    }
+    while (payload_next(&payload, &packet))
+        FUZZ_CHECK(payload_next(&written, &part) && part.type == PACKET_BINARY &&
+                       base64_decode(part.data, part.len, decoded) == (long)packet.len &&
+                       memcmp(decoded, packet.data, packet.len) == 0,
+                   "an attachment leaves as its bytes");
+    free(text);
+    free(decoded);
+    bytes_unref(bytes);
+}
+
 void fuzz_one(const char *input, size_t len)
 {
     struct payload payload;
@@ -134,6 +191,8 @@ void fuzz_one(const char *input, size_t len)
     FUZZ_CHECK(n == n_separators + 1, "n separators make n + 1 packets");
     FUZZ_CHECK(at == input + len + 1, "the packets joined are the payload");
     FUZZ_CHECK(!payload_next(&payload, &packet), "the end is the end");
+    if (n <= PACKET_MAX_ATTACHMENTS)
+        check_parts(input, len, n);
 
     check_text(input, len, base64_decode, standard, true);
     check_text(input, len, base64url_decode, for_urls, false);

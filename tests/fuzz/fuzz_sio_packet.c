@@ -1,7 +1,9 @@
 /*
- * fuzz_sio_packet.c - Socket.IO packets (core/socketio/packet.c): C10, C12.
+ * fuzz_sio_packet.c - Socket.IO packets (core/socketio/packet.c) and what becomes of their
+ * attachments (placeholder.c, core/plugin/args.c, emit.c): C10, C11, C12.
  *
- * Input: one packet. Properties:
+ * Input: messages with 0x1e between each two; one that starts with b is bytes. Properties of
+ * each text:
  *   - a packet that decodes, written again, decodes to the same packet (but for one whose
  *     payload starts with a slash: no JSON, and as a head for "/" has no namespace, it would
  *     be taken for one);
@@ -10,14 +12,26 @@
  *   - a packet that is refused stays refused whatever is appended to it, but for one that
  *     was merely cut short;
  *   - an event's name that is taken is text without NUL.
+ * And of each event whose attachments are all there:
+ *   - passed on, it is the same text but for the numbers, which name the same bytes; and so
+ *     is that, passed on again, which changes nothing any more;
+ *   - the packet of it decodes, and has as many attachments as it says;
+ *   - beside binary data of the plugin's own, nothing that came without attachments is taken
+ *     for one.
  * Thread: main.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/base/text.h"
+#include "core/engine/packet.h"
+#include "core/loop/bytes.h"
+#include "core/plugin/args.h"
+#include "core/plugin/event.h"
+#include "core/socketio/emit.h"
 #include "core/socketio/json.h"
 #include "core/socketio/packet.h"
+#include "core/socketio/placeholder.h"
 #include "tests/fuzz/fuzz.h"
 
 const char *const fuzz_name = "sio_packet";
@@ -137,7 +151,7 @@ static void check_name(const struct sio_packet *packet)
     free(name);
 }
 
-void fuzz_one(const char *input, size_t len)
+static void check_text(const char *input, size_t len)
 {
     struct sio_packet packet;
     enum sio_packet_result result = sio_packet_decode(input, len, &packet);
@@ -151,4 +165,225 @@ void fuzz_one(const char *input, size_t len)
         check_again(&packet, input, len);
     if (packet.payload && utf8_is_valid(packet.payload, packet.payload_len))
         check_name(&packet);
+}
+
+/* ---- events with attachments */
+
+enum { MAX_SPANS = 64, MAX_ATTACHMENTS = 10 };
+
+static const struct json_limits limits = {.max_depth = 64, .max_values = 10000};
+
+struct received {
+    struct sio_packet packet; /* borrows text */
+    char *text;               /* owned: the message */
+    struct json_span spans[MAX_SPANS];
+    size_t n_spans;
+    struct bytes *attachments[MAX_ATTACHMENTS]; /* refs */
+    size_t n_attachments;
+};
+
+static void forget(struct received *received)
+{
+    for (size_t i = 0; i < received->n_attachments; i++)
+        bytes_unref(received->attachments[i]);
+    free(received->text);
+    *received = (struct received){0};
+}
+
+/* As link.c takes a text: whether it is an event that waits for its attachments, or has none. */
+static bool take_text(struct received *received, const char *text, size_t len)
+{
+    struct sio_packet *packet = &received->packet;
+
+    received->text = fuzz_copy(text, len);
+    return sio_packet_decode(received->text, len, packet) == SIO_PACKET_OK &&
+           (packet->type == SIO_EVENT || packet->type == SIO_BINARY_EVENT) &&
+           packet->payload && packet->n_attachments <= MAX_ATTACHMENTS &&
+           utf8_is_valid(packet->payload, packet->payload_len) &&
+           json_scan_array(packet->payload, packet->payload_len, &limits, received->spans,
+                           MAX_SPANS, &received->n_spans) == JSON_OK &&
+           received->n_spans > 0 && received->n_spans <= MAX_SPANS &&
+           (packet->n_attachments == 0 ||
+            placeholders_are_below(packet->payload, packet->payload_len,
+                                   packet->n_attachments));
+}
+
+static struct sio_event event_of(const struct received *received)
+{
+    return (struct sio_event){
+        .name = "e",
+        .name_len = 1,
+        .n_args = received->n_spans - 1,
+        .args = received->spans + 1,
+        .text = received->packet.payload,
+        .text_len = received->packet.payload_len,
+        .n_attachments = received->n_attachments,
+        .attachments = received->attachments,
+    };
+}
+
+/* The text with each placeholder's number struck out, and what the numbers name: the walk
+ * tells them in the order in which they end, which is the same in both. */
+static void normalize(const struct sio_args *args, struct fuzz_text *out)
+{
+    char *plain = fuzz_copy(args->text, args->len);
+    struct placeholders walk;
+    struct placeholder one;
+
+    placeholders_init(&walk, args->text, args->len);
+    while (args->n_attachments > 0 && placeholders_next(&walk, &one)) {
+        const struct bytes *bytes = args->attachments[one.num];
+
+        fuzz_print(out, "<%zu ", bytes->len);
+        fuzz_put(out, bytes->data, bytes->len);
+        memset(plain + one.num_from, 0, one.num_to - one.num_from);
+    }
+    for (size_t i = 0; i < args->len; i++)
+        if (plain[i])
+            fuzz_put(out, &plain[i], 1);
+    free(plain);
+}
+
+static void check_packet(const struct sio_args *args)
+{
+    const struct sio_packet head = {.type = SIO_EVENT, .nsp = "/", .nsp_len = 1};
+    struct bytes *bytes = emit_encode_event(&head, "e", args);
+    struct packet_parts parts;
+    struct packet_part part;
+    struct sio_packet packet;
+    struct json_span span;
+    size_t n = 0, n_values;
+
+    packet_parts_init(&parts, bytes);
+    FUZZ_CHECK(packet_parts_next(&parts, &part) && !part.is_binary && part.data[0] == '4',
+               "a text comes first");
+    FUZZ_CHECK(sio_packet_decode(part.data + 1, part.len - 1, &packet) == SIO_PACKET_OK,
+               "what is sent decodes");
+    FUZZ_CHECK(packet.n_attachments == args->n_attachments &&
+                   (packet.type == SIO_BINARY_EVENT) == (args->n_attachments > 0),
+               "what is sent says how many attachments follow");
+    FUZZ_CHECK(json_scan_array(packet.payload, packet.payload_len,
+                               &(struct json_limits){100, SIZE_MAX}, &span, 1,
+                               &n_values) == JSON_OK,
+               "what is sent is an array");
+    FUZZ_CHECK(args->n_attachments == 0 ||
+                   placeholders_are_below(packet.payload, packet.payload_len,
+                                          packet.n_attachments),
+               "C11: what is sent names what follows");
+    for (; packet_parts_next(&parts, &part); n++)
+        FUZZ_CHECK(part.is_binary && part.len == args->attachments[n]->len &&
+                       memcmp(part.data, args->attachments[n]->data, part.len) == 0,
+                   "attachments follow as they are");
+    FUZZ_CHECK(n == args->n_attachments, "all attachments follow");
+    bytes_unref(bytes);
+}
+
+/* The arguments as they came, as one list. */
+static struct sio_args whole(const struct received *received, struct fuzz_text *text)
+{
+    fuzz_put(text, "[", 1);
+    for (size_t i = 1; i < received->n_spans; i++) {
+        const struct json_span *span = &received->spans[i];
+
+        if (i > 1)
+            fuzz_put(text, ",", 1);
+        fuzz_put(text, received->packet.payload + span->from, span->to - span->from);
+    }
+    fuzz_put(text, "]", 1);
+    return (struct sio_args){text->text, text->len, received->n_attachments,
+                             received->attachments};
+}
+
+static void check_relay(const struct received *received)
+{
+    struct sio_event in = event_of(received);
+    const hop_event event = {.in = &in};
+    hop_args *args = hop_args_new();
+    struct fuzz_text text = {0}, before = {0}, after = {0};
+    struct sio_args list, came = whole(received, &text);
+
+    hop_args_raw_from(args, &event, 0);
+    FUZZ_CHECK(args_finish(args, &list) == 0, "what came can be passed on");
+    FUZZ_CHECK(list.n_attachments <= came.n_attachments, "no attachment is added");
+    normalize(&came, &before);
+    if (list.n_attachments > 0 || came.n_attachments == 0)
+        normalize(&list, &after);
+    else
+        fuzz_put(&after, list.text, list.len); /* none was named */
+    FUZZ_CHECK(fuzz_same(&before, &after), "what is passed on is what came");
+    check_packet(&list);
+    hop_args_free(args);
+    free(text.text);
+    free(before.text);
+    free(after.text);
+}
+
+/* Two events: this one behind something of the plugin's own. */
+static void check_beside(const struct received *received)
+{
+    struct sio_event in = event_of(received);
+    const hop_event event = {.in = &in};
+    hop_args *args = hop_args_new();
+    struct placeholders walk;
+    struct placeholder one;
+    struct sio_args list;
+    size_t n = 0;
+
+    hop_args_binary(args, "own", 3);
+    hop_args_raw_from(args, &event, 0);
+    FUZZ_CHECK(args_finish(args, &list) == 0, "what came can be passed on");
+    placeholders_init(&walk, list.text, list.len);
+    while (placeholders_next(&walk, &one))
+        n++;
+    FUZZ_CHECK(n > 0 && (n == 1 || received->n_attachments > 0),
+               "C11: what came without attachments has none");
+    check_packet(&list);
+    hop_args_free(args);
+}
+
+/* As link.c takes bytes. Returns false where they are refused. */
+static bool take_bytes(struct received *received, const char *data, size_t len)
+{
+    if (received->n_attachments >= received->packet.n_attachments)
+        return false;
+    received->attachments[received->n_attachments++] = bytes_copy(data, len);
+    return true;
+}
+
+static void check_events(const char *input, size_t len)
+{
+    struct received received = {0};
+    const char *at = input, *end = input + len, *next;
+    bool is_event = false;
+
+    for (bool is_last = false; !is_last; at = next + 1) {
+        next = at < end ? memchr(at, PACKET_SEPARATOR, (size_t)(end - at)) : NULL;
+        is_last = !next;
+        next = next ? next : end;
+        if (at < next && *at == 'b') {
+            if (!is_event || !take_bytes(&received, at + 1, (size_t)(next - at - 1)))
+                break;
+        } else {
+            if (is_event && received.n_attachments < received.packet.n_attachments)
+                break;
+            forget(&received);
+            is_event = take_text(&received, at, (size_t)(next - at));
+        }
+        if (!is_event || received.n_attachments < received.packet.n_attachments)
+            continue;
+        check_relay(&received);
+        check_beside(&received);
+    }
+    forget(&received);
+}
+
+void fuzz_one(const char *input, size_t len)
+{
+    const char *end = memchr(input, PACKET_SEPARATOR, len);
+    size_t first_len = end ? (size_t)(end - input) : len;
+    char *first = fuzz_copy(input, first_len);
+
+    check_text(first, first_len);
+    free(first);
+    check_events(input, len);
 }
