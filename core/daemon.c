@@ -146,6 +146,7 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
     hop_log(HOP_INFO, "server.stopping signal=%d", (int)number);
     status_set_ready(daemon->status, false);
     hub_shutdown(daemon->hub);
+    server_shutdown(daemon->server);
     for (unsigned i = 0; i < daemon->loops->n_shards; i++) {
         struct daemon **payload = loop_send(daemon->loops->logic, daemon->loops->loop[i],
                                             stop_shard, sizeof *payload, 0);
@@ -383,6 +384,7 @@ static int start(struct daemon *daemon, hop_error *error)
         return -1;
     daemon->server =
         server_new(daemon->loops, settings, daemon->config, daemon->hub, daemon->router);
+    server_set_shards(daemon->server, daemon->engines);
     daemon->status = status_new(daemon->loops, daemon->server);
     /* Signals before listeners: whoever has seen us listen may stop us. */
     if (server_load_plugins(daemon->server, error) < 0 ||

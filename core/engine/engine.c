@@ -17,6 +17,7 @@
 #include "core/engine/handshake.h"
 #include "core/engine/packet.h"
 #include "core/engine/polling.h"
+#include "core/engine/raw.h"
 #include "core/engine/session_impl.h"
 #include "core/engine/upgrade.h"
 #include "core/engine/websocket.h"
@@ -50,6 +51,8 @@ static void init_timers(struct engine *engine, struct loop *loop)
                     settings->ping_interval_ms + settings->ping_timeout_ms,
                     session_on_silence);
     timer_list_init(&engine->linger, loop, LINGER_MS, session_on_linger);
+    timer_list_init(&engine->raw_ping, loop, settings->ping_interval_ms, raw_on_beat);
+    timer_list_init(&engine->raw_pong, loop, settings->ping_timeout_ms, raw_on_no_pong);
 }
 
 static void done_timers(struct engine *engine)
@@ -63,6 +66,8 @@ static void done_timers(struct engine *engine)
     timer_list_done(&engine->slow);
     timer_list_done(&engine->silence);
     timer_list_done(&engine->linger);
+    timer_list_done(&engine->raw_ping);
+    timer_list_done(&engine->raw_pong);
 }
 
 static void engine_collect(void *arg, struct holders *holders);
@@ -76,6 +81,7 @@ struct engine *engine_new(struct net *net, const struct settings *settings,
     engine->settings = settings;
     engine->upper = *upper;
     slots_init(&engine->sessions, net->loop->index);
+    slots_init(&engine->raws, net->loop->index);
     engine->writer = frame_writer_new();
     engine->frame_limits = (struct frame_limits){
         .max_message_bytes = settings->max_http_buffer_bytes,
@@ -92,6 +98,8 @@ struct engine *engine_new(struct net *net, const struct settings *settings,
     init_timers(engine, net->loop);
     loop_on_stage(net->loop, LOOP_PACK, engine_pack, engine);
     loop_on_stage(net->loop, LOOP_FREE, engine_bury, engine);
+    if (net->on_collect == engine_collect)
+        engine->next = net->collect_arg;
     net_on_collect(net, engine_collect, engine);
     return engine;
 }
@@ -105,6 +113,7 @@ void engine_shutdown(struct engine *engine)
         if (session)
             session_end(session, SESSION_SHUTDOWN, NULL);
     }
+    raw_end_all(engine);
     while (engine->linger.head) /* nobody will come for their last packets */
         session_on_linger(engine->linger.head);
 }
@@ -122,6 +131,7 @@ void engine_free(struct engine *engine)
     frame_writer_free(engine->writer);
     sidmap_done(&engine->sids);
     slots_done(&engine->sessions);
+    slots_done(&engine->raws);
     bytes_unref(engine->ping_packet);
     bytes_unref(engine->pong_packet);
     bytes_unref(engine->noop_packet);
@@ -177,6 +187,7 @@ void engine_bury(void *arg)
         engine->dead = session->next_dead;
         session_free(session);
     }
+    raw_bury_dead(engine);
     while (engine->dead_websockets) {
         struct websocket *ws = engine->dead_websockets;
 
@@ -208,9 +219,8 @@ static void end_idler(struct session *session, enum session_end end)
 }
 
 /* Those who have not joined, then those who have and say nothing any more (T47). */
-static size_t end_idle(void *arg, size_t bytes, unsigned *n)
+static size_t end_idle_of(struct engine *engine, size_t bytes, unsigned *n)
 {
-    struct engine *engine = arg;
     const struct engine_upper *upper = &engine->upper;
     struct session *session;
     size_t freed = 0;
@@ -226,14 +236,25 @@ static size_t end_idle(void *arg, size_t bytes, unsigned *n)
         freed += IDLER_COST;
         ++*n;
     }
+    while (freed < bytes && raw_end_most_silent(engine)) {
+        freed += IDLER_COST;
+        ++*n;
+    }
     return freed;
 }
 
-/* Queues that wait for a poll belong to no connection. */
-static void engine_collect(void *arg, struct holders *holders)
+static size_t end_idle(void *arg, size_t bytes, unsigned *n)
 {
-    struct engine *engine = arg;
-    size_t n_idle = session_count_silent(engine);
+    size_t freed = 0;
+
+    for (struct engine *engine = arg; engine && freed < bytes; engine = engine->next)
+        freed += end_idle_of(engine, bytes - freed, n);
+    return freed;
+}
+
+static void collect_of(struct engine *engine, struct holders *holders)
+{
+    size_t n_idle = session_count_silent(engine) + raw_count_silent(engine);
 
     for (uint32_t i = 0; i < engine->sessions.n; i++) {
         const struct session *session = slots_at(&engine->sessions, i);
@@ -247,11 +268,18 @@ static void engine_collect(void *arg, struct holders *holders)
     }
     if (engine->upper.n_unjoined)
         n_idle += engine->upper.n_unjoined(engine->upper.arg);
-    holders->idle_bytes = n_idle * IDLER_COST;
-    holders->end_idle = end_idle;
-    holders->idle_arg = engine;
+    holders->idle_bytes += n_idle * IDLER_COST;
     while (engine->linger.head) /* what these hold is for clients that have ended */
         session_on_linger(engine->linger.head);
+}
+
+/* Queues that wait for a poll belong to no connection. */
+static void engine_collect(void *arg, struct holders *holders)
+{
+    for (struct engine *engine = arg; engine; engine = engine->next)
+        collect_of(engine, holders);
+    holders->end_idle = end_idle;
+    holders->idle_arg = arg;
 }
 
 /* ---- the route */
@@ -274,14 +302,14 @@ static void respond_text(struct httpconn *http, int status, const char *headers,
                                                .close = true});
 }
 
-static void refuse_full(struct httpconn *http, const char *reason)
+void engine_refuse_full(struct httpconn *http, const char *reason)
 {
     hop_log(HOP_DEBUG, "handshake.refused code=503 reason=\"%s\"", reason);
     respond_text(http, 503, "Retry-After: 10\r\n", reason);
 }
 
 /* A connection that is inside may open sessions without end (T47). */
-static bool is_out_of_memory(struct engine *engine)
+bool engine_is_out_of_memory(struct engine *engine)
 {
     struct net *net = engine->net;
 
@@ -299,7 +327,7 @@ static void open_polling(struct engine *engine, struct httpconn *http,
     struct bytes *open;
 
     if (!session) {
-        refuse_full(http, "too many sessions");
+        engine_refuse_full(http, "too many sessions");
         return;
     }
     session->is_v3 = handshake->is_v3;
@@ -316,18 +344,19 @@ static void open_polling(struct engine *engine, struct httpconn *http,
 
 static void open_websocket(struct engine *engine, struct httpconn *http,
                            const struct http_request *request,
-                           const struct handshake *handshake, const char *accept)
+                           const struct handshake *handshake,
+                           const struct websocket_offer *offer)
 {
     struct session *session = session_new(engine);
     struct websocket *ws;
     struct bytes *open;
 
     if (!session) {
-        refuse_full(http, "too many sessions");
+        engine_refuse_full(http, "too many sessions");
         return;
     }
     session->is_v3 = handshake->is_v3;
-    ws = websocket_accept(engine, http, accept);
+    ws = websocket_accept(engine, http, offer);
     ws->is_v3 = handshake->is_v3;
     ws->is_base64 = handshake->is_base64;
     session->ws = ws;
@@ -341,9 +370,10 @@ static void open_websocket(struct engine *engine, struct httpconn *http,
 
 /* A second WebSocket for one session is closed, and the session kept (C09). */
 static void open_probe(struct session *session, struct httpconn *http,
-                       const struct handshake *handshake, const char *accept)
+                       const struct handshake *handshake,
+                       const struct websocket_offer *offer)
 {
-    struct websocket *ws = websocket_accept(session->engine, http, accept);
+    struct websocket *ws = websocket_accept(session->engine, http, offer);
 
     ws->is_v3 = session->is_v3;
     ws->is_base64 = handshake->is_base64;
@@ -354,24 +384,32 @@ static void open_probe(struct session *session, struct httpconn *http,
     websocket_adopt(ws, http);
 }
 
+bool engine_take_offer(struct httpconn *http, const struct http_request *request,
+                       struct websocket_offer *offer)
+{
+    const char *reason;
+    int status = websocket_check(request, offer, &reason);
+
+    if (!status)
+        return true;
+    hop_log(HOP_DEBUG, "handshake.refused code=%d reason=\"%s\"", status, reason);
+    respond_text(http, status, status == 426 ? "Sec-WebSocket-Version: 13\r\n" : NULL,
+                 reason);
+    return false;
+}
+
 static void on_websocket(struct engine *engine, struct httpconn *http,
                          const struct http_request *request,
                          const struct handshake *handshake)
 {
-    char accept[WEBSOCKET_ACCEPT_SIZE];
-    const char *reason;
-    int status = websocket_check(request, accept, &reason);
+    struct websocket_offer offer;
 
-    if (status) {
-        hop_log(HOP_DEBUG, "handshake.refused code=%d reason=\"%s\"", status, reason);
-        respond_text(http, status, status == 426 ? "Sec-WebSocket-Version: 13\r\n" : NULL,
-                     reason);
+    if (!engine_take_offer(http, request, &offer))
         return;
-    }
     if (handshake->session)
-        open_probe(handshake->session, http, handshake, accept);
+        open_probe(handshake->session, http, handshake, &offer);
     else
-        open_websocket(engine, http, request, handshake, accept);
+        open_websocket(engine, http, request, handshake, &offer);
 }
 
 static void on_session_request(struct session *session, struct httpconn *http,
@@ -399,9 +437,9 @@ static void on_engine_request(struct engine *engine, struct httpconn *http,
     if (error != HANDSHAKE_OK)
         handshake_refuse(http, request, error, &handshake);
     else if (engine->is_shut_down && !handshake.session)
-        refuse_full(http, "server shutting down");
-    else if (!handshake.session && is_out_of_memory(engine))
-        refuse_full(http, "memory is full");
+        engine_refuse_full(http, "server shutting down");
+    else if (!handshake.session && engine_is_out_of_memory(engine))
+        engine_refuse_full(http, "memory is full");
     else if (request->is_websocket)
         on_websocket(engine, http, request, &handshake);
     else if (handshake.session)

@@ -285,7 +285,7 @@ static enum frame_event take_piece(struct frame_reader *reader, const char *piec
 }
 
 /* 1012 to 1014 were registered after RFC 6455; 1004 to 1006 and 1015 never travel. */
-static bool is_close_code(unsigned code)
+bool frame_is_close_code(unsigned code)
 {
     return (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) ||
            (code >= 3000 && code <= 4999);
@@ -300,7 +300,7 @@ static enum frame_event end_close(struct frame_reader *reader, struct frame *fra
     if (reader->control_len == 1)
         return refuse(frame, WS_CLOSE_PROTOCOL, "close payload of one byte");
     frame->code = (uint16_t)(payload[0] << 8 | payload[1]);
-    if (!is_close_code(frame->code))
+    if (!frame_is_close_code(frame->code))
         return refuse(frame, WS_CLOSE_PROTOCOL, "close code that may not be sent");
     if (!utf8_is_valid(reader->control + 2, (size_t)reader->control_len - 2))
         return refuse(frame, WS_CLOSE_BAD_DATA, "close reason is not UTF-8");

@@ -22,6 +22,8 @@ enum {
     WS_CLOSE_NORMAL = 1000,
     WS_CLOSE_GOING_AWAY = 1001,
     WS_CLOSE_PROTOCOL = 1002,
+    WS_CLOSE_NO_STATUS = 1005, /* these two are never sent */
+    WS_CLOSE_LOST = 1006,
     WS_CLOSE_BAD_DATA = 1007,
     WS_CLOSE_POLICY = 1008,
     WS_CLOSE_TOO_BIG = 1009,
@@ -29,6 +31,7 @@ enum {
 
 enum {
     FRAME_CONTROL_MAX = 125, /* RFC 6455 5.5 */
+    FRAME_REASON_MAX = 123,  /* of a close frame: behind its code */
     FRAME_HEAD_MAX = 10      /* 5.2: of a frame without a mask */
 };
 
@@ -74,6 +77,9 @@ enum frame_event frame_read(struct frame_reader *reader,
                             const struct frame_limits *limits, const char **data,
                             size_t *len, struct frame *frame);
 
+/* Whether a close frame may have this code (RFC 6455 7.4, and those registered since). */
+bool frame_is_close_code(unsigned code);
+
 /* What it has allocated. Takes NULL. */
 size_t frame_reader_bytes(const struct frame_reader *reader);
 
@@ -84,6 +90,7 @@ enum frame_kind {
     FRAME_KIND_TEXT = 1,
     FRAME_KIND_BINARY = 2,
     FRAME_KIND_CLOSE = 8,
+    FRAME_KIND_PING = 9,
     FRAME_KIND_PONG = 10
 };
 

@@ -154,9 +154,9 @@ static void add_cors(struct handshake *handshake, enum origin_verdict verdict,
         memcpy(handshake->headers, vary, sizeof vary);
 }
 
-static enum handshake_error verify_origin(const struct engine *engine,
-                                          const struct http_request *request,
-                                          struct handshake *handshake)
+enum handshake_error handshake_check_origin(const struct engine *engine,
+                                            const struct http_request *request,
+                                            struct handshake *handshake)
 {
     size_t n_origins = 0;
     const char *origins = engine->settings->origins;
@@ -204,7 +204,7 @@ bool handshake_preflight(const struct engine *engine, struct httpconn *http,
 
     if (request->method != HTTP_M_OPTIONS ||
         !http_header(request, "access-control-request-method", NULL) ||
-        verify_origin(engine, request, &handshake) != HANDSHAKE_OK ||
+        handshake_check_origin(engine, request, &handshake) != HANDSHAKE_OK ||
         !handshake.is_cross_origin)
         return false;
     names = requested_headers(request);
@@ -372,7 +372,7 @@ enum handshake_error handshake_verify(const struct engine *engine,
     *handshake = (struct handshake){0};
     error = verify_transport(engine, request, handshake);
     if (error == HANDSHAKE_OK)
-        error = verify_origin(engine, request, handshake);
+        error = handshake_check_origin(engine, request, handshake);
     if (error != HANDSHAKE_OK)
         return error;
     sid_len = query_get(request, "sid", sid);

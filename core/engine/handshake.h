@@ -38,6 +38,11 @@ enum handshake_error handshake_verify(const struct engine *engine,
                                       const struct http_request *request,
                                       struct handshake *handshake);
 
+/* The check of Origin alone. handshake: zeroed; its headers and reason are set. */
+enum handshake_error handshake_check_origin(const struct engine *engine,
+                                            const struct http_request *request,
+                                            struct handshake *handshake);
+
 /* Answer a browser that asks before it sends another origin's request (CORS preflight). Returns
  * whether it was one, of an origin that engine.origins lets in. */
 bool handshake_preflight(const struct engine *engine, struct httpconn *http,

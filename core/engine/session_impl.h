@@ -25,8 +25,10 @@ enum {
 };
 
 struct websocket;
+struct websocket_offer;
 struct packet;
 struct polling;
+struct raw;
 struct rest;
 
 struct session {
@@ -72,9 +74,12 @@ struct polling {
 
 /* A connection that speaks WebSocket. */
 struct websocket {
-    struct engine *engine;         /* borrowed */
-    struct conn *conn;             /* borrowed: NULL once it has ended */
-    struct session *session;       /* borrowed: NULL when it has none (any more) */
+    struct engine *engine; /* borrowed */
+    struct conn *conn;     /* borrowed: NULL once it has ended */
+    union {                /* borrowed: NULL when it has none (any more) */
+        struct session *session;
+        struct raw *raw; /* when is_raw */
+    };
     struct frame_reader *reader;   /* from the pool: NULL between messages */
     char *pong;                    /* owned: the newest ping's payload while blocked */
     struct websocket *prev, *next; /* the engine's list of all; next: of the dead */
@@ -82,6 +87,7 @@ struct websocket {
     uint32_t n_controls; /* control frames since then */
     uint16_t close_code; /* close asked for before the connection was ours */
     uint8_t pong_len;
+    bool is_raw;       /* of a raw endpoint: no Engine.IO */
     bool is_ours;      /* http_upgrade() is done */
     bool is_closing;   /* our close frame is queued: nothing counts any more */
     bool is_reading;   /* within on_data: the reader must stay */
@@ -94,7 +100,8 @@ struct engine {
     struct net *net;                 /* borrowed */
     const struct settings *settings; /* borrowed */
     struct engine_upper upper;
-    struct slots sessions;
+    struct engine *next; /* borrowed: another one of this shard, made before */
+    struct slots sessions, raws;
     struct sidmap sids;
     struct frame_pool readers;
     struct frame_writer *writer; /* owned */
@@ -102,7 +109,9 @@ struct engine {
     struct timer_list first_ping[FIRST_PING_LISTS], ping, pong, upgrade, noop, slow,
         linger;
     struct timer_list silence; /* of v3's clients: they ping, not we */
+    struct timer_list raw_ping, raw_pong;
     struct session *dirty, *dead;
+    struct raw *dead_raws;
     struct websocket *websockets, *dead_websockets;
     struct bytes *ping_packet, *pong_packet, *noop_packet, *close_packet,
         *probe_packet; /* refs */
@@ -151,9 +160,20 @@ void session_on_no_pong(struct timer_node *node); /* pong list */
 void session_on_silence(struct timer_node *node); /* silence list */
 void session_on_linger(struct timer_node *node);  /* linger list */
 
+/* ---- raw.c */
+
+void raw_bury_dead(struct engine *engine);
+
 /* ---- engine.c */
 
 struct metrics *engine_metrics(const struct engine *engine);
+/* Answer 503. */
+void engine_refuse_full(struct httpconn *http, const char *reason);
+/* Whether newcomers have to be refused; counts one. */
+bool engine_is_out_of_memory(struct engine *engine);
+/* websocket_check(); false: the request has been refused. */
+bool engine_take_offer(struct httpconn *http, const struct http_request *request,
+                       struct websocket_offer *offer);
 void engine_pack(void *engine); /* LOOP_PACK */
 void engine_bury(void *engine); /* LOOP_FREE */
 

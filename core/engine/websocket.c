@@ -18,6 +18,7 @@
 #include "core/base/mem.h"
 #include "core/engine/packet.h"
 #include "core/engine/payload3.h"
+#include "core/engine/raw.h"
 #include "core/engine/session_impl.h"
 #include "core/engine/upgrade.h"
 #include "core/loop/bytes.h"
@@ -56,7 +57,8 @@ static void accept_key(const char *key, char *accept)
     EVP_EncodeBlock((unsigned char *)accept, digest, sizeof digest);
 }
 
-int websocket_check(const struct http_request *request, char *accept, const char **reason)
+int websocket_check(const struct http_request *request, struct websocket_offer *offer,
+                    const char **reason)
 {
     const char *version = single_header(request, "sec-websocket-version");
     const char *key = single_header(request, "sec-websocket-key");
@@ -76,7 +78,7 @@ int websocket_check(const struct http_request *request, char *accept, const char
         *reason = "an upgrade needs HTTP/1.1 and no body";
         return 400;
     }
-    accept_key(key, accept);
+    accept_key(key, offer->accept);
     return 0;
 }
 
@@ -133,6 +135,15 @@ static void settle_reader(struct websocket *ws)
     ws->has_deadline = ws->reader != NULL;
 }
 
+static void tell_raw(struct websocket *ws, uint16_t code, const char *reason, size_t len)
+{
+    struct raw *raw = ws->raw;
+
+    ws->raw = NULL;
+    if (raw)
+        raw_on_over(raw, code, reason, len);
+}
+
 /* The connection is no good to its session any more. */
 static void tell_session(struct websocket *ws, enum session_end end, const char *reason)
 {
@@ -150,7 +161,10 @@ static void fail(struct websocket *ws, uint16_t code, const char *reason)
 {
     hop_log(HOP_DEBUG, "websocket.refused code=%u reason=\"%s\"", (unsigned)code, reason);
     websocket_close(ws, code);
-    tell_session(ws, SESSION_TRANSPORT_ERROR, reason);
+    if (ws->is_raw)
+        tell_raw(ws, code, reason, strlen(reason));
+    else
+        tell_session(ws, SESSION_TRANSPORT_ERROR, reason);
 }
 
 /* ---- frames out */
@@ -234,6 +248,12 @@ void websocket_send_packet(struct websocket *ws, struct bytes *packet)
             send_frame(ws, kind_of(&part), part.data, part.len);
 }
 
+void websocket_ping(struct websocket *ws)
+{
+    if (can_send(ws))
+        send_frame(ws, FRAME_KIND_PING, "", 0);
+}
+
 static size_t frames_size(const struct bytes *packet)
 {
     struct packet_parts parts;
@@ -286,7 +306,14 @@ void websocket_send(struct websocket *ws, struct outgoing *out)
 
 void websocket_close(struct websocket *ws, uint16_t code)
 {
-    const unsigned char payload[2] = {(unsigned char)(code >> 8), (unsigned char)code};
+    websocket_close_with(ws, code, "", 0);
+}
+
+void websocket_close_with(struct websocket *ws, uint16_t code, const char *reason,
+                          size_t len)
+{
+    unsigned char payload[FRAME_CONTROL_MAX] = {(unsigned char)(code >> 8),
+                                                (unsigned char)code};
 
     if (!can_send(ws))
         return;
@@ -294,7 +321,8 @@ void websocket_close(struct websocket *ws, uint16_t code)
         ws->close_code = code;
         return;
     }
-    send_frame(ws, FRAME_KIND_CLOSE, payload, code ? sizeof payload : 0);
+    memcpy(payload + 2, reason, len);
+    send_frame(ws, FRAME_KIND_CLOSE, payload, code ? 2 + len : 0);
     ws->is_closing = true;
     conn_close_after_flush(ws->conn);
     settle_reader(ws);
@@ -343,16 +371,28 @@ static void on_drained(struct conn *conn)
     ws->pong = NULL;
 }
 
+static void on_close_frame(struct websocket *ws, const struct frame *frame)
+{
+    websocket_close(ws, frame->code); /* the echo that RFC 6455 5.5.1 asks for */
+    if (!ws->is_raw)
+        tell_session(ws, SESSION_TRANSPORT_CLOSE, "close frame");
+    else if (frame->code)
+        tell_raw(ws, frame->code, frame->data + 2, frame->len - 2);
+    else
+        tell_raw(ws, WS_CLOSE_NO_STATUS, "", 0);
+}
+
 static void on_control(struct websocket *ws, enum frame_event event,
                        const struct frame *frame)
 {
     if (event == FRAME_CLOSE) {
-        websocket_close(ws, frame->code); /* the echo that RFC 6455 5.5.1 asks for */
-        tell_session(ws, SESSION_TRANSPORT_CLOSE, "close frame");
+        on_close_frame(ws, frame);
     } else if (is_flooding(ws)) {
         fail(ws, WS_CLOSE_POLICY, "too many control frames");
     } else if (event == FRAME_PING) {
         on_ping(ws, frame);
+    } else if (ws->is_raw && ws->raw) {
+        raw_on_pong(ws->raw);
     }
 }
 
@@ -364,7 +404,6 @@ static void on_message(struct websocket *ws, enum frame_event event,
     struct session *session = ws->session;
     struct packet packet;
 
-    ws->has_deadline = false; /* the next message has its own time */
     if (!session)
         return;
     if (session->ws != ws && event == FRAME_TEXT) {
@@ -383,15 +422,25 @@ static void on_message(struct websocket *ws, enum frame_event event,
     }
 }
 
+static void take_message(struct websocket *ws, enum frame_event event,
+                         const struct frame *frame)
+{
+    ws->has_deadline = false; /* the next message has its own time */
+    if (!ws->is_raw)
+        on_message(ws, event, frame);
+    else if (ws->raw)
+        raw_on_message(ws->raw, event, frame);
+}
+
 static void on_frame(struct websocket *ws, enum frame_event event,
                      const struct frame *frame)
 {
     if (event == FRAME_BAD)
         fail(ws, frame->code, frame->reason);
-    else if (event == FRAME_TEXT || event == FRAME_BINARY)
-        on_message(ws, event, frame);
-    else
+    else if (event != FRAME_TEXT && event != FRAME_BINARY)
         on_control(ws, event, frame);
+    else
+        take_message(ws, event, frame);
 }
 
 /* As many as one turn takes; the rest is held for the next. */
@@ -436,7 +485,10 @@ static void on_closed(struct conn *conn, enum conn_end end)
 
     ws->conn = NULL;
     settle_reader(ws);
-    if (end == CONN_SLOW)
+    if (ws->is_raw)
+        tell_raw(ws, WS_CLOSE_LOST, end == CONN_SLOW ? "queue is full" : "",
+                 end == CONN_SLOW ? strlen("queue is full") : 0);
+    else if (end == CONN_SLOW)
         tell_session(ws, SESSION_SLOW, "queue is full");
     else
         tell_session(ws, SESSION_TRANSPORT_CLOSE,
@@ -463,14 +515,14 @@ static const struct conn_ops websocket_ops = {
 };
 
 struct websocket *websocket_accept(struct engine *engine, struct httpconn *http,
-                                   const char *accept)
+                                   const struct websocket_offer *offer)
 {
     struct websocket *ws = mem_calloc(1, sizeof *ws);
     char head[192];
     int len = snprintf(head, sizeof head,
                        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
                        "Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
-                       accept);
+                       offer->accept);
 
     ws->engine = engine;
     ws->conn = http_conn(http);

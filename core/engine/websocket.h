@@ -19,14 +19,16 @@ struct session;
 struct websocket;
 struct bytes;
 
-/* Room for Sec-WebSocket-Accept and its NUL: base64 of a SHA-1. */
-enum { WEBSOCKET_ACCEPT_SIZE = 29 };
+/* What the answer to an opening handshake will say. */
+struct websocket_offer {
+    char accept[29]; /* Sec-WebSocket-Accept: base64 of a SHA-1, and its NUL */
+};
 
 /*
- * Check the request of an opening handshake. Returns 0 and the value of
- * Sec-WebSocket-Accept, or the HTTP status to refuse it with and the reason.
+ * Check the request of an opening handshake. Returns 0 and what to answer, or the HTTP
+ * status to refuse it with and the reason.
  */
-int websocket_check(const struct http_request *request, char *accept,
+int websocket_check(const struct http_request *request, struct websocket_offer *offer,
                     const char **reason);
 
 /*
@@ -35,15 +37,19 @@ int websocket_check(const struct http_request *request, char *accept,
  * read in between.
  */
 struct websocket *websocket_accept(struct engine *engine, struct httpconn *http,
-                                   const char *accept);
+                                   const struct websocket_offer *offer);
 void websocket_adopt(struct websocket *ws, struct httpconn *http);
 
 /* One packet: a text frame, and a binary one for each attachment. */
 void websocket_send_packet(struct websocket *ws, struct bytes *packet);
 void websocket_send(struct websocket *ws, struct outgoing *out);
+void websocket_ping(struct websocket *ws);
 
 /* Send a close frame behind what is queued, then end. Its session is told nothing. */
 void websocket_close(struct websocket *ws, uint16_t code);
+/* The same with a reason, of at most FRAME_REASON_MAX bytes of UTF-8. code 0: neither. */
+void websocket_close_with(struct websocket *ws, uint16_t code, const char *reason,
+                          size_t len);
 
 /* End it now, without a word; for engine_free(). */
 void websocket_abort(struct websocket *ws);

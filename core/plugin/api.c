@@ -433,36 +433,16 @@ int hop_emit_args(hop_target *target, const char *event, hop_args *args)
 
 /* ---- routes */
 
-static bool is_path(const char *path)
-{
-    if (!path || *path != '/' || strpbrk(path, "?#"))
-        return false;
-    for (; *path; path++)
-        if ((unsigned char)*path <= ' ' || *path == 0x7f)
-            return false;
-    return true;
-}
-
-/* Whether path is the Socket.IO path or below it. */
-static bool is_below(const char *path, const char *prefix)
-{
-    size_t len = strlen(prefix);
-
-    while (len > 0 && prefix[len - 1] == '/')
-        len--;
-    return strncmp(path, prefix, len) == 0 && (path[len] == '\0' || path[len] == '/');
-}
-
 int hop_route(hop_server *server, const char *method, const char *path,
               hop_route_handler *handler, void *self)
 {
     if (!in_init(server, __func__))
         return -1;
-    if (!is_path(path) || !utf8_is_valid(path, strlen(path)) || !handler)
+    if (!route_is_path(path) || !handler)
         return refuse(server, "hop_route(): a path that starts with '/' and a handler");
     if (!method || (strcmp(method, "GET") != 0 && strcmp(method, "POST") != 0))
         return refuse(server, "hop_route(\"%s\"): the method is GET or POST", path);
-    if (is_below(path, server->settings->path))
+    if (route_is_below(path, server->settings->path))
         return refuse(server, "hop_route(\"%s\"): %s and all below it is Socket.IO's own",
                       path, server->settings->path);
     if (routes_add(server, method, path, handler, self) < 0)

@@ -29,20 +29,6 @@ struct logic_route {
     struct logic_route *next;   /* of the server's list */
 };
 
-/*
- * The record from shard to logic. Its texts stand in one block: query NUL, then for each
- * header name NUL value NUL, then body NUL.
- */
-struct hop_request {
-    const struct logic_route *route; /* borrowed: outlives the loops */
-    struct net *net;                 /* borrowed: the shard's, handed back to it unread */
-    struct loop *shard;              /* borrowed: as net */
-    handle conn;
-    struct bytes *texts; /* ref: owned by the record */
-    size_t n_headers, headers_at, body_at, body_len;
-    bool was_answered; /* logic */
-};
-
 /* The record back. */
 struct answer {
     struct net *net; /* borrowed: of the shard that it arrives in */
@@ -120,7 +106,7 @@ int hop_respond(hop_request *request, int status, const char *content_type,
 
 const char *hop_request_path(const hop_request *request)
 {
-    return request->route->path;
+    return request->path;
 }
 
 const char *hop_request_query(const hop_request *request)
@@ -141,6 +127,18 @@ const char *hop_request_header(const hop_request *request, const char *name)
         text = value + strlen(value) + 1;
     }
     return NULL;
+}
+
+const char *hop_request_header_at(const hop_request *request, size_t n, const char **name)
+{
+    const char *text = request->texts->data + request->headers_at;
+
+    if (n >= request->n_headers)
+        return NULL;
+    for (size_t i = 0; i < 2 * n; i++)
+        text += strlen(text) + 1;
+    *name = text;
+    return text + strlen(text) + 1;
 }
 
 const char *hop_request_body(const hop_request *request, size_t *len)
@@ -182,9 +180,8 @@ static char *put(char *to, const char *text, size_t len)
     return to + len + 1;
 }
 
-/* All texts of a request in one block; NULL when there is no memory for that. */
-static struct bytes *copy_texts(const struct http_request *in, const char *body,
-                                size_t body_len, hop_request *request)
+bool request_copy(hop_request *request, const struct http_request *in, const char *body,
+                  size_t body_len)
 {
     size_t total = in->query.len + 1 + body_len + 1;
     struct bytes *texts;
@@ -194,7 +191,8 @@ static struct bytes *copy_texts(const struct http_request *in, const char *body,
         total += in->headers[i].name.len + in->headers[i].value.len + 2;
     texts = bytes_try_new(total);
     if (!texts)
-        return NULL;
+        return false;
+    request->texts = texts;
     to = put(texts->data, in->query.len ? in->query.text : "", in->query.len);
     request->headers_at = (size_t)(to - texts->data);
     request->n_headers = in->n_headers;
@@ -205,7 +203,7 @@ static struct bytes *copy_texts(const struct http_request *in, const char *body,
     request->body_at = (size_t)(to - texts->data);
     request->body_len = body_len;
     put(to, body_len ? body : "", body_len);
-    return texts;
+    return true;
 }
 
 /* The answer finds no connection then: nothing is to be released. */
@@ -221,6 +219,7 @@ static void on_request(struct httpconn *http, const struct http_request *in,
     const struct logic_route *route = arg;
     const struct conn *conn = http_conn(http);
     hop_request request = {
+        .path = route->path,
         .route = route,
         .net = conn->net,
         .shard = conn->net->loop,
@@ -228,8 +227,7 @@ static void on_request(struct httpconn *http, const struct http_request *in,
     };
     hop_request *record;
 
-    request.texts = copy_texts(in, body, body_len, &request);
-    if (!request.texts) {
+    if (!request_copy(&request, in, body, body_len)) {
         http_respond_error(http, 503, "no memory for the request");
         return;
     }
@@ -271,6 +269,25 @@ void logic_route_free(struct logic_route *route)
 const struct http_route *logic_route_http(const struct logic_route *route)
 {
     return &route->http;
+}
+
+bool route_is_path(const char *path)
+{
+    if (!path || *path != '/' || strpbrk(path, "?#"))
+        return false;
+    for (const char *at = path; *at; at++)
+        if ((unsigned char)*at <= ' ' || *at == 0x7f)
+            return false;
+    return utf8_is_valid(path, strlen(path));
+}
+
+bool route_is_below(const char *path, const char *prefix)
+{
+    size_t len = strlen(prefix);
+
+    while (len > 0 && prefix[len - 1] == '/')
+        len--;
+    return strncmp(path, prefix, len) == 0 && (path[len] == '\0' || path[len] == '/');
 }
 
 int routes_add(hop_server *server, const char *method, const char *path,

@@ -13,6 +13,7 @@
 
 #include "core/base/mem.h"
 #include "core/base/text.h"
+#include "core/plugin/endpoints.h"
 #include "core/plugin/routes.h"
 #include "core/plugin/state.h"
 
@@ -57,6 +58,7 @@ void server_forget(hop_server *server, const struct plugin *plugin)
     dispatch_remove(server->dispatch, plugin);
     hooks_remove(&server->hooks, plugin);
     routes_remove(server, plugin);
+    endpoints_remove(server, plugin);
     for (size_t i = 0; i < server->n_provided; i++) {
         if (server->provided[i].plugin == plugin)
             free(server->provided[i].name);
@@ -148,9 +150,15 @@ hop_server *server_new(struct loops *loops, const struct settings *settings,
     server->hub = hub;
     server->router = public_router;
     server->dispatch = dispatch_new(server);
+    slots_init(&server->peers, 0);
     on_logic_set(loops->logic);
     hub_set_upper(hub, &upper);
     return server;
+}
+
+void server_set_shards(hop_server *server, struct engine *const *engines)
+{
+    server->engines = engines;
 }
 
 int server_load_plugins(hop_server *server, hop_error *error)
@@ -167,6 +175,11 @@ int server_load_plugins(hop_server *server, hop_error *error)
     return 0;
 }
 
+void server_shutdown(hop_server *server)
+{
+    endpoints_shutdown(server);
+}
+
 void server_free(hop_server *server)
 {
     const struct hub_upper nobody = {0};
@@ -179,6 +192,7 @@ void server_free(hop_server *server)
     dispatch_free(server->dispatch);
     hooks_done(&server->hooks);
     routes_free(server);
+    endpoints_free(server);
     for (size_t i = 0; i < server->n_provided; i++)
         free(server->provided[i].name);
     free(server->provided);

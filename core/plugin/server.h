@@ -16,6 +16,7 @@
 #include "core/base/settings.h"
 #include "core/loop/loop.h"
 
+struct engine;
 struct hub;
 struct router;
 
@@ -27,9 +28,16 @@ hop_server *server_new(struct loops *loops, const struct settings *settings,
                        const struct config *config, struct hub *hub,
                        struct router *public_router);
 
+/* The shards' engines by number, borrowed: for plugins that open endpoints. Before the
+ * plugins are loaded; without it such plugins are refused. */
+void server_set_shards(hop_server *server, struct engine *const *engines);
+
 /* Load and start the plugins of the conf file. Returns 0, or -1 with the reason; nothing
  * of any plugin is left then. Before the loops run, in the thread that will be logic. */
 int server_load_plugins(hop_server *server, hop_error *error);
+
+/* The server stops: endpoints of plugins close, behind the sockets. Thread: logic. */
+void server_shutdown(hop_server *server);
 
 /*
  * Stop the plugins in reverse order and free everything. After the last socket has gone

@@ -16,11 +16,14 @@
 #include "core/base/config.h"
 #include "core/base/settings.h"
 #include "core/loop/loop.h"
+#include "core/loop/slots.h"
 #include "core/plugin/dispatch.h"
 #include "core/plugin/hooks.h"
 #include "core/plugin/loader.h"
 #include "core/socketio/hub.h"
 
+struct endpoint;
+struct engine;
 struct logic_route;
 struct router;
 
@@ -53,6 +56,11 @@ struct hop_server {
     struct dispatch *dispatch;       /* owned */
     struct hooks hooks;
     struct logic_route *routes; /* owned: a list */
+    struct engine *const
+        *engines;               /* borrowed: by shard number; NULL: server_set_shards() */
+    struct endpoint *endpoints; /* owned: a list */
+    struct slots peers;         /* of the endpoints, borrowed: struct peer */
+    bool is_stopping;           /* endpoints_shutdown() was called */
     struct provided *provided;  /* owned */
     size_t n_provided;
     struct slot_owner slot[SLOTS_MAX];

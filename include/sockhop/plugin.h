@@ -22,6 +22,7 @@ extern "C" {
  *        answer.h
  *        event.h: hop_event_binary(), hop_event_attachment(), hop_event_n_attachments()
  *        socket.h: hop_socket_room(), hop_socket_data()
+ *        endpoint.h; route.h: hop_request_header_at()
  */
 #define HOP_ABI 0
 #define HOP_MINOR 3

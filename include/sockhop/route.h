@@ -29,6 +29,10 @@ HOP_API int hop_route(hop_server *server, const char *method, const char *path,
 HOP_API const char *hop_request_path(const hop_request *request);
 HOP_API const char *hop_request_query(const hop_request *request); /* raw, without '?' */
 HOP_API const char *hop_request_header(const hop_request *request, const char *name);
+/* The n-th header of all, as they came: its value, and its name in *name; NULL behind the
+ * last. */
+HOP_API const char *hop_request_header_at(const hop_request *request, size_t n,
+                                          const char **name);
 HOP_API const char *hop_request_body(const hop_request *request, size_t *len);
 
 /*

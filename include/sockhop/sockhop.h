@@ -13,6 +13,7 @@
 #include <sockhop/answer.h>
 #include <sockhop/config.h>
 #include <sockhop/emit.h>
+#include <sockhop/endpoint.h>
 #include <sockhop/event.h>
 #include <sockhop/log.h>
 #include <sockhop/plugin.h>

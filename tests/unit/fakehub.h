@@ -21,6 +21,7 @@
 #include <cmocka.h>
 
 #include "core/base/mem.h"
+#include "core/engine/raw.h"
 #include "core/loop/bytes.h"
 #include "core/net/router.h"
 #include "core/plugin/routes.h"
@@ -497,6 +498,53 @@ void http_respond_error(struct httpconn *http, int status, const char *reason)
 {
     (void)http;
     snprintf(fake_http.answer, sizeof fake_http.answer, "%d %s", status, reason);
+}
+
+/* ---- core/engine, for endpoints: nobody ever connects to them */
+
+struct http_route raw_route(struct engine *const *engines, const struct raw_upper *upper)
+{
+    (void)engines;
+    (void)upper;
+    return (struct http_route){0};
+}
+
+void raw_route_free(struct http_route *route)
+{
+    (void)route;
+}
+
+struct raw *raw_find(struct engine *engine, handle raw)
+{
+    (void)engine;
+    (void)raw;
+    return NULL;
+}
+
+handle raw_handle(const struct raw *raw)
+{
+    (void)raw;
+    return 0;
+}
+
+struct loop *raw_loop(const struct raw *raw)
+{
+    (void)raw;
+    return NULL;
+}
+
+void raw_send(struct raw *raw, struct outgoing *out)
+{
+    (void)raw;
+    (void)out;
+}
+
+void raw_close(struct raw *raw, uint16_t code, const char *reason, size_t len)
+{
+    (void)raw;
+    (void)code;
+    (void)reason;
+    (void)len;
 }
 
 /* ---- a server on it */

@@ -1,0 +1,21 @@
+/*
+ * endpoints.h - raw WebSocket and bare Engine.IO endpoints of plugins: hop_websocket(),
+ * hop_engine(), hop_peer_*(). Thread: start and stop, but for what says otherwise.
+ */
+#ifndef PLUGIN_ENDPOINTS_H
+#define PLUGIN_ENDPOINTS_H
+
+#include <sockhop/endpoint.h>
+
+struct plugin;
+
+/* The server stops: every peer is closed and its on_close called; nothing is told or sent
+ * from now on. Thread: logic. */
+void endpoints_shutdown(hop_server *server);
+
+/* A plugin's endpoints call nobody any more: a router forgets nothing. Thread: logic. */
+void endpoints_remove(hop_server *server, const struct plugin *plugin);
+
+void endpoints_free(hop_server *server);
+
+#endif
