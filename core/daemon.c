@@ -129,6 +129,7 @@ static void stop_shard(struct loop *loop, void *payload)
     }
     part->is_stopping = true;
     timer_start(&part->deadline, &part->deadline_node);
+    server_shutdown_shard(daemon->server, loop->index);
     engine_shutdown(daemon->engines[loop->index]);
     net_shutdown(daemon->nets[loop->index]);
 }
@@ -444,6 +445,8 @@ static void finish(struct daemon *daemon)
     for (unsigned i = 0; i < daemon->n_listeners; i++)
         listener_close(daemon->listeners[i]);
     for (unsigned i = 0; i < n_shards; i++) {
+        if (daemon->server)
+            server_shutdown_shard(daemon->server, i);
         engine_shutdown(daemon->engines[i]);
         net_shutdown(daemon->nets[i]);
         net_close_all(daemon->nets[i]);

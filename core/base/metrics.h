@@ -40,7 +40,9 @@
     X(SESSIONS_WEBSOCKET, "sockhop_sessions", gauge, "transport=\"websocket\"",          \
       "Engine.IO sessions")                                                              \
     X(PEERS_WEBSOCKET, "sockhop_peers", gauge, "kind=\"websocket\"",                     \
-      "connections of plugins' raw WebSocket endpoints")                                 \
+      "clients of plugins' endpoints")                                                   \
+    X(PEERS_ENGINE, "sockhop_peers", gauge, "kind=\"engine\"",                           \
+      "clients of plugins' endpoints")                                                   \
     X(UPGRADES, "sockhop_upgrades_total", counter, "",                                   \
       "sessions upgraded from polling to WebSocket")                                     \
     X(SOCKETS, "sockhop_sockets", gauge, "", "connected Socket.IO sockets")              \

@@ -276,6 +276,7 @@ static void collect_of(struct engine *engine, struct holders *holders)
 /* Queues that wait for a poll belong to no connection. */
 static void engine_collect(void *arg, struct holders *holders)
 {
+    holders->idle_bytes = 0;
     for (struct engine *engine = arg; engine; engine = engine->next)
         collect_of(engine, holders);
     holders->end_idle = end_idle;

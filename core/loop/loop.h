@@ -28,7 +28,7 @@ struct event;
 struct lane;
 struct turnbuf;
 
-enum { LOOPS_MAX = 65, LOOP_HOOKS = 4 }; /* 64 shards and logic */
+enum { LOOPS_MAX = 65, LOOP_HOOKS = 16 }; /* 64 shards and logic */
 
 enum loop_stage { LOOP_PACK, LOOP_FLUSH, LOOP_FREE, LOOP_STAGES };
 

@@ -28,6 +28,7 @@
 
 enum {
     FIRST_PEERS = 16,
+    ENGINES_MAX = 8, /* promised in <sockhop/endpoint.h>; LOOP_HOOKS has room for them */
     CLOSE_INTERNAL = 1011 /* RFC 6455 7.4.1: we cannot do what was asked */
 };
 
@@ -37,6 +38,12 @@ struct peer_table {
     uint32_t n;
 };
 
+/* An Engine.IO endpoint's part in one shard. */
+struct part {
+    struct endpoint *endpoint; /* borrowed */
+    struct loop *loop;         /* borrowed */
+};
+
 struct endpoint {
     hop_server *server;    /* borrowed */
     struct plugin *plugin; /* borrowed */
@@ -44,6 +51,10 @@ struct endpoint {
     hop_endpoint calls;    /* all NULL once its plugin has gone; logic */
     void *self;            /* borrowed: the callbacks' own */
     struct http_route route;
+    /* of an Engine.IO endpoint, by shard number; NULL: a raw WebSocket's */
+    struct engine **engines;            /* owned, and they */
+    struct part *parts;                 /* owned */
+    struct settings *settings;          /* owned: the core's with our path */
     struct peer_table shard[LOOPS_MAX]; /* logic */
     struct endpoint *next;              /* of the server's list */
 };
@@ -266,21 +277,18 @@ static void take_close(struct loop *logic, void *payload)
 
 /* ---- up, in the shard */
 
-/* Returns false when there is no memory for the request. */
-static bool send_open(struct endpoint *endpoint, struct loop *shard, handle conn,
-                      const struct http_request *request, const char *address)
+/* Takes the request's texts over. */
+static void send_open(struct endpoint *endpoint, struct loop *shard, handle conn,
+                      const hop_request *request, const char *address)
 {
-    hop_request copy = {.path = endpoint->path, .was_answered = true};
-    struct up_open *record;
+    struct up_open *record = loop_send(shard, endpoint->server->loops->logic, take_open,
+                                       sizeof *record, request->texts->len);
 
-    if (!request_copy(&copy, request, NULL, 0))
-        return false;
-    record = loop_send(shard, endpoint->server->loops->logic, take_open, sizeof *record,
-                       copy.texts->len);
     record->head = (struct up_head){endpoint, conn};
-    record->request = copy;
+    record->request = *request;
+    record->request.path = endpoint->path;
+    record->request.was_answered = true; /* it cannot be */
     snprintf(record->address, sizeof record->address, "%s", address);
-    return true;
 }
 
 /* Returns false when there is no memory for it. */
@@ -319,7 +327,12 @@ static void tell_closed(struct endpoint *endpoint, struct loop *shard, handle co
 static bool on_raw_open(struct raw *raw, const struct http_request *request,
                         const char *address, void *arg)
 {
-    return send_open(arg, raw_loop(raw), raw_handle(raw), request, address);
+    hop_request copy = {0};
+
+    if (!request_copy(&copy, request, NULL, 0))
+        return false;
+    send_open(arg, raw_loop(raw), raw_handle(raw), &copy, address);
+    return true;
 }
 
 static void on_raw_message(struct raw *raw, enum frame_event kind, const char *data,
@@ -338,26 +351,93 @@ static void on_raw_closed(struct raw *raw, uint16_t code, const char *reason, si
     tell_closed(arg, raw_loop(raw), raw_handle(raw), code, reason, len);
 }
 
+/* ---- Engine.IO, in the shard */
+
+static void *on_session_open(struct session *session, const struct http_request *request,
+                             const char *address, void *arg)
+{
+    struct endpoint *endpoint = arg;
+    struct part *part = &endpoint->parts[handle_shard(session_handle(session))];
+    hop_request copy = {0};
+
+    if (!request_copy(&copy, request, NULL, 0)) { /* better without it than not at all */
+        copy.texts = bytes_copy("", 1);
+        copy.headers_at = copy.body_at = 0;
+    }
+    metric_add(&part->loop->metrics, METRIC_PEERS_ENGINE, 1);
+    send_open(endpoint, part->loop, session_handle(session), &copy, address);
+    return part;
+}
+
+static void on_session_message(struct session *session, hop_message_kind kind,
+                               const void *data, size_t len)
+{
+    const struct part *part = session_upper(session);
+
+    if (!send_message(part->endpoint, part->loop, session_handle(session), kind, data,
+                      len))
+        session_close(session, SESSION_TRANSPORT_ERROR, "no memory for a message");
+}
+
+static void on_session_text(struct session *session, const char *text, size_t len)
+{
+    on_session_message(session, HOP_TEXT, text, len);
+}
+
+static void on_session_binary(struct session *session, const void *data, size_t len)
+{
+    on_session_message(session, HOP_BINARY, data, len);
+}
+
+static void on_session_closed(struct session *session, enum session_end why)
+{
+    const struct part *part = session_upper(session);
+    const char *word = session_end_word(why);
+
+    metric_add(&part->loop->metrics, METRIC_PEERS_ENGINE, -1);
+    tell_closed(part->endpoint, part->loop, session_handle(session), 0, word,
+                strlen(word));
+}
+
 /* ---- down, in the shard */
+
+/* The session of an Engine.IO endpoint, or NULL. */
+static struct session *find_session(const struct endpoint *endpoint,
+                                    const struct loop *shard, handle conn)
+{
+    return endpoint->engines ? engine_find(endpoint->engines[shard->index], conn) : NULL;
+}
+
+static struct raw *find_raw(const struct endpoint *endpoint, const struct loop *shard,
+                            handle conn)
+{
+    return endpoint->engines ? NULL
+                             : raw_find(endpoint->server->engines[shard->index], conn);
+}
 
 static void shard_take_message(struct loop *shard, void *payload)
 {
     const struct down_message *record = payload;
-    struct engine *engine = record->endpoint->server->engines[shard->index];
-    struct raw *raw = raw_find(engine, record->conn);
+    struct outgoing out = {.packet = record->packet};
+    struct session *session = find_session(record->endpoint, shard, record->conn);
+    struct raw *raw = find_raw(record->endpoint, shard, record->conn);
 
-    if (raw)
-        raw_send(raw, &(struct outgoing){.packet = record->packet});
+    if (session)
+        session_send(session, &out);
+    else if (raw)
+        raw_send(raw, &out);
     bytes_unref(record->packet);
 }
 
 static void shard_take_close(struct loop *shard, void *payload)
 {
     const struct down_close *record = payload;
-    struct engine *engine = record->endpoint->server->engines[shard->index];
-    struct raw *raw = raw_find(engine, record->conn);
+    struct session *session = find_session(record->endpoint, shard, record->conn);
+    struct raw *raw = find_raw(record->endpoint, shard, record->conn);
 
-    if (raw)
+    if (session)
+        session_close(session, SESSION_SERVER_FORCED, record->reason.text);
+    else if (raw)
         raw_close(raw, record->reason.code, record->reason.text, record->reason.len);
 }
 
@@ -405,20 +485,28 @@ void *hop_peer_get(hop_server *server, hop_peer which)
     return peer ? peer->value : NULL;
 }
 
-/* NULL without memory: it may be made of what a client sent. */
-static struct bytes *make_packet(hop_message_kind kind, const void *data, size_t len)
+/* NULL without memory: it may be made of what a client sent. Engine.IO puts a digit before
+ * text. */
+static struct bytes *make_packet(const struct endpoint *endpoint, hop_message_kind kind,
+                                 const void *data, size_t len)
 {
-    struct bytes *packet =
-        kind == HOP_TEXT ? bytes_try_new(len) : packet_try_new(0, len, 1);
+    size_t prefix_len = endpoint->engines ? 1 : 0;
+    struct bytes *packet;
 
-    if (!packet)
-        return NULL;
     if (kind == HOP_BINARY) {
+        packet = packet_try_new(0, len, 1);
+        if (!packet)
+            return NULL;
         packet_end_text(packet, 0);
         packet_attach(packet, data, len);
-    } else if (len) {
-        memcpy(packet->data, data, len);
+        return packet;
     }
+    packet = bytes_try_new(prefix_len + len);
+    if (!packet)
+        return NULL;
+    memcpy(packet->data, "4", prefix_len);
+    if (len)
+        memcpy(packet->data + prefix_len, data, len);
     return packet;
 }
 
@@ -432,7 +520,7 @@ int hop_peer_send(hop_server *server, hop_peer which, hop_message_kind kind,
     if (!peer || (len > 0 && !data) || (kind != HOP_TEXT && kind != HOP_BINARY) ||
         (kind == HOP_TEXT && len > 0 && !utf8_is_valid(data, len)))
         return -1;
-    packet = make_packet(kind, data, len);
+    packet = make_packet(peer->endpoint, kind, data, len);
     if (!packet)
         return -1;
     record = send_down(peer, shard_take_message, sizeof *record, len);
@@ -480,6 +568,16 @@ static struct endpoint *endpoint_new(hop_server *server, const char *path,
     return endpoint;
 }
 
+static void free_engines(struct endpoint *endpoint)
+{
+    for (unsigned i = 0; i < endpoint->server->loops->n_shards; i++)
+        engine_free(endpoint->engines[i]);
+    engine_route_free(&endpoint->route);
+    free(endpoint->engines);
+    free(endpoint->parts);
+    free(endpoint->settings);
+}
+
 static void endpoint_free(struct endpoint *endpoint)
 {
     for (unsigned i = 0; i < LOOPS_MAX; i++) {
@@ -490,34 +588,100 @@ static void endpoint_free(struct endpoint *endpoint)
                 peer_free(table->peer[slot]);
         free(table->peer);
     }
-    raw_route_free(&endpoint->route);
+    if (endpoint->engines)
+        free_engines(endpoint);
+    else
+        raw_route_free(&endpoint->route);
     free(endpoint->path);
     free(endpoint);
+}
+
+/* An engine on each shard: they share nothing but the settings. */
+static void make_engines(struct endpoint *endpoint)
+{
+    const hop_server *server = endpoint->server;
+    unsigned n_shards = server->loops->n_shards;
+    const struct engine_upper upper = {
+        .on_open = on_session_open,
+        .on_text = on_session_text,
+        .on_binary = on_session_binary,
+        .on_closed = on_session_closed,
+        .arg = endpoint,
+    };
+
+    endpoint->settings = mem_alloc(sizeof *endpoint->settings);
+    *endpoint->settings = *server->settings;
+    endpoint->settings->path = endpoint->path;
+    endpoint->engines = mem_calloc(n_shards, sizeof(struct engine *));
+    endpoint->parts = mem_calloc(n_shards, sizeof *endpoint->parts);
+    for (unsigned i = 0; i < n_shards; i++) {
+        endpoint->parts[i] = (struct part){endpoint, server->loops->loop[i]};
+        endpoint->engines[i] =
+            engine_new(engine_net(server->engines[i]), endpoint->settings, &upper);
+    }
+    endpoint->route = engine_route(endpoint->engines, n_shards, endpoint->settings, NULL);
+}
+
+static bool is_engine_room_left(const hop_server *server)
+{
+    int n = 0;
+
+    for (const struct endpoint *at = server->endpoints; at; at = at->next)
+        n += at->engines != NULL;
+    return n < ENGINES_MAX;
+}
+
+/* Common to both kinds. NULL: the plugin is refused. */
+static struct endpoint *add(hop_server *server, const char *path,
+                            const hop_endpoint *calls, void *self, const char *function)
+{
+    struct endpoint *endpoint;
+    const char *fault;
+
+    if (!in_init(server, function))
+        return NULL;
+    fault = !path || !calls || !calls->size ? "a path and a hop_endpoint with its size"
+                                            : path_fault(server, path);
+    if (!fault && !server->engines)
+        fault = "this server has no shards";
+    if (fault) {
+        refuse(server, "%s(\"%s\"): %s", function, path ? path : "", fault);
+        return NULL;
+    }
+    endpoint = endpoint_new(server, path, calls, self);
+    endpoint->next = server->endpoints;
+    server->endpoints = endpoint;
+    return endpoint;
 }
 
 int hop_websocket(hop_server *server, const char *path, const hop_endpoint *calls,
                   void *self)
 {
-    struct raw_upper upper = {on_raw_open, on_raw_message, on_raw_closed, NULL};
-    struct endpoint *endpoint;
-    const char *fault;
+    struct endpoint *endpoint = add(server, path, calls, self, __func__);
+    const struct raw_upper upper = {on_raw_open, on_raw_message, on_raw_closed, endpoint};
 
-    if (!in_init(server, __func__))
+    if (!endpoint)
         return -1;
-    if (!path || !calls || !calls->size)
-        return refuse(server, "hop_websocket(): a path and a hop_endpoint with its size");
-    fault = path_fault(server, path);
-    if (fault)
-        return refuse(server, "hop_websocket(\"%s\"): %s", path, fault);
-    if (!server->engines)
-        return refuse(server, "hop_websocket(\"%s\"): this server has no shards", path);
-    endpoint = endpoint_new(server, path, calls, self);
-    upper.arg = endpoint;
     endpoint->route = raw_route(server->engines, &upper);
-    endpoint->next = server->endpoints;
-    server->endpoints = endpoint;
     if (router_add(server->router, NULL, path, &endpoint->route) < 0)
         return refuse(server, "hop_websocket(\"%s\"): taken already", path);
+    return 0;
+}
+
+int hop_engine(hop_server *server, const char *path, const hop_endpoint *calls,
+               void *self)
+{
+    bool has_room = is_engine_room_left(server);
+    struct endpoint *endpoint = add(server, path, calls, self, __func__);
+
+    if (!endpoint)
+        return -1;
+    if (!has_room)
+        return refuse(server, "hop_engine(\"%s\"): %d are there already", path,
+                      ENGINES_MAX);
+    make_engines(endpoint);
+    if (router_add_prefix(server->router, path, &endpoint->route) < 0)
+        return refuse(server, "hop_engine(\"%s\"): taken already", path);
     return 0;
 }
 
@@ -532,6 +696,14 @@ void endpoints_shutdown(hop_server *server)
         if (peer)
             bid_farewell(peer, WS_CLOSE_GOING_AWAY, "server shutting down");
     }
+}
+
+void endpoints_shutdown_shard(hop_server *server, unsigned shard)
+{
+    for (struct endpoint *endpoint = server->endpoints; endpoint;
+         endpoint = endpoint->next)
+        if (endpoint->engines)
+            engine_shutdown(endpoint->engines[shard]);
 }
 
 void endpoints_remove(hop_server *server, const struct plugin *plugin)

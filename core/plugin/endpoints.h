@@ -13,6 +13,9 @@ struct plugin;
  * from now on. Thread: logic. */
 void endpoints_shutdown(hop_server *server);
 
+/* The same in a shard, where engines of endpoints end. Thread: shard. */
+void endpoints_shutdown_shard(hop_server *server, unsigned shard);
+
 /* A plugin's endpoints call nobody any more: a router forgets nothing. Thread: logic. */
 void endpoints_remove(hop_server *server, const struct plugin *plugin);
 

@@ -180,6 +180,11 @@ void server_shutdown(hop_server *server)
     endpoints_shutdown(server);
 }
 
+void server_shutdown_shard(hop_server *server, unsigned shard)
+{
+    endpoints_shutdown_shard(server, shard);
+}
+
 void server_free(hop_server *server)
 {
     const struct hub_upper nobody = {0};

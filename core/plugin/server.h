@@ -38,6 +38,8 @@ int server_load_plugins(hop_server *server, hop_error *error);
 
 /* The server stops: endpoints of plugins close, behind the sockets. Thread: logic. */
 void server_shutdown(hop_server *server);
+/* Behind it, in each shard. Thread: shard. */
+void server_shutdown_shard(hop_server *server, unsigned shard);
 
 /*
  * Stop the plugins in reverse order and free everything. After the last socket has gone

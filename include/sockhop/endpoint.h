@@ -68,6 +68,7 @@ typedef struct hop_endpoint {
  * every engine.ping_interval, and has engine.ping_timeout to answer it.
  * hop_engine(): Engine.IO as under the Socket.IO path, with the same options, both
  * transports and the upgrade from one to the other; messages are what Engine.IO carries.
+ * At most 8 of these in a server.
  *
  * Only in init(). Returns 0, or -1 when path is none of these. Thread: logic.
  */

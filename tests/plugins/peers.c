@@ -2,7 +2,9 @@
  * peers.c - endpoints of a plugin.
  *
  *   /ws-echo   sends each message back as it came
- *   /ws-talk   a text is an order:
+ *   /engine    Engine.IO: the same
+ *   /talk      Engine.IO, and
+ *   /ws-talk   a WebSocket: a text is an order:
  *              "query"      sends the raw query of the opening request
  *              "header N"   sends its header N, or "-"
  *              "address"    sends the peer's address
@@ -169,6 +171,8 @@ static int peers_init(hop_server *server, void *self)
     peers->server = server;
     hop_websocket(server, "/ws-echo", &echo, self);
     hop_websocket(server, "/ws-talk", &talk, self);
+    hop_engine(server, "/engine", &echo, self);
+    hop_engine(server, "/talk/", &talk, self);
     return 0;
 }
 

@@ -1,15 +1,17 @@
 /*
- * endpoints.test.js - raw WebSocket endpoints on paths of a plugin's own: what its callbacks are told,
+ * endpoints.test.js - raw WebSocket and bare Engine.IO endpoints on paths of a plugin's own: what its callbacks are told,
  * what it may send, and that the guards of all other connections hold there too.
  *
  * Plugin: peers (tests/plugins/peers.c).
  */
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
+import { Socket } from 'engine.io-client';
 
-import { RawWebSocket, Tcp, allGone, closeClients, connect, request, startWith } from '../lib/client.js';
+import { RawWebSocket, TRANSPORTS, Tcp, allGone, closeClients, connect, request, startWith, whenClosing, within } from '../lib/client.js';
 
 const GAUGE = 'sockhop_peers{kind="websocket"}';
+const ENGINE_GAUGE = 'sockhop_peers{kind="engine"}';
 const open = (path, options) => RawWebSocket.open(server, { path, options });
 let server;
 
@@ -20,7 +22,7 @@ after(() => server.stop());
 afterEach(async () => {
   closeClients();
   await allGone(server);
-  await server.waitMetrics((metrics) => metrics.get(GAUGE) === 0);
+  await server.waitMetrics((metrics) => metrics.get(GAUGE) === 0 && metrics.get(ENGINE_GAUGE) === 0);
 });
 
 /* A peer of /ws-talk that was made welcome. */
@@ -201,4 +203,90 @@ test('a server that stops says 1001, and tells the plugin of each', async () => 
   for (const peer of peers) assert.equal(await peer.message(), 'welcome');
   await Promise.all([own.stop(), ...peers.map(async (peer) => assert.equal((await peer.end()).code, 1001))]);
   assert.equal(own.log.filter((line) => /peers\.closed code=1001 reason="server shutting down"/.test(line)).length, 5);
+});
+
+/* ---- Engine.IO */
+
+/* An open engine.io-client that keeps what it hears. */
+async function engine(path, transports, options = {}) {
+  const client = new Socket(server.url, { path, transports, ...options });
+
+  whenClosing(() => client.close());
+  Object.assign(client, { binaryType: 'nodebuffer', messages: [] });
+  client.gone = new Promise((done) => client.once('close', (reason) => done(reason)));
+  client.on('message', (data) => client.messages.push(data));
+  await within(new Promise((done, fail) => client.once('open', done).once('error', fail)), 'open');
+  if (transports.length > 1) await within(new Promise((done) => client.once('upgrade', done)), 'upgrade');
+  client.message = async () => {
+    while (client.messages.length === 0) await within(new Promise((done) => client.once('message', done)), 'message');
+    return client.messages.shift();
+  };
+  return client;
+}
+
+for (const [name, transports] of Object.entries(TRANSPORTS)) {
+  test(`Engine.IO, ${name}: messages come back as they were`, async () => {
+    const client = await engine('/engine/', transports);
+    const messages = ['hello', '', 'a\0b', '😀'.repeat(5000), Buffer.from([0, 255, 128]), Buffer.alloc(0), Buffer.alloc(20000, 7)];
+
+    for (const message of messages) client.send(message);
+    for (const message of messages) assert.deepEqual(await client.message(), message === '' ? undefined : message); /* as it decodes "4" */
+    assert.equal((await server.metrics()).get(ENGINE_GAUGE), 1);
+    client.close();
+    assert.equal(await client.gone, 'forced close');
+  });
+
+  test(`Engine.IO, ${name}: on_open reads the request, on_close tells the end`, async () => {
+    const client = await engine('/talk', transports, { query: { a: 'b' }, extraHeaders: { 'X-One': 'two' } });
+
+    assert.equal(await client.message(), 'welcome');
+    client.send('query');
+    assert.match(await client.message(), /^a=b&EIO=4&transport=/);
+    client.send('header X-One');
+    assert.equal(await client.message(), 'two');
+    client.send('one');
+    client.send('close 3000 enough');
+    client.send('two');
+    assert.equal(await client.message(), 'one');
+    assert.match(await within(client.gone, 'close'), /transport close|transport error/);
+    assert.deepEqual(client.messages, []);
+    await server.waitLog(/peers\.closed code=0 reason="forced server close"/);
+  });
+}
+
+test('Engine.IO: a session belongs to its path', async () => {
+  const path = '/engine/?EIO=4&transport=polling';
+  const answer = await request(server, path);
+  const { sid, upgrades, maxPayload } = JSON.parse(answer.text.slice(1));
+
+  assert.deepEqual([upgrades, maxPayload], [['websocket'], 100000]);
+  for (const other of ['/talk', '/socket.io']) {
+    const refused = await request(server, `${path.replace('/engine', other)}&sid=${sid}`);
+    assert.deepEqual([refused.status, refused.text], [400, '{"code":1,"message":"Session ID unknown"}']);
+  }
+  assert.equal((await request(server, `${path}&sid=${sid}`, { method: 'POST', body: '4x' })).text, 'ok');
+  assert.equal((await request(server, `${path}&sid=${sid}`)).text, '4x');
+  await request(server, `${path}&sid=${sid}`, { method: 'POST', body: '1' });
+});
+
+test('Engine.IO: the handshake is checked as under the Socket.IO path', async () => {
+  const refused = async (query, options, path = '/engine/') => {
+    const answer = await request(server, `${path}?${query}`, options);
+    return [answer.status, JSON.parse(answer.text).code];
+  };
+
+  assert.deepEqual(await refused('EIO=4&transport=carrier'), [400, 0]);
+  assert.deepEqual(await refused('EIO=9&transport=polling'), [400, 5]);
+  assert.deepEqual(await refused('EIO=4&transport=polling', { headers: { Origin: 'http://evil.example' } }), [403, 4]);
+  assert.deepEqual(await refused('EIO=4&transport=polling', { method: 'POST', body: 'x' }), [400, 2]);
+});
+
+test('Engine.IO: a server that stops tells the plugin of each', async () => {
+  const own = await startWith(['peers']);
+  const open = (path) => request(own, `${path}/?EIO=4&transport=polling`);
+
+  await Promise.all([open('/talk'), open('/talk'), open('/engine')]);
+  await own.waitMetrics((metrics) => metrics.get(ENGINE_GAUGE) === 3);
+  await own.stop();
+  assert.equal(own.log.filter((line) => /peers\.closed code=1001 reason="server shutting down"/.test(line)).length, 2);
 });

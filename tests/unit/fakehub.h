@@ -21,6 +21,7 @@
 #include <cmocka.h>
 
 #include "core/base/mem.h"
+#include "core/engine/engine.h"
 #include "core/engine/raw.h"
 #include "core/loop/bytes.h"
 #include "core/net/router.h"
@@ -545,6 +546,94 @@ void raw_close(struct raw *raw, uint16_t code, const char *reason, size_t len)
     (void)code;
     (void)reason;
     (void)len;
+}
+
+struct engine *engine_new(struct net *net, const struct settings *settings,
+                          const struct engine_upper *upper)
+{
+    (void)net;
+    (void)settings;
+    (void)upper;
+    return NULL;
+}
+
+void engine_free(struct engine *engine)
+{
+    (void)engine;
+}
+
+void engine_shutdown(struct engine *engine)
+{
+    (void)engine;
+}
+
+struct net *engine_net(const struct engine *engine)
+{
+    (void)engine;
+    return NULL;
+}
+
+struct session *engine_find(struct engine *engine, handle session)
+{
+    (void)engine;
+    (void)session;
+    return NULL;
+}
+
+struct http_route engine_route(struct engine *const *engines, unsigned n_engines,
+                               const struct settings *settings,
+                               struct static_files *files)
+{
+    (void)engines;
+    (void)n_engines;
+    (void)settings;
+    (void)files;
+    return (struct http_route){0};
+}
+
+void engine_route_free(struct http_route *route)
+{
+    (void)route;
+}
+
+int router_add_prefix(struct router *router, const char *prefix,
+                      const struct http_route *route)
+{
+    (void)router;
+    (void)prefix;
+    (void)route;
+    return 0;
+}
+
+void session_send(struct session *session, struct outgoing *out)
+{
+    (void)session;
+    (void)out;
+}
+
+void session_close(struct session *session, enum session_end end, const char *detail)
+{
+    (void)session;
+    (void)end;
+    (void)detail;
+}
+
+handle session_handle(const struct session *session)
+{
+    (void)session;
+    return 0;
+}
+
+void *session_upper(const struct session *session)
+{
+    (void)session;
+    return NULL;
+}
+
+const char *session_end_word(enum session_end end)
+{
+    (void)end;
+    return "";
 }
 
 /* ---- a server on it */
