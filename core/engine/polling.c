@@ -413,6 +413,7 @@ void polling_post(struct session *session, struct httpconn *http,
         session->polling->post = NULL;
     status = polling_body_open(session, request, body, body_len, &payload, &decoded);
     if (status) {
+        free(decoded);
         respond_empty(http, status);
         return;
     }

@@ -194,23 +194,60 @@ export function request(server, path, { method = 'GET', headers = {}, body, agen
 export const ENGINE = '/socket.io/?EIO=4&transport=polling';
 export const SEPARATOR = '\x1e';
 
+/* A payload of Engine.IO 3 as text, "LENGTH:PACKET" for each, and its packets. */
+export const pack3 = (packets) => packets.map((packet) => `${packet.length}:${packet}`).join('');
+export function unpack3(text) {
+  const packets = [];
+
+  for (let at = 0; at < text.length;) {
+    const colon = text.indexOf(':', at);
+    const end = colon + 1 + Number(text.slice(at, colon));
+
+    packets.push(text.slice(colon + 1, end));
+    at = end;
+  }
+  return packets;
+}
+
+/* What a page gets from a script: it is one call, with one string. */
+function runScript(text, index) {
+  let payload;
+
+  Function('___eio', text)({ [index]: (string) => (payload = string) });
+  return payload;
+}
+
+/* A form as a browser posts it for engine.io-client. */
+const asForm = (payload) => new URLSearchParams({ d: payload.replace(/\\n/g, '\\\n').replace(/\n/g, '\\n') }).toString();
+
 /* A session without the comfort of a client. */
 export class Polling {
-  static async open(server, { join: mayJoin = false } = {}) {
-    const answer = await request(server, ENGINE);
+  /* version: of Engine.IO; jsonp: the index of its callback, for scripts and forms; query: more of it. */
+  static async open(server, { join: mayJoin = false, version = 4, jsonp, query = '' } = {}) {
+    const path = `/socket.io/?EIO=${version}&transport=polling${jsonp === undefined ? '' : `&j=${jsonp}`}${query}`;
+    const polling = Object.assign(new Polling(), { server, version, jsonp, waiting: [] });
+    const answer = await request(server, path);
 
     assert.equal(answer.status, 200);
-    assert.equal(answer.text[0], '0');
-    const polling = new Polling();
-    Object.assign(polling, { server, handshake: JSON.parse(answer.text.slice(1)), waiting: [] });
+    const [open, ...waiting] = polling.read(answer);
+    assert.equal(open[0], '0');
+    Object.assign(polling, { handshake: JSON.parse(open.slice(1)), waiting });
     polling.sid = polling.handshake.sid;
-    polling.path = `${ENGINE}&sid=${polling.sid}`;
-    openClients.add(() => polling.post('1').catch(() => {}));
+    polling.path = `${path}&sid=${polling.sid}`;
+    openClients.add(() => polling.send('1').catch(() => {}));
     if (mayJoin) {
       await polling.send('40');
       assert.match(await polling.packet(), /^40\{"sid":"[^"]+"\}$/);
     }
     return polling;
+  }
+
+  /* The packets of a response. */
+  read({ headers, text }) {
+    const payload = this.jsonp === undefined ? text : runScript(text, this.jsonp);
+
+    assert.equal(headers['content-type'], `text/${this.jsonp === undefined ? 'plain' : 'javascript'}; charset=UTF-8`);
+    return this.version === 3 ? unpack3(payload) : payload.split(SEPARATOR);
   }
 
   get() {
@@ -222,7 +259,10 @@ export class Polling {
   }
 
   async send(...packets) {
-    const answer = await this.post(packets.join(SEPARATOR));
+    const payload = this.version === 3 ? pack3(packets) : packets.join(SEPARATOR);
+    const answer = await (this.jsonp === undefined
+      ? this.post(payload)
+      : this.post(asForm(payload), { 'Content-Type': 'application/x-www-form-urlencoded' }));
 
     assert.equal(answer.status, 200);
     assert.equal(answer.text, 'ok');
@@ -234,8 +274,8 @@ export class Polling {
       const answer = await this.get();
 
       assert.equal(answer.status, 200, answer.text);
-      for (const packet of answer.text.split(SEPARATOR)) {
-        if (packet === '2') await this.send('3');
+      for (const packet of this.read(answer)) {
+        if (packet === '2' && this.version === 4) await this.send('3');
         else this.waiting.push(packet);
       }
     }

@@ -46,13 +46,13 @@ const webSocket = (act) => async (server) => {
   await raw.close();
 };
 
-const polling = (act) => async (server) => {
-  const client = await Polling.open(server, { join: true });
+const polling = (act, how) => async (server) => {
+  const client = await Polling.open(server, { join: true, ...how });
 
   try {
     await act(client, server);
   } finally {
-    await client.post('1').catch(() => {});
+    await client.send('1').catch(() => {});
     await client.get().catch(() => {}); /* what it is still told, if its session has ended */
   }
 };
@@ -107,6 +107,13 @@ const ACTIONS = {
     await client.send('42["echo","done"]');
     await until(client, '42["echo","done"');
   }),
+  'a form, answered by a script': polling(
+    async (client) => {
+      await client.send(`42["echo","${text}"]`);
+      await until(client, '42["echo","xxx');
+    },
+    { jsonp: 0 },
+  ),
   'what it has not polled': polling(async (client) => {
     await client.send(`42["echo","${text.slice(0, 100000)}"]`);
     await client.send(`42["echo","${text.slice(0, 100000)}"]`);
