@@ -95,12 +95,26 @@ void reactions_register(struct conformance *conformance, const struct reaction *
         hop_on(conformance->server, list->event, list->handler, conformance);
 }
 
+void emit_to(struct conformance *conformance, hop_socket socket, const char *event,
+             json_t *args)
+{
+    hop_emit(hop_to_socket(conformance->server, socket), event, args);
+}
+
 hop_args *raw_from(const hop_event *event, size_t n)
 {
     hop_args *args = hop_args_new();
 
     hop_args_raw_from(args, event, n);
     return args;
+}
+
+void echo_message(hop_peer peer, hop_message_kind kind, const char *data, size_t len,
+                  void *self)
+{
+    struct conformance *conformance = self;
+
+    hop_peer_send(conformance->server, peer, kind, data, len);
 }
 
 static int conformance_init(hop_server *server, void *self)

@@ -14,10 +14,9 @@ struct conformance {
     hop_server *server; /* borrowed */
     int profile;        /* enum profile */
     bool is_prepared;   /* the server runs with the profile's settings */
-    hop_slot seen;      /* client profile: what a socket has sent so far */
 };
 
-/* One event of a profile, in the main namespace. */
+/* One event that a profile answers. */
 struct reaction {
     const char *event;
     hop_handler *handler;
@@ -31,6 +30,14 @@ void engine_init(struct conformance *conformance);
 
 /* Register a list that ends with a NULL event. */
 void reactions_register(struct conformance *conformance, const struct reaction *list);
+
+/* An event for one socket, without arguments that came from a client. args: owned. */
+void emit_to(struct conformance *conformance, hop_socket socket, const char *event,
+             json_t *args);
+
+/* Sends a message of a bare endpoint back as it came; self: the struct conformance. */
+void echo_message(hop_peer peer, hop_message_kind kind, const char *data, size_t len,
+                  void *self);
 
 /* A list of all arguments of a received event from n on, as they came. Owned by the caller. */
 hop_args *raw_from(const hop_event *event, size_t n);

@@ -9,12 +9,6 @@
 
 enum { ACK_TIMEOUT_MS = 60000 };
 
-static int emit_to(struct conformance *conformance, hop_socket socket, const char *event,
-                   json_t *args)
-{
-    return hop_emit(hop_to_socket(conformance->server, socket), event, args);
-}
-
 /* ---- plain values */
 
 static hop_verdict on_hi(hop_socket socket, hop_event *event, void *self)
@@ -119,6 +113,109 @@ static hop_verdict on_get_id(hop_socket socket, hop_event *event, void *self)
     return HOP_STOP;
 }
 
+/* ---- binary */
+
+static bool is_binary(const hop_event *event)
+{
+    size_t len;
+
+    return hop_event_binary(event, 0, &len) != NULL;
+}
+
+/* doge and getbin: eight octets. */
+static void emit_octets(struct conformance *conformance, hop_socket socket,
+                        const char *event)
+{
+    hop_args *args = hop_args_new();
+
+    hop_args_binary(args, "asdfasdf", 8);
+    hop_emit_args(hop_to_socket(conformance->server, socket), event, args);
+}
+
+static hop_verdict on_doge(hop_socket socket, hop_event *event, void *self)
+{
+    (void)event;
+    emit_octets(self, socket, "doge");
+    return HOP_STOP;
+}
+
+static hop_verdict on_getbin(hop_socket socket, hop_event *event, void *self)
+{
+    (void)event;
+    emit_octets(self, socket, "takebin");
+    return HOP_STOP;
+}
+
+static hop_verdict on_buffa(hop_socket socket, hop_event *event, void *self)
+{
+    if (is_binary(event))
+        emit_to(self, socket,
+                strcmp(hop_event_name(event), "buffa") == 0 ? "buffack" : "back", NULL);
+    return HOP_STOP;
+}
+
+/* {hello: "lol", message: binary, goodbye: "gotcha"}, where binary is a placeholder. */
+static hop_verdict on_jsonbuff(hop_socket socket, hop_event *event, void *self)
+{
+    const char *hello, *goodbye;
+    int is_placeholder;
+
+    if (hop_event_unpack(event, "[{s:s, s:{s:b}, s:s}]", "hello", &hello, "message",
+                         "_placeholder", &is_placeholder, "goodbye", &goodbye) == 0 &&
+        hop_event_n_attachments(event) == 1 && strcmp(hello, "lol") == 0 &&
+        is_placeholder && strcmp(goodbye, "gotcha") == 0)
+        emit_to(self, socket,
+                strcmp(hop_event_name(event), "jsonbuff") == 0 ? "jsonbuff-ack"
+                                                               : "jsonblob-ack",
+                NULL);
+    return HOP_STOP;
+}
+
+/* ---- those that must come in order: socket.data has what came */
+
+static void mark(struct conformance *conformance, hop_socket socket, const char *event)
+{
+    json_object_set_new(hop_socket_data(conformance->server, socket), event, json_true());
+}
+
+static bool is_marked(struct conformance *conformance, hop_socket socket,
+                      const char *event)
+{
+    return json_object_get(hop_socket_data(conformance->server, socket), event) != NULL;
+}
+
+/* abuff1 and blob1 */
+static hop_verdict on_first(hop_socket socket, hop_event *event, void *self)
+{
+    if (is_binary(event))
+        mark(self, socket, hop_event_name(event));
+    return HOP_STOP;
+}
+
+static hop_verdict on_abuff2(hop_socket socket, hop_event *event, void *self)
+{
+    if (is_binary(event) && is_marked(self, socket, "abuff1"))
+        emit_to(self, socket, "abuff2-ack", NULL);
+    return HOP_STOP;
+}
+
+static hop_verdict on_blob2(hop_socket socket, hop_event *event, void *self)
+{
+    const char *text;
+
+    if (hop_event_unpack(event, "[s]", &text) == 0 && strcmp(text, "second") == 0 &&
+        is_marked(self, socket, "blob1"))
+        mark(self, socket, "blob2");
+    return HOP_STOP;
+}
+
+static hop_verdict on_blob3(hop_socket socket, hop_event *event, void *self)
+{
+    if (is_binary(event) && is_marked(self, socket, "blob2"))
+        emit_to(self, socket, "blob3-ack", NULL);
+    return HOP_STOP;
+}
+
 void client_init(struct conformance *conformance)
 {
     static const struct reaction reactions[] = {
@@ -131,6 +228,17 @@ void client_init(struct conformance *conformance)
         {"getUtf8", on_get_utf8},
         {"false", on_false},
         {"getId", on_get_id},
+        {"doge", on_doge},
+        {"getbin", on_getbin},
+        {"buffa", on_buffa},
+        {"blob", on_buffa},
+        {"jsonbuff", on_jsonbuff},
+        {"jsonblob", on_jsonbuff},
+        {"abuff1", on_first},
+        {"blob1", on_first},
+        {"abuff2", on_abuff2},
+        {"blob2", on_blob2},
+        {"blob3", on_blob3},
         {NULL, NULL},
     };
 

@@ -5,7 +5,42 @@
  */
 #include "tests/plugins/conformance.h"
 
+static const char utf8[] = "пойду спать всем спокойной ночи";
+static const char binary[] = {0, 1, 2, 3, 4};
+
+static void greet(hop_peer peer, hop_request *request, void *self)
+{
+    struct conformance *conformance = self;
+
+    (void)request;
+    hop_peer_send(conformance->server, peer, HOP_TEXT, "hi", 2);
+}
+
+static bool is_text(const char *word, hop_message_kind kind, const char *data, size_t len)
+{
+    return kind == HOP_TEXT && len == strlen(word) && memcmp(data, word, len) == 0;
+}
+
+static void answer(hop_peer peer, hop_message_kind kind, const char *data, size_t len,
+                   void *self)
+{
+    struct conformance *conformance = self;
+
+    if (is_text("give binary", kind, data, len))
+        hop_peer_send(conformance->server, peer, HOP_BINARY, binary, sizeof binary);
+    else if (is_text("give utf8", kind, data, len))
+        hop_peer_send(conformance->server, peer, HOP_TEXT, utf8, strlen(utf8));
+    else
+        hop_peer_send(conformance->server, peer, kind, data, len);
+}
+
 void engine_init(struct conformance *conformance)
 {
-    (void)conformance;
+    static const hop_endpoint endpoint = {
+        HOP_ENDPOINT,
+        .on_open = greet,
+        .on_message = answer,
+    };
+
+    hop_engine(conformance->server, "/engine.io", &endpoint, conformance);
 }

@@ -9,7 +9,7 @@ static void tell_auth(hop_socket socket, void *self)
 {
     struct conformance *conformance = self;
 
-    hop_emit(hop_to_socket(conformance->server, socket), "auth", json_pack("[{}]"));
+    emit_to(conformance, socket, "auth", json_pack("[{}]"));
 }
 
 static hop_verdict on_message(hop_socket socket, hop_event *event, void *self)
@@ -36,7 +36,9 @@ void proto_init(struct conformance *conformance)
         {"message-with-ack", on_message_with_ack},
         {NULL, NULL},
     };
+    static const hop_endpoint echo = {HOP_ENDPOINT, .on_message = echo_message};
 
     reactions_register(conformance, reactions);
     hop_on_connect(conformance->server, tell_auth, conformance);
+    hop_engine(conformance->server, "/engine.io", &echo, conformance);
 }

@@ -14,36 +14,39 @@ enum {
     ASK_TIMEOUT_MS = 10000
 };
 
-static hop_target *to_sender(struct conformance *conformance, hop_socket socket)
-{
-    return hop_to_socket(conformance->server, socket);
-}
+/* ---- in every namespace */
 
 static hop_verdict on_whoami(hop_socket socket, hop_event *event, void *self)
 {
     struct conformance *conformance = self;
+    hop_server *server = conformance->server;
 
-    hop_event_ack(event, json_pack("[{ss, ss, s{}}]", "id",
-                                   hop_socket_id(conformance->server, socket), "nsp", "/",
-                                   "query"));
+    hop_event_ack(
+        event, json_pack("[{ss, ss}]", "id", hop_socket_id(server, socket), "nsp", "/"));
     return HOP_STOP;
 }
 
-static void on_answer(hop_socket socket, hop_ack_status status, json_t *args, void *self)
+/* ---- in the main namespace */
+
+static void on_answer(hop_answer *answer, void *self)
 {
     struct conformance *conformance = self;
+    hop_args *args;
 
-    if (status == HOP_ACK_OK)
-        hop_emit(to_sender(conformance, socket), "answer", json_incref(args));
+    if (hop_answer_status(answer) != HOP_ACK_OK)
+        return;
+    args = hop_args_new();
+    hop_args_answer_from(args, answer, 0);
+    hop_emit_args(hop_to_socket(conformance->server, hop_answer_socket(answer)), "answer",
+                  args);
 }
 
 static hop_verdict on_ask(hop_socket socket, hop_event *event, void *self)
 {
     struct conformance *conformance = self;
 
-    hop_emit_with_ack(conformance->server, socket, "question",
-                      json_incref(hop_event_args(event)), ASK_TIMEOUT_MS, on_answer,
-                      conformance);
+    hop_emit_args_with_ack(conformance->server, socket, "question", raw_from(event, 0),
+                           ASK_TIMEOUT_MS, on_answer, conformance);
     return HOP_STOP;
 }
 
@@ -118,7 +121,7 @@ static hop_verdict on_burst(hop_socket socket, hop_event *event, void *self)
     if (hop_event_unpack(event, "[I]", &n) < 0 || n < 0 || n > MAX_TICKS)
         return hop_reject(event, "bad_number", "up to 1000, please");
     for (json_int_t i = 0; i < n; i++)
-        hop_emit(to_sender(conformance, socket), "tick", json_pack("[I]", i));
+        emit_to(conformance, socket, "tick", json_pack("[I]", i));
     return HOP_STOP;
 }
 
@@ -131,22 +134,29 @@ static hop_verdict on_big(hop_socket socket, hop_event *event, void *self)
     if (hop_event_unpack(event, "[I]", &n) < 0 || n < 0 || n > MAX_BIG)
         return hop_reject(event, "bad_number", "up to 500000, please");
     memset(xs, 'x', MAX_BIG);
-    hop_emit(to_sender(conformance, socket), "big-back",
-             json_pack("[o]", json_stringn(xs, (size_t)n)));
+    emit_to(conformance, socket, "big-back",
+            json_pack("[o]", json_stringn(xs, (size_t)n)));
     return HOP_STOP;
 }
 
 void smoke_init(struct conformance *conformance)
 {
     static const struct reaction reactions[] = {
-        {"whoami", on_whoami}, {"ask", on_ask},
-        {"kick", on_kick},     {"kick-hard", on_kick_hard},
-        {"join", on_join},     {"leave", on_leave},
-        {"say", on_say},       {"shout", on_shout},
-        {"burst", on_burst},   {"big", on_big},
+        {"ask", on_ask},     {"kick", on_kick},   {"kick-hard", on_kick_hard},
+        {"join", on_join},   {"leave", on_leave}, {"say", on_say},
+        {"shout", on_shout}, {"burst", on_burst}, {"big", on_big},
         {NULL, NULL},
     };
 
+    static const struct reaction everywhere[] = {
+        {"whoami", on_whoami},
+        {NULL, NULL},
+    };
+
+    static const hop_endpoint echo = {HOP_ENDPOINT, .on_message = echo_message};
+
     proto_init(conformance);
+    reactions_register(conformance, everywhere);
     reactions_register(conformance, reactions);
+    hop_websocket(conformance->server, "/ws-echo", &echo, conformance);
 }
