@@ -206,11 +206,14 @@ static bool is_asked(const char *event, int timeout_ms, bool is_handled)
 static int ask_socket(hop_socket socket, const char *event, const struct sio_args *args,
                       int timeout_ms, const struct awaited *awaited)
 {
+    hop_server *server = awaited->server;
     struct awaited *kept = mem_alloc(sizeof *kept);
 
     *kept = *awaited;
-    kept->plugin = kept->server->current;
-    if (hub_emit_with_ack(kept->server->hub, socket, event, args, timeout_ms, take_answer,
+    kept->plugin = server->current;
+    if (server->outgoing.n > 0)
+        outgoing_tell(server, hub_target_socket(server->hub, socket), event, args, true);
+    if (hub_emit_with_ack(server->hub, socket, event, args, timeout_ms, take_answer,
                           kept) == 0)
         return 0;
     free(kept);
@@ -227,6 +230,7 @@ static int ask_target(hop_target *target, const char *event, const struct sio_ar
                              .plugin = server->current,
                              .on_answers = on_answers,
                              .self = self};
+    outgoing_tell(server, target, event, args, true);
     if (hub_emit_with_acks(target, event, args, timeout_ms, take_answers, kept) == 0)
         return 0;
     free(kept);

@@ -92,6 +92,19 @@ static int check_options(hop_server *server, const char *event,
     return 0;
 }
 
+static int add_any(hop_server *server, hop_handler *handler, void *self,
+                   const hop_on_options *given)
+{
+    hop_on_options options;
+
+    if (!handler)
+        return refuse(server, "hop_on_any(): NULL is no handler");
+    if (check_options(server, "*", given, &options) < 0)
+        return -1;
+    dispatch_add_any(server->dispatch, server->current, handler, self, &options);
+    return 0;
+}
+
 static int add_handler(hop_server *server, const char *event, hop_handler *handler,
                        void *self, const hop_on_options *given)
 {
@@ -127,6 +140,19 @@ int hop_on_with(hop_server *server, const char *event, hop_handler *handler, voi
 {
     return in_init(server, __func__) ? add_handler(server, event, handler, self, options)
                                      : -1;
+}
+
+int hop_on_any(hop_server *server, hop_handler *handler, void *self)
+{
+    const hop_on_options options = {.size = sizeof options, .phase = HOP_GUARD};
+
+    return in_init(server, __func__) ? add_any(server, handler, self, &options) : -1;
+}
+
+int hop_on_any_with(hop_server *server, hop_handler *handler, void *self,
+                    const hop_on_options *options)
+{
+    return in_init(server, __func__) ? add_any(server, handler, self, options) : -1;
 }
 
 /* ---- hooks */
@@ -398,6 +424,12 @@ bool is_emittable(const char *event)
     return event && !sio_is_reserved(event) && utf8_is_valid(event, strlen(event));
 }
 
+static int emit_list(hop_target *target, const char *event, const struct sio_args *args)
+{
+    outgoing_tell(hub_target_owner(target), target, event, args, false);
+    return hub_emit(target, event, args);
+}
+
 int hop_emit(hop_target *target, const char *event, json_t *args)
 {
     char *text = NULL;
@@ -407,8 +439,8 @@ int hop_emit(hop_target *target, const char *event, json_t *args)
         (!args || json_is_array(args)))
         text = args_dump(args);
     if (text)
-        result = hub_emit(target, event,
-                          &(struct sio_args){.text = text, .len = strlen(text)});
+        result = emit_list(target, event,
+                           &(struct sio_args){.text = text, .len = strlen(text)});
     free(text);
     json_decref(args);
     return result;
@@ -426,7 +458,7 @@ int hop_emit_args(hop_target *target, const char *event, hop_args *args)
 
     if (on_logic(__func__) && target && is_emittable(event) &&
         args_finish(args, &list) == 0)
-        result = hub_emit(target, event, &list);
+        result = emit_list(target, event, &list);
     hop_args_free(args);
     return result;
 }

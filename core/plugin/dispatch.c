@@ -40,6 +40,7 @@ struct row {
 struct dispatch {
     hop_server *server; /* borrowed */
     struct row *rows;   /* owned: by event name */
+    struct row any;     /* of every event; in no table */
     unsigned n_added;
 };
 
@@ -48,6 +49,7 @@ struct dispatch *dispatch_new(hop_server *server)
     struct dispatch *dispatch = mem_calloc(1, sizeof *dispatch);
 
     dispatch->server = server;
+    dispatch->any.event = mem_strdup("*"); /* in messages */
     return dispatch;
 }
 
@@ -57,13 +59,18 @@ static void handler_done(struct handler *handler)
     free(handler->after);
 }
 
-static void row_free(struct dispatch *dispatch, struct row *row)
+static void row_done(struct row *row)
 {
-    HASH_DEL(dispatch->rows, row);
     for (size_t i = 0; i < row->n; i++)
         handler_done(&row->handlers[i]);
     free(row->handlers);
     free(row->event);
+}
+
+static void row_free(struct dispatch *dispatch, struct row *row)
+{
+    HASH_DEL(dispatch->rows, row);
+    row_done(row);
     free(row);
 }
 
@@ -75,6 +82,7 @@ void dispatch_free(struct dispatch *dispatch)
         return;
     HASH_ITER(hh, dispatch->rows, row, next)
     row_free(dispatch, row);
+    row_done(&dispatch->any);
     free(dispatch);
 }
 
@@ -101,11 +109,9 @@ static struct row *need_row(struct dispatch *dispatch, const char *event)
     return row;
 }
 
-void dispatch_add(struct dispatch *dispatch, struct plugin *plugin, const char *event,
-                  hop_handler *handler, void *self, const hop_on_options *options)
+static void row_add(struct dispatch *dispatch, struct row *row, struct plugin *plugin,
+                    hop_handler *handler, void *self, const hop_on_options *options)
 {
-    struct row *row = need_row(dispatch, event);
-
     row->handlers = mem_realloc(row->handlers, (row->n + 1) * sizeof *row->handlers);
     row->handlers[row->n++] = (struct handler){
         .plugin = plugin,
@@ -118,21 +124,39 @@ void dispatch_add(struct dispatch *dispatch, struct plugin *plugin, const char *
     };
 }
 
+void dispatch_add(struct dispatch *dispatch, struct plugin *plugin, const char *event,
+                  hop_handler *handler, void *self, const hop_on_options *options)
+{
+    row_add(dispatch, need_row(dispatch, event), plugin, handler, self, options);
+}
+
+void dispatch_add_any(struct dispatch *dispatch, struct plugin *plugin,
+                      hop_handler *handler, void *self, const hop_on_options *options)
+{
+    row_add(dispatch, &dispatch->any, plugin, handler, self, options);
+}
+
+static void row_remove(struct row *row, const struct plugin *plugin)
+{
+    size_t n_kept = 0;
+
+    for (size_t i = 0; i < row->n; i++) {
+        if (row->handlers[i].plugin == plugin)
+            handler_done(&row->handlers[i]);
+        else
+            row->handlers[n_kept++] = row->handlers[i];
+    }
+    row->n = n_kept;
+}
+
 void dispatch_remove(struct dispatch *dispatch, const struct plugin *plugin)
 {
     struct row *row, *next;
 
+    row_remove(&dispatch->any, plugin);
     HASH_ITER(hh, dispatch->rows, row, next)
     {
-        size_t n_kept = 0;
-
-        for (size_t i = 0; i < row->n; i++) {
-            if (row->handlers[i].plugin == plugin)
-                handler_done(&row->handlers[i]);
-            else
-                row->handlers[n_kept++] = row->handlers[i];
-        }
-        row->n = n_kept;
+        row_remove(row, plugin);
         if (row->n == 0)
             row_free(dispatch, row);
     }
@@ -201,6 +225,8 @@ static int sort_row(struct row *row, hop_error *error)
     bool *is_placed = mem_calloc(row->n, sizeof *is_placed);
     int result = 0;
 
+    if (row->n == 0)
+        goto done;
     qsort(row->handlers, row->n, sizeof *row->handlers, compare_handlers);
     for (size_t n = 0; n < row->n; n++) {
         size_t i = 0, first_left = row->n;
@@ -226,6 +252,7 @@ static int sort_row(struct row *row, hop_error *error)
         row->handlers = sorted;
         sorted = NULL;
     }
+done:
     free(sorted);
     free(is_placed);
     return result;
@@ -235,6 +262,8 @@ int dispatch_sort(struct dispatch *dispatch, hop_error *error)
 {
     struct row *row, *next;
 
+    if (sort_row(&dispatch->any, error) < 0)
+        return -1;
     HASH_ITER(hh, dispatch->rows, row, next)
     if (sort_row(row, error) < 0)
         return -1;
@@ -287,33 +316,61 @@ static bool take_verdict(const struct handler *handler, hop_verdict verdict,
     return true;
 }
 
+/* One event on its way through the handlers. */
+struct walk {
+    hop_server *server;
+    hop_event event;
+    bool goes_on; /* to HOP_GUARD and HOP_HANDLE */
+};
+
+static void call_one(struct walk *walk, const struct handler *handler)
+{
+    hop_event *event = &walk->event;
+
+    if (handler->phase == HOP_OBSERVE) {
+        handler->plugin->count[PLUGIN_OBSERVE]++;
+        call_handler(walk->server, handler, event);
+    } else if (walk->goes_on && hub_is_connected(walk->server->hub, event->in->socket)) {
+        event_forget_rejection(event); /* of one before, who then went on */
+        walk->goes_on =
+            take_verdict(handler, call_handler(walk->server, handler, event), event);
+    }
+}
+
+/* The handlers of one phase, which stand together. */
+static void call_phase(struct walk *walk, const struct row *row, hop_phase phase)
+{
+    for (size_t i = 0; i < row->n; i++)
+        if (row->handlers[i].phase == phase)
+            call_one(walk, &row->handlers[i]);
+}
+
+static void log_ignored(const struct sio_event *in)
+{
+    char name[200];
+
+    if (hop_log_enabled(HOP_DEBUG))
+        hop_log(HOP_DEBUG, "event.ignored event=\"%s\" reason=\"no handler\"",
+                log_escape(name, sizeof name, in->name, in->name_len));
+}
+
 void dispatch_event(struct dispatch *dispatch, const struct sio_event *in)
 {
-    hop_server *server = dispatch->server;
     const struct row *row = find_row(dispatch, in->name, in->name_len);
-    hop_event event = {.server = server, .in = in};
-    bool goes_on = true;
+    struct walk walk = {
+        .server = dispatch->server,
+        .event = {.server = dispatch->server, .in = in},
+        .goes_on = true,
+    };
 
-    if (!row) {
-        if (hop_log_enabled(HOP_DEBUG)) {
-            char name[200];
-
-            hop_log(HOP_DEBUG, "event.ignored event=\"%s\" reason=\"no handler\"",
-                    log_escape(name, sizeof name, in->name, in->name_len));
-        }
+    if (!row && dispatch->any.n == 0) {
+        log_ignored(in);
         return;
     }
-    for (size_t i = 0; i < row->n; i++) {
-        const struct handler *handler = &row->handlers[i];
-
-        if (handler->phase == HOP_OBSERVE) {
-            handler->plugin->count[PLUGIN_OBSERVE]++;
-            call_handler(server, handler, &event);
-        } else if (goes_on && hub_is_connected(server->hub, in->socket)) {
-            event_forget_rejection(&event); /* of one before, who then went on */
-            goes_on =
-                take_verdict(handler, call_handler(server, handler, &event), &event);
-        }
+    for (hop_phase phase = HOP_GUARD; phase <= HOP_OBSERVE; phase++) {
+        call_phase(&walk, &dispatch->any, phase);
+        if (row)
+            call_phase(&walk, row, phase);
     }
-    event_done(&event);
+    event_done(&walk.event);
 }

@@ -20,6 +20,11 @@ void dispatch_free(struct dispatch *dispatch);
 void dispatch_add(struct dispatch *dispatch, struct plugin *plugin, const char *event,
                   hop_handler *handler, void *self, const hop_on_options *options);
 
+/* The same for a handler of every event, whatever its name: it comes before the named ones
+ * of its phase, and before= and after= order it among its like. */
+void dispatch_add_any(struct dispatch *dispatch, struct plugin *plugin,
+                      hop_handler *handler, void *self, const hop_on_options *options);
+
 /* Remove all handlers of a plugin. Not while a handler runs. */
 void dispatch_remove(struct dispatch *dispatch, const struct plugin *plugin);
 

@@ -57,6 +57,8 @@ void server_forget(hop_server *server, const struct plugin *plugin)
 
     dispatch_remove(server->dispatch, plugin);
     hooks_remove(&server->hooks, plugin);
+    outgoing_remove(&server->outgoing, plugin);
+    server_events_remove(&server->server_events, plugin);
     routes_remove(server, plugin);
     endpoints_remove(server, plugin);
     for (size_t i = 0; i < server->n_provided; i++) {
@@ -191,11 +193,14 @@ void server_free(hop_server *server)
 
     if (!server)
         return;
+    server_events_end(server);
     if (server->loader)
         loader_stop(server->loader, server);
     hub_set_upper(server->hub, &nobody);
     dispatch_free(server->dispatch);
     hooks_done(&server->hooks);
+    outgoing_done(&server->outgoing);
+    server_events_done(&server->server_events);
     routes_free(server);
     endpoints_free(server);
     for (size_t i = 0; i < server->n_provided; i++)

@@ -20,6 +20,8 @@
 #include "core/plugin/dispatch.h"
 #include "core/plugin/hooks.h"
 #include "core/plugin/loader.h"
+#include "core/plugin/outgoing.h"
+#include "core/plugin/serverevent.h"
 #include "core/socketio/hub.h"
 
 struct endpoint;
@@ -55,6 +57,8 @@ struct hop_server {
     struct loader *loader;           /* owned: NULL before server_load_plugins() */
     struct dispatch *dispatch;       /* owned */
     struct hooks hooks;
+    struct outgoing_hooks outgoing;
+    struct server_events server_events;
     struct logic_route *routes; /* owned: a list */
     struct engine *const
         *engines;               /* borrowed: by shard number; NULL: server_set_shards() */

@@ -89,6 +89,28 @@ HOP_API int hop_emit(hop_target *target, const char *event, json_t *args);
 HOP_API int hop_send(hop_target *target, json_t *args);
 
 /*
+ * Be told of every event that a plugin emits to sockets, before it is sent, whoever they
+ * are; an event to many is told once. What such a hook emits itself is not told. It cannot
+ * change or stop anything. Acks are no events.
+ * Returns 0, or -1. Only in init(). Thread: logic.
+ */
+typedef struct hop_outgoing hop_outgoing; /* borrowed: until the hook returns */
+typedef void hop_outgoing_hook(hop_outgoing *outgoing, void *self);
+HOP_API int hop_on_any_outgoing(hop_server *server, hop_outgoing_hook *hook, void *self);
+
+/*
+ * The event's name; its arguments as text of a JSON array, with its length, and as a tree
+ * (NULL where jansson cannot hold it), what is binary in both as its placeholder; who gets
+ * it, to be asked with hop_target_sockets(); whether acks are asked for. All borrowed.
+ * Thread: logic.
+ */
+HOP_API const char *hop_outgoing_name(const hop_outgoing *outgoing);
+HOP_API const char *hop_outgoing_raw(const hop_outgoing *outgoing, size_t *len);
+HOP_API json_t *hop_outgoing_args(hop_outgoing *outgoing);
+HOP_API hop_target *hop_outgoing_target(const hop_outgoing *outgoing);
+HOP_API bool hop_outgoing_has_ack(const hop_outgoing *outgoing);
+
+/*
  * A list of arguments built from values and from raw pieces of a received event, which
  * are passed on as their sender wrote them:
  *

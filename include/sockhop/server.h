@@ -51,6 +51,17 @@ HOP_API int hop_on_with(hop_server *server, const char *event, hop_handler *hand
                         void *self, const hop_on_options *options);
 
 /*
+ * Call handler for every event, whatever its name, also where nobody else handles it; its
+ * verdict counts like any other's. It comes before the handlers of its phase that are
+ * for one event; before= and after= order it among its like. hop_on_any() is for HOP_GUARD:
+ * the handler comes first of all and decides whether there are others.
+ * Returns 0, or -1, as hop_on(). Only in init(). Thread: logic.
+ */
+HOP_API int hop_on_any(hop_server *server, hop_handler *handler, void *self);
+HOP_API int hop_on_any_with(hop_server *server, hop_handler *handler, void *self,
+                            const hop_on_options *options);
+
+/*
  * Lifecycle hooks: not event names, since a client may emit an event called "connect".
  *   connect     the socket has joined the main namespace; its CONNECT reply is sent
  *   disconnect  it is going: still in its rooms, slots still set; emits to it go nowhere

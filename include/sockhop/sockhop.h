@@ -11,6 +11,7 @@
 #include <sockhop/types.h>
 
 #include <sockhop/answer.h>
+#include <sockhop/cluster.h>
 #include <sockhop/config.h>
 #include <sockhop/emit.h>
 #include <sockhop/endpoint.h>
