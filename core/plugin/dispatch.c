@@ -18,6 +18,7 @@
 #include "core/base/hash.h"
 #include "core/base/log.h"
 #include "core/base/mem.h"
+#include "core/plugin/defer.h"
 #include "core/plugin/event.h"
 #include "core/plugin/state.h"
 
@@ -310,39 +311,95 @@ static bool take_verdict(const struct handler *handler, hop_verdict verdict,
             log_bad_verdict(plugin, event, verdict, "return what hop_reject() gave");
         event_answer_rejection(event);
         return false;
+    case HOP_DEFER:
+        plugin->count[PLUGIN_NEXT]++;
+        log_bad_verdict(plugin, event, verdict, "call hop_event_defer() first");
+        return true;
     }
     plugin->count[PLUGIN_NEXT]++;
     log_bad_verdict(plugin, event, verdict, "no such verdict: taken as HOP_NEXT");
     return true;
 }
 
-/* One event on its way through the handlers. */
-struct walk {
-    hop_server *server;
-    hop_event event;
-    bool goes_on; /* to HOP_GUARD and HOP_HANDLE */
-};
+/* Handlers go by phase, in each those of any event before those of this one. */
+enum { STEPS = 2 * (HOP_OBSERVE + 1) };
 
-static void call_one(struct walk *walk, const struct handler *handler)
+static const struct handler *next_handler(struct walk *walk)
 {
-    hop_event *event = &walk->event;
+    for (; walk->step < STEPS; walk->step++, walk->next = 0) {
+        const struct row *list =
+            walk->step % 2 ? walk->row : &walk->server->dispatch->any;
 
-    if (handler->phase == HOP_OBSERVE) {
-        handler->plugin->count[PLUGIN_OBSERVE]++;
-        call_handler(walk->server, handler, event);
-    } else if (walk->goes_on && hub_is_connected(walk->server->hub, event->in->socket)) {
-        event_forget_rejection(event); /* of one before, who then went on */
-        walk->goes_on =
-            take_verdict(handler, call_handler(walk->server, handler, event), event);
+        while (list && walk->next < list->n) {
+            const struct handler *handler = &list->handlers[walk->next++];
+
+            if (handler->phase == (hop_phase)(walk->step / 2))
+                return handler;
+        }
     }
+    return NULL;
 }
 
-/* The handlers of one phase, which stand together. */
-static void call_phase(struct walk *walk, const struct row *row, hop_phase phase)
+static void observe(struct walk *walk, const struct handler *handler)
 {
-    for (size_t i = 0; i < row->n; i++)
-        if (row->handlers[i].phase == phase)
-            call_one(walk, &row->handlers[i]);
+    handler->plugin->count[PLUGIN_OBSERVE]++;
+    walk->event.is_observed = true;
+    call_handler(walk->server, handler, &walk->event);
+}
+
+/* False: it is deferred. */
+static bool call_one(struct walk *walk, const struct handler *handler)
+{
+    hop_event *event = &walk->event;
+    hop_verdict verdict;
+
+    if (!walk->goes_on || !hub_is_connected(walk->server->hub, event->in->socket))
+        return true;
+    event_forget_rejection(event); /* of one before, who then went on */
+    verdict = call_handler(walk->server, handler, event);
+    if (verdict == HOP_DEFER && event->deferral) {
+        walk->waits_for = handler;
+        return false;
+    }
+    defer_cancel(event);
+    walk->goes_on = take_verdict(handler, verdict, event);
+    return true;
+}
+
+void walk_begin(struct walk *walk, hop_server *server, const struct sio_event *in)
+{
+    *walk = (struct walk){
+        .server = server,
+        .row = find_row(server->dispatch, in->name, in->name_len),
+        .event = {.server = server, .in = in},
+        .goes_on = true,
+    };
+}
+
+bool walk_run(struct walk *walk)
+{
+    const struct handler *handler;
+
+    while ((handler = next_handler(walk))) {
+        if (handler->phase == HOP_OBSERVE)
+            observe(walk, handler);
+        else if (!call_one(walk, handler))
+            return false;
+    }
+    return true;
+}
+
+void walk_decide(struct walk *walk, hop_verdict verdict)
+{
+    const struct handler *handler = walk->waits_for;
+
+    walk->waits_for = NULL;
+    walk->goes_on = take_verdict(handler, verdict, &walk->event);
+}
+
+const struct plugin *walk_plugin(const struct walk *walk)
+{
+    return walk->waits_for->plugin;
 }
 
 static void log_ignored(const struct sio_event *in)
@@ -356,21 +413,15 @@ static void log_ignored(const struct sio_event *in)
 
 void dispatch_event(struct dispatch *dispatch, const struct sio_event *in)
 {
-    const struct row *row = find_row(dispatch, in->name, in->name_len);
-    struct walk walk = {
-        .server = dispatch->server,
-        .event = {.server = dispatch->server, .in = in},
-        .goes_on = true,
-    };
+    struct walk walk;
 
-    if (!row && dispatch->any.n == 0) {
-        log_ignored(in);
+    if (defer_holds_up(dispatch->server, in))
         return;
-    }
-    for (hop_phase phase = HOP_GUARD; phase <= HOP_OBSERVE; phase++) {
-        call_phase(&walk, &dispatch->any, phase);
-        if (row)
-            call_phase(&walk, row, phase);
-    }
-    event_done(&walk.event);
+    walk_begin(&walk, dispatch->server, in);
+    if (!walk.row && dispatch->any.n == 0)
+        log_ignored(in);
+    else if (walk_run(&walk))
+        event_done(&walk.event);
+    else
+        defer_keep(&walk);
 }

@@ -7,10 +7,17 @@
 #ifndef PLUGIN_DISPATCH_H
 #define PLUGIN_DISPATCH_H
 
+#include <stdbool.h>
+#include <stddef.h>
+
 #include <sockhop/server.h>
 
+#include "core/plugin/event.h"
+
 struct dispatch;
+struct handler;
 struct plugin;
+struct row;
 struct sio_event;
 
 struct dispatch *dispatch_new(hop_server *server);
@@ -31,7 +38,25 @@ void dispatch_remove(struct dispatch *dispatch, const struct plugin *plugin);
 /* Put every list in order, once all are known. -1: before= and after= make a circle. */
 int dispatch_sort(struct dispatch *dispatch, hop_error *error);
 
-/* Call the handlers of an event; one that nobody handles is ignored. */
+/* One event on its way through the handlers. */
+struct walk {
+    hop_server *server;    /* borrowed */
+    const struct row *row; /* borrowed: of its name, or NULL */
+    hop_event event;
+    unsigned step; /* of the phases; and the handler to look at next */
+    size_t next;
+    const struct handler *waits_for; /* borrowed: the one that deferred it, or NULL */
+    bool goes_on;                    /* to handlers of HOP_GUARD and HOP_HANDLE */
+};
+void walk_begin(struct walk *walk, hop_server *server, const struct sio_event *in);
+/* True at its end, false where a handler has deferred it. */
+bool walk_run(struct walk *walk);
+/* The verdict of the handler that deferred it. */
+void walk_decide(struct walk *walk, hop_verdict verdict);
+const struct plugin *walk_plugin(const struct walk *walk);
+
+/* Call the handlers of an event; one that nobody handles is ignored, and one whose socket
+ * waits for a deferred event waits as well. */
 void dispatch_event(struct dispatch *dispatch, const struct sio_event *in);
 
 #endif

@@ -153,6 +153,57 @@ int hop_event_ack_args(hop_event *event, hop_args *args)
     return result;
 }
 
+struct hop_late_ack {
+    struct hub *hub; /* borrowed */
+    hop_socket socket;
+    uint64_t id;
+};
+
+hop_late_ack *hop_event_take_ack(hop_event *event)
+{
+    hop_late_ack *ack;
+
+    if (!on_logic(__func__) || !hop_event_has_ack(event))
+        return NULL;
+    event->was_acked = true;
+    ack = mem_alloc(sizeof *ack);
+    *ack = (hop_late_ack){event->server->hub, event->in->socket, event->in->ack_id};
+    return ack;
+}
+
+int hop_late_ack_send(hop_late_ack *ack, json_t *args)
+{
+    char *text = NULL;
+    int result = -1;
+
+    if (on_logic(__func__) && ack && (!args || json_is_array(args)))
+        text = args_dump(args);
+    if (text)
+        result = hub_ack(ack->hub, ack->socket, ack->id,
+                         &(struct sio_args){.text = text, .len = strlen(text)});
+    free(text);
+    json_decref(args);
+    hop_late_ack_free(ack);
+    return result;
+}
+
+int hop_late_ack_send_args(hop_late_ack *ack, hop_args *args)
+{
+    struct sio_args list;
+    int result = -1;
+
+    if (on_logic(__func__) && ack && args_finish(args, &list) == 0)
+        result = hub_ack(ack->hub, ack->socket, ack->id, &list);
+    hop_args_free(args);
+    hop_late_ack_free(ack);
+    return result;
+}
+
+void hop_late_ack_free(hop_late_ack *ack)
+{
+    free(ack);
+}
+
 /* A word that may stand in an answer, whatever the plugin gave. */
 static char *copy_word(const char *text, const char *otherwise)
 {

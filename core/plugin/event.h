@@ -10,6 +10,8 @@
 
 #include "core/socketio/hub.h"
 
+struct wait;
+
 /* Starts as {.server, .in}; ends with event_done(). */
 struct hop_event {
     hop_server *server;         /* borrowed */
@@ -17,7 +19,11 @@ struct hop_event {
     json_t *args;               /* ref: NULL before was_parsed, or when jansson cannot */
     bool was_parsed;
     bool was_acked;
-    char *code, *message; /* owned: of the last hop_reject() */
+    bool is_observed;      /* by a handler of HOP_OBSERVE: it decides nothing */
+    struct wait *wait;     /* owned by defer.c: NULL where nobody deferred it */
+    hop_deferral deferral; /* 0: nobody waits for it */
+    int defer_ms;          /* of the deferral */
+    char *code, *message;  /* owned: of the last hop_reject() */
 };
 
 void event_done(hop_event *event);

@@ -89,6 +89,7 @@ static void on_event(const struct sio_event *event, void *arg)
 
 static void on_disconnect(hop_socket socket, const char *reason, void *arg)
 {
+    defer_end(arg, socket);
     hooks_call(arg, HOOK_DISCONNECT, socket, reason);
 }
 
@@ -153,6 +154,7 @@ hop_server *server_new(struct loops *loops, const struct settings *settings,
     server->router = public_router;
     server->dispatch = dispatch_new(server);
     slots_init(&server->peers, 0);
+    defer_init(server);
     on_logic_set(loops->logic);
     hub_set_upper(hub, &upper);
     return server;
@@ -207,6 +209,7 @@ void server_free(hop_server *server)
         free(server->provided[i].name);
     free(server->provided);
     loader_free(server->loader);
+    defer_done(server);
     on_logic_set(NULL);
     free(server);
 }

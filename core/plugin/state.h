@@ -17,6 +17,7 @@
 #include "core/base/settings.h"
 #include "core/loop/loop.h"
 #include "core/loop/slots.h"
+#include "core/plugin/defer.h"
 #include "core/plugin/dispatch.h"
 #include "core/plugin/hooks.h"
 #include "core/plugin/loader.h"
@@ -57,6 +58,7 @@ struct hop_server {
     struct loader *loader;           /* owned: NULL before server_load_plugins() */
     struct dispatch *dispatch;       /* owned */
     struct hooks hooks;
+    struct deferrals deferrals;
     struct outgoing_hooks outgoing;
     struct server_events server_events;
     struct logic_route *routes; /* owned: a list */

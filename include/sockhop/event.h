@@ -18,13 +18,14 @@ typedef struct hop_args hop_args; /* emit.h */
 
 /* What a handler decides. */
 typedef enum hop_verdict {
-    HOP_NEXT,    /* go on to the next handler */
-    HOP_STOP,    /* handled: later handlers of HOP_GUARD and HOP_HANDLE are not called */
-    HOP_REJECTED /* refused: return what hop_reject() gave, never this by itself */
+    HOP_NEXT,     /* go on to the next handler */
+    HOP_STOP,     /* handled: later handlers of HOP_GUARD and HOP_HANDLE are not called */
+    HOP_REJECTED, /* refused: return what hop_reject() gave, never this by itself */
+    HOP_DEFER     /* decided later: only after hop_event_defer() */
 } hop_verdict;
 /*
- * By itself, HOP_REJECTED refuses with the code "rejected"; any other number counts as
- * HOP_NEXT. Both are logged as plugin.bad_verdict.
+ * By itself, HOP_REJECTED refuses with the code "rejected"; any other number, and HOP_DEFER
+ * by itself, counts as HOP_NEXT. All are logged as plugin.bad_verdict.
  */
 
 /* The event's name: UTF-8, NUL-terminated, escapes resolved. Borrowed. Thread: logic. */
@@ -99,6 +100,54 @@ HOP_API int hop_event_ack_args(hop_event *event, hop_args *args);
  * "refused". Sent once the handler has returned the verdict. Thread: logic.
  */
 HOP_API hop_verdict hop_reject(hop_event *event, const char *code, const char *message);
+
+/*
+ * Take the client's ack out of the event, to answer it later: where the answer is known only
+ * after the handler has returned. The event counts as answered.
+ * Returns NULL when no ack was asked for, or it was answered or taken before; else one that
+ * is owned: hop_late_ack_send(), hop_late_ack_send_args() or hop_late_ack_free() releases it.
+ * It may outlive the socket. Thread: logic.
+ */
+typedef struct hop_late_ack hop_late_ack;
+HOP_API hop_late_ack *hop_event_take_ack(hop_event *event);
+
+/* Answer it, as hop_event_ack() and hop_event_ack_args() do. Returns 0, or -1 when args is
+ * no array, or the socket has gone; both arguments are released in any case.
+ * Thread: logic. */
+HOP_API int hop_late_ack_send(hop_late_ack *ack, json_t *args);
+HOP_API int hop_late_ack_send_args(hop_late_ack *ack, hop_args *args);
+
+/* Never answer it. Takes NULL. Thread: logic. */
+HOP_API void hop_late_ack_free(hop_late_ack *ack);
+
+/*
+ * Decide on the event later: while a job runs, say.
+ *
+ *   job->event = hop_event_defer(event, 5000);
+ *   start(job);
+ *   return HOP_DEFER;
+ *
+ * and when it is done, from any thread: hop_event_resume(server, job->event, HOP_NEXT, ...).
+ * Later handlers of the event wait, and so do later events of the same socket, in order:
+ * above limits.max_waiting bytes of them the client is closed. After timeout_ms (1 to
+ * 3,600,000) the event is rejected with the code "timeout"; when the socket goes, it ends,
+ * and handlers of HOP_OBSERVE alone still see it. Whatever the handler borrowed from the
+ * event is gone once it returns; hop_event_take_ack() keeps the ack.
+ * Returns the deferral, by value and harmless when it is over, or 0: in HOP_OBSERVE, where it
+ * is deferred already, or with a bad timeout. Returning another verdict than HOP_DEFER
+ * forgets it. Thread: logic.
+ */
+typedef uint64_t hop_deferral;
+HOP_API hop_deferral hop_event_defer(hop_event *event, int timeout_ms);
+
+/*
+ * Give the verdict of the handler that deferred: HOP_NEXT, HOP_STOP, or HOP_REJECTED with
+ * code and message as for hop_reject() (copied; NULL otherwise). Takes effect in a later
+ * turn; one that is over already is ignored. Returns 0, or -1: no such verdict, or the server
+ * stops. Thread: any.
+ */
+HOP_API int hop_event_resume(hop_server *server, hop_deferral which, hop_verdict verdict,
+                             const char *code, const char *message);
 
 #ifdef __cplusplus
 }

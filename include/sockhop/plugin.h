@@ -20,7 +20,7 @@ extern "C" {
  *   0.3  emit.h: hop_compress(), hop_local(), hop_send(), hop_target_*(),
  *        hop_args_binary(), hop_on_any_outgoing(); answer.h; cluster.h
  *        event.h: hop_event_binary(), hop_event_attachment(), hop_event_n_attachments()
- *        server.h: hop_on_any()
+ *        hop_event_take_ack(), hop_event_defer(), HOP_DEFER; server.h: hop_on_any()
  *        socket.h: hop_socket_room(), hop_socket_data()
  *        endpoint.h; route.h: hop_request_header_at()
  */

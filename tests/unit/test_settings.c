@@ -110,6 +110,7 @@ static void an_empty_file_gives_the_documented_defaults(void **state)
     assert_int_equal(it.max_attachments, 10);
     assert_int_equal(it.max_attached_bytes, 1000000);
     assert_int_equal(it.attachment_timeout_ms, 10000);
+    assert_int_equal(it.max_waiting_bytes, 1 << 20);
     assert_int_equal(it.log_level, HOP_INFO);
     config_free(config);
 }
@@ -131,7 +132,7 @@ static void each_key_reaches_its_member(void **state)
         "max_queue_frames=16\nmax_lane=1M\nmax_turn_packets=21\n"
         "max_fragments=17\nmax_controls=18\n"
         "max_json_depth=19\nmax_json_values=20\nmax_rooms=25\n"
-        "max_acks=29\nmax_answers=65k\n"
+        "max_acks=29\nmax_answers=65k\nmax_waiting=30k\n"
         "max_attached=27\nattachment_timeout=28s\n"
         "[log]\nlevel=debug\n");
     struct settings it;
@@ -184,6 +185,7 @@ static void each_key_reaches_its_member(void **state)
     assert_int_equal(it.max_attachments, 26);
     assert_int_equal(it.max_attached_bytes, 27);
     assert_int_equal(it.attachment_timeout_ms, 28000);
+    assert_int_equal(it.max_waiting_bytes, 30 << 10);
     assert_int_equal(it.log_level, HOP_DEBUG);
     config_free(config);
 }
