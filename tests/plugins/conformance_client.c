@@ -194,7 +194,8 @@ static hop_verdict on_first(hop_socket socket, hop_event *event, void *self)
 
 static hop_verdict on_abuff2(hop_socket socket, hop_event *event, void *self)
 {
-    if (is_binary(event) && is_marked(self, socket, "abuff1"))
+    (void)event;
+    if (is_marked(self, socket, "abuff1"))
         emit_to(self, socket, "abuff2-ack", NULL);
     return HOP_STOP;
 }
