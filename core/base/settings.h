@@ -37,8 +37,10 @@ struct settings {
     int64_t max_attachments;      /* 10 of a packet, in and out */
     const char *transports;       /* "polling, websocket" */
     bool allow_upgrades;
-    bool allow_eio3;     /* clients of Socket.IO 2.x */
-    const char *origins; /* "" same host only; list; "*" any */
+    bool permessage_deflate;  /* no: whether messages of WebSockets may be deflated */
+    size_t deflate_min_bytes; /* 1,024: shorter ones are sent as they are */
+    bool allow_eio3;          /* clients of Socket.IO 2.x */
+    const char *origins;      /* "" same host only; list; "*" any */
 
     /* [limits] */
     size_t max_head_bytes;   /* 16 KiB: request line and headers; 431 */

@@ -87,6 +87,8 @@ struct engine *engine_new(struct net *net, const struct settings *settings,
         .max_message_bytes = settings->max_http_buffer_bytes,
         .max_fragments = (uint32_t)settings->max_fragments,
     };
+    engine->deflate_limits = engine->frame_limits;
+    engine->deflate_limits.may_inflate = true;
     engine->ping_packet = bytes_copy("2", 1);
     engine->pong_packet = bytes_copy("3", 1);
     engine->noop_packet = bytes_copy("6", 1);
@@ -385,12 +387,36 @@ static void open_probe(struct session *session, struct httpconn *http,
     websocket_adopt(ws, http);
 }
 
-bool engine_take_offer(struct httpconn *http, const struct http_request *request,
-                       struct websocket_offer *offer)
+/* One header or several: they are one list. */
+static enum deflate_offer find_deflate_offer(const struct http_request *request,
+                                             unsigned *window_bits)
 {
+    enum deflate_offer result = DEFLATE_NONE;
+
+    for (size_t i = 0; i < request->n_headers && result == DEFLATE_NONE; i++) {
+        const struct http_header *header = &request->headers[i];
+
+        if (ascii_equal_nocase(header->name.text, header->name.len,
+                               "sec-websocket-extensions"))
+            result = deflate_read_offer(header->value.text, window_bits);
+    }
+    return result;
+}
+
+bool engine_take_offer(const struct engine *engine, struct httpconn *http,
+                       const struct http_request *request, struct websocket_offer *offer)
+{
+    enum deflate_offer deflate = DEFLATE_NONE;
     const char *reason;
     int status = websocket_check(request, offer, &reason);
 
+    offer->window_bits = 0;
+    if (!status && engine->settings->permessage_deflate)
+        deflate = find_deflate_offer(request, &offer->window_bits);
+    if (deflate == DEFLATE_MALFORMED) {
+        status = 400;
+        reason = "Sec-WebSocket-Extensions is malformed";
+    }
     if (!status)
         return true;
     hop_log(HOP_DEBUG, "handshake.refused code=%d reason=\"%s\"", status, reason);
@@ -405,7 +431,7 @@ static void on_websocket(struct engine *engine, struct httpconn *http,
 {
     struct websocket_offer offer;
 
-    if (!engine_take_offer(http, request, &offer))
+    if (!engine_take_offer(engine, http, request, &offer))
         return;
     if (handshake->session)
         open_probe(handshake->session, http, handshake, &offer);

@@ -23,6 +23,7 @@ enum {
 
 struct frame_reader {
     wslay_frame_context_ptr wslay; /* owned */
+    struct frame_pool *pool;       /* borrowed: that it is from */
     struct frame_reader *next;     /* in the pool */
 
     /* the frame at hand */
@@ -42,6 +43,8 @@ struct frame_reader {
     char *message; /* owned */
     size_t message_len, message_cap;
     struct utf8_check utf8;
+    struct inflater *inflater; /* of the pool: NULL when the message is not deflated */
+    uint64_t n_deflated;       /* bytes of it that were announced */
 
     char control[FRAME_CONTROL_MAX];
     uint8_t control_len;
@@ -69,14 +72,21 @@ static ssize_t on_wslay_recv(uint8_t *buffer, size_t size, int flags, void *arg)
     return (ssize_t)n; /* 0 makes wslay say that it wants more */
 }
 
+static void drop_inflater(struct frame_reader *reader)
+{
+    inflater_give(&reader->pool->deflate, reader->inflater);
+    reader->inflater = NULL;
+}
+
 static void reader_free(struct frame_reader *reader)
 {
+    drop_inflater(reader);
     wslay_frame_context_free(reader->wslay);
     free(reader->message);
     free(reader);
 }
 
-static struct frame_reader *reader_new(void)
+static struct frame_reader *reader_new(struct frame_pool *pool)
 {
     static const struct wslay_frame_callbacks callbacks = {.recv_callback =
                                                                on_wslay_recv};
@@ -84,6 +94,7 @@ static struct frame_reader *reader_new(void)
 
     if (wslay_frame_context_init(&reader->wslay, &callbacks, reader) != 0)
         mem_exhausted(WSLAY_BYTES);
+    reader->pool = pool;
     return reader;
 }
 
@@ -92,7 +103,7 @@ struct frame_reader *frame_pool_take(struct frame_pool *pool)
     struct frame_reader *reader = pool->free_readers;
 
     if (!reader)
-        return reader_new();
+        return reader_new(pool);
     pool->free_readers = reader->next;
     pool->n_free--;
     return reader;
@@ -126,11 +137,15 @@ void frame_pool_done(struct frame_pool *pool)
         reader_free(reader);
     }
     pool->n_free = 0;
+    deflate_pool_done(&pool->deflate);
 }
 
 size_t frame_reader_bytes(const struct frame_reader *reader)
 {
-    return reader ? sizeof *reader + WSLAY_BYTES + reader->message_cap : 0;
+    if (!reader)
+        return 0;
+    return sizeof *reader + WSLAY_BYTES + reader->message_cap +
+           (reader->inflater ? INFLATER_BYTES : 0);
 }
 
 bool frame_reader_is_idle(const struct frame_reader *reader)
@@ -152,14 +167,18 @@ static bool is_control(const struct frame_reader *reader)
 }
 
 /* What the first two bytes tell. */
-static enum frame_event check_start(struct frame_reader *reader, struct frame *frame)
+static enum frame_event check_start(struct frame_reader *reader,
+                                    const struct frame_limits *limits,
+                                    struct frame *frame)
 {
-    uint8_t length = reader->head[1] & 0x7f;
+    uint8_t length = reader->head[1] & 0x7f, reserved = reader->head[0] & 0x70;
 
     reader->is_final = reader->head[0] & 0x80;
     reader->opcode = reader->head[0] & 0x0f;
-    if (reader->head[0] & 0x70)
+    if (reserved && (reserved != FRAME_DEFLATED || !limits->may_inflate))
         return refuse(frame, WS_CLOSE_PROTOCOL, "RSV bits without an extension");
+    if (reserved && (is_control(reader) || reader->opcode == WSLAY_CONTINUATION_FRAME))
+        return refuse(frame, WS_CLOSE_PROTOCOL, "RSV1 where no message begins");
     if ((reader->opcode > WSLAY_BINARY_FRAME && !is_control(reader)) ||
         reader->opcode > WSLAY_PONG)
         return refuse(frame, WS_CLOSE_PROTOCOL, "unknown opcode");
@@ -194,6 +213,32 @@ static bool read_length(struct frame_reader *reader)
     return true;
 }
 
+/* What is deflated may be a little longer than what comes of it: blocks that are stored. */
+static bool is_deflated_too_big(struct frame_reader *reader,
+                                const struct frame_limits *limits)
+{
+    uint64_t most = limits->max_message_bytes + limits->max_message_bytes / 1000 + 64;
+
+    reader->n_deflated += reader->payload_left;
+    return reader->n_deflated > most;
+}
+
+static enum frame_event begin_message(struct frame_reader *reader, struct frame *frame)
+{
+    reader->message_opcode = reader->opcode;
+    reader->message_len = 0;
+    reader->n_fragments = 0;
+    reader->n_deflated = 0;
+    reader->utf8 = (struct utf8_check){0};
+    if (!(reader->head[0] & FRAME_DEFLATED))
+        return FRAME_MORE;
+    reader->inflater = inflater_take(&reader->pool->deflate);
+    if (!reader->inflater)
+        return refuse(frame, WS_CLOSE_TOO_BIG, "no memory to inflate the message");
+    reader->head[0] &= (unsigned char)~FRAME_DEFLATED; /* wslay knows of no extension */
+    return FRAME_MORE;
+}
+
 /* The head is complete: may this frame come? */
 static enum frame_event check_head(struct frame_reader *reader,
                                    const struct frame_limits *limits, struct frame *frame)
@@ -206,15 +251,13 @@ static enum frame_event check_head(struct frame_reader *reader,
         reader->control_len = 0;
         return FRAME_MORE;
     }
-    if (!reader->message_opcode) {
-        reader->message_opcode = reader->opcode;
-        reader->message_len = 0;
-        reader->n_fragments = 0;
-        reader->utf8 = (struct utf8_check){0};
-    }
+    if (!reader->message_opcode && begin_message(reader, frame) == FRAME_BAD)
+        return FRAME_BAD;
     if (++reader->n_fragments > limits->max_fragments)
         return refuse(frame, WS_CLOSE_POLICY, "too many fragments");
-    if (reader->payload_left > limits->max_message_bytes - reader->message_len)
+    if (reader->inflater
+            ? is_deflated_too_big(reader, limits)
+            : reader->payload_left > limits->max_message_bytes - reader->message_len)
         return refuse(frame, WS_CLOSE_TOO_BIG, "message too big");
     return FRAME_MORE;
 }
@@ -228,7 +271,7 @@ static enum frame_event read_head(struct frame_reader *reader,
         reader->head[reader->head_len++] = (unsigned char)**data;
         (*data)++;
         (*len)--;
-        if (reader->head_len == 2 && check_start(reader, frame) == FRAME_BAD)
+        if (reader->head_len == 2 && check_start(reader, limits, frame) == FRAME_BAD)
             return FRAME_BAD;
         if (reader->head_len > 2 && reader->head_len == reader->head_need)
             return check_head(reader, limits, frame);
@@ -239,29 +282,102 @@ static enum frame_event read_head(struct frame_reader *reader,
 /* ---- reading: the payload */
 
 /* Sizes that a client chooses: may fail, and costs that client its connection. */
+static bool make_room(struct frame_reader *reader, size_t n)
+{
+    size_t cap = reader->message_cap ? reader->message_cap : FIRST_MESSAGE;
+    char *grown;
+
+    if (reader->message_cap - reader->message_len >= n)
+        return true;
+    while (cap - reader->message_len < n)
+        cap *= 2;
+    grown = mem_try_realloc(reader->message, cap);
+    if (!grown)
+        return false;
+    reader->message = grown;
+    reader->message_cap = cap;
+    return true;
+}
+
 static bool append(struct frame_reader *reader, const void *data, size_t n)
 {
     if (n == 0)
         return true;
-    if (reader->message_cap - reader->message_len < n) {
-        size_t cap = reader->message_cap ? reader->message_cap * 2 : FIRST_MESSAGE;
-        char *grown;
-
-        while (cap - reader->message_len < n)
-            cap *= 2;
-        grown = mem_try_realloc(reader->message, cap);
-        if (!grown)
-            return false;
-        reader->message = grown;
-        reader->message_cap = cap;
-    }
+    if (!make_room(reader, n))
+        return false;
     memcpy(reader->message + reader->message_len, data, n);
     reader->message_len += n;
     return true;
 }
 
+/* ---- reading: what is deflated */
+
+static enum frame_event refuse_inflated(enum inflate_result result, struct frame *frame)
+{
+    if (result == INFLATE_NO_MEMORY)
+        return refuse(frame, WS_CLOSE_TOO_BIG, "no memory to inflate the message");
+    return refuse(frame, WS_CLOSE_BAD_DATA, "message does not inflate");
+}
+
+/*
+ * One step: as much as there is room for, which grows only to what really comes of the
+ * input, and one byte past the limit at most. *in NULL: the message's end.
+ */
+static enum inflate_result inflate_step(struct frame_reader *reader,
+                                        const struct frame_limits *limits,
+                                        const char **in, size_t *in_len, size_t *n)
+{
+    size_t left = limits->max_message_bytes + 1 - reader->message_len;
+    char *out;
+
+    if (!make_room(reader, 1))
+        return INFLATE_NO_MEMORY;
+    out = reader->message + reader->message_len;
+    *n = reader->message_cap - reader->message_len;
+    *n = *n < left ? *n : left;
+    return *in ? inflater_run(reader->inflater, in, in_len, out, n)
+               : inflater_end(reader->inflater, out, n);
+}
+
+static enum frame_event inflate_piece(struct frame_reader *reader,
+                                      const struct frame_limits *limits, const char *in,
+                                      size_t in_len, struct frame *frame)
+{
+    enum inflate_result result;
+
+    do {
+        size_t n = 0;
+
+        result = inflate_step(reader, limits, &in, &in_len, &n);
+        if (result != INFLATE_OK && result != INFLATE_FULL)
+            return refuse_inflated(result, frame);
+        if (reader->message_opcode == WSLAY_TEXT_FRAME &&
+            !utf8_check_feed(&reader->utf8, reader->message + reader->message_len, n))
+            return refuse(frame, WS_CLOSE_BAD_DATA, "text is not UTF-8");
+        reader->message_len += n;
+        if (reader->message_len > limits->max_message_bytes)
+            return refuse(frame, WS_CLOSE_TOO_BIG, "message inflates beyond the limit");
+    } while (result == INFLATE_FULL);
+    return FRAME_MORE;
+}
+
+static enum frame_event end_inflated(struct frame_reader *reader,
+                                     const struct frame_limits *limits,
+                                     struct frame *frame)
+{
+    if (inflate_piece(reader, limits, NULL, 0, frame) == FRAME_BAD)
+        return FRAME_BAD;
+    drop_inflater(reader);
+    frame->data = reader->message;
+    frame->len = reader->message_len;
+    return FRAME_MORE;
+}
+
+/* ---- reading: pieces */
+
 /* One unmasked piece. A message that comes in one piece is passed on from where it is. */
-static enum frame_event take_piece(struct frame_reader *reader, const char *piece,
+static enum frame_event take_piece(struct frame_reader *reader,
+                                   const struct frame_limits *limits, const char *piece,
                                    size_t n, struct frame *frame)
 {
     if (is_control(reader)) {
@@ -269,6 +385,8 @@ static enum frame_event take_piece(struct frame_reader *reader, const char *piec
         reader->control_len = (uint8_t)(reader->control_len + n);
         return FRAME_MORE;
     }
+    if (reader->inflater)
+        return n ? inflate_piece(reader, limits, piece, n, frame) : FRAME_MORE;
     if (reader->message_opcode == WSLAY_TEXT_FRAME &&
         !utf8_check_feed(&reader->utf8, piece, n))
         return refuse(frame, WS_CLOSE_BAD_DATA, "text is not UTF-8");
@@ -308,7 +426,8 @@ static enum frame_event end_close(struct frame_reader *reader, struct frame *fra
 }
 
 /* The frame is complete: what does it amount to? FRAME_MORE: a fragment, go on. */
-static enum frame_event end_frame(struct frame_reader *reader, struct frame *frame)
+static enum frame_event end_frame(struct frame_reader *reader,
+                                  const struct frame_limits *limits, struct frame *frame)
 {
     bool is_text = reader->message_opcode == WSLAY_TEXT_FRAME;
 
@@ -323,6 +442,8 @@ static enum frame_event end_frame(struct frame_reader *reader, struct frame *fra
     }
     if (!reader->is_final)
         return FRAME_MORE;
+    if (reader->inflater && end_inflated(reader, limits, frame) == FRAME_BAD)
+        return FRAME_BAD;
     reader->message_opcode = 0;
     if (is_text && !utf8_check_is_complete(&reader->utf8))
         return refuse(frame, WS_CLOSE_BAD_DATA, "text ends within a character");
@@ -344,7 +465,8 @@ static bool pull(struct frame_reader *reader, const char **data, size_t *len,
 }
 
 /* Sets *is_over when the frame has ended. */
-static enum frame_event read_payload(struct frame_reader *reader, const char **data,
+static enum frame_event read_payload(struct frame_reader *reader,
+                                     const struct frame_limits *limits, const char **data,
                                      size_t *len, struct frame *frame, bool *is_over)
 {
     do {
@@ -356,11 +478,12 @@ static enum frame_event read_payload(struct frame_reader *reader, const char **d
         if (n < 0)
             return refuse(frame, WS_CLOSE_PROTOCOL, "bad frame");
         reader->payload_left -= (uint64_t)n;
-        if (take_piece(reader, (const char *)iocb.data, (size_t)n, frame) == FRAME_BAD)
+        if (take_piece(reader, limits, (const char *)iocb.data, (size_t)n, frame) ==
+            FRAME_BAD)
             return FRAME_BAD;
     } while (reader->payload_left);
     *is_over = true;
-    return end_frame(reader, frame);
+    return end_frame(reader, limits, frame);
 }
 
 enum frame_event frame_read(struct frame_reader *reader,
@@ -377,7 +500,7 @@ enum frame_event frame_read(struct frame_reader *reader,
             if (event != FRAME_MORE || !reader->in_payload)
                 return event;
         }
-        event = read_payload(reader, data, len, frame, &is_over);
+        event = read_payload(reader, limits, data, len, frame, &is_over);
         if (event != FRAME_MORE || !is_over)
             return event;
     }

@@ -8,6 +8,7 @@
  * grow as bytes arrive and never by what a length field promises.
  * Readers are pooled: a connection takes one with the first byte of a message and gives it
  * back behind the last. Thread: any; a pool and its readers have one user.
+ * Deflated messages (RFC 7692) are inflated as they come, under the same limit.
  * Source: RFC 6455 section 5; docs/threats.md 0.2, C05, C16, C17, C21.
  */
 #ifndef ENGINE_FRAME_H
@@ -16,6 +17,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "core/engine/deflate.h"
 
 /* RFC 6455 7.4.1 */
 enum {
@@ -55,12 +58,15 @@ struct frame {
 struct frame_limits {
     size_t max_message_bytes;
     uint32_t max_fragments;
+    bool
+        may_inflate; /* permessage-deflate was negotiated: RSV1 means a deflated message */
 };
 
 struct frame_reader;
 
 struct frame_pool {
     struct frame_reader *free_readers; /* owned */
+    struct deflate_pool deflate; /* inflaters; the rest of it is its owner's to use */
     unsigned n_free;
 };
 
@@ -99,6 +105,8 @@ size_t frame_size(size_t len);
 
 /* The head alone of a frame of len bytes, which stay where they are. Returns its size. */
 size_t frame_head(enum frame_kind kind, size_t len, unsigned char head[FRAME_HEAD_MAX]);
+
+enum { FRAME_DEFLATED = 0x40 /* or'ed to the first byte of a head: RSV1, RFC 7692 6 */ };
 
 /* Write one whole frame to out, which holds frame_size(len) bytes. */
 struct frame_writer;

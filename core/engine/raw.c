@@ -160,7 +160,7 @@ static void on_request(struct httpconn *http, const struct http_request *request
         engine_refuse_full(http, "server shutting down");
     else if (engine_is_out_of_memory(engine))
         engine_refuse_full(http, "memory is full");
-    else if (engine_take_offer(http, request, &offer))
+    else if (engine_take_offer(engine, http, request, &offer))
         open_raw(engine, path, http, request, &offer);
 }
 

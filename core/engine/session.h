@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 #include "core/base/metrics.h"
+#include "core/engine/deflate.h"
 #include "core/loop/slots.h"
 
 struct bytes;
@@ -49,6 +50,10 @@ struct outgoing {
     /* filled by session_send() */
     struct bytes *frame; /* borrowed until the turn ends */
     size_t from, to;
+    struct {
+        struct bytes *frames; /* borrowed until the turn ends; NULL: it does not pay */
+        bool was_tried;
+    } deflated[DEFLATE_CLASSES];
 };
 
 /* Queue a packet. Nothing happens to a session that has ended. */

@@ -87,13 +87,14 @@ struct websocket {
     uint32_t n_controls; /* control frames since then */
     uint16_t close_code; /* close asked for before the connection was ours */
     uint8_t pong_len;
-    bool is_raw;       /* of a raw endpoint: no Engine.IO */
-    bool is_ours;      /* http_upgrade() is done */
-    bool is_closing;   /* our close frame is queued: nothing counts any more */
-    bool is_reading;   /* within on_data: the reader must stay */
-    bool has_deadline; /* a message in flight is being timed */
-    bool is_v3;        /* binary messages begin with their type */
-    bool is_base64;    /* v3 with b64=1: and leave as text */
+    uint8_t window_bits; /* of the peer, for deflated messages; 0: none may be deflated */
+    bool is_raw;         /* of a raw endpoint: no Engine.IO */
+    bool is_ours;        /* http_upgrade() is done */
+    bool is_closing;     /* our close frame is queued: nothing counts any more */
+    bool is_reading;     /* within on_data: the reader must stay */
+    bool has_deadline;   /* a message in flight is being timed */
+    bool is_v3;          /* binary messages begin with their type */
+    bool is_base64;      /* v3 with b64=1: and leave as text */
 };
 
 struct engine {
@@ -105,7 +106,8 @@ struct engine {
     struct sidmap sids;
     struct frame_pool readers;
     struct frame_writer *writer; /* owned */
-    struct frame_limits frame_limits;
+    struct frame_limits frame_limits,
+        deflate_limits; /* deflate: where it was negotiated */
     struct timer_list first_ping[FIRST_PING_LISTS], ping, pong, upgrade, noop, slow,
         linger;
     struct timer_list silence; /* of v3's clients: they ping, not we */
@@ -172,8 +174,8 @@ void engine_refuse_full(struct httpconn *http, const char *reason);
 /* Whether newcomers have to be refused; counts one. */
 bool engine_is_out_of_memory(struct engine *engine);
 /* websocket_check(); false: the request has been refused. */
-bool engine_take_offer(struct httpconn *http, const struct http_request *request,
-                       struct websocket_offer *offer);
+bool engine_take_offer(const struct engine *engine, struct httpconn *http,
+                       const struct http_request *request, struct websocket_offer *offer);
 void engine_pack(void *engine); /* LOOP_PACK */
 void engine_bury(void *engine); /* LOOP_FREE */
 

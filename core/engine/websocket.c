@@ -289,6 +289,78 @@ static __attribute__((noinline)) void make_frames(struct websocket *ws,
     out->to = out->from + size;
 }
 
+/* ---- frames out, deflated */
+
+/* One frame of a packet: deflated where that pays. Returns where the next one goes. */
+static char *put_part(const struct websocket *ws, unsigned window_bits,
+                      const struct packet_part *part, char *at)
+{
+    struct engine *engine = ws->engine;
+    const char *data = part->data;
+    size_t len = 0, head_len;
+
+    if (part->len >= engine->settings->deflate_min_bytes)
+        len = deflate_message(&engine->readers.deflate, window_bits, part->data,
+                              part->len, &data);
+    head_len = frame_head(kind_of(part), len ? len : part->len, (unsigned char *)at);
+    if (len)
+        *at = (char)(*at | FRAME_DEFLATED);
+    else
+        len = part->len;
+    memcpy(at + head_len, data, len);
+    return at + head_len + len;
+}
+
+/* A new reference; NULL when nothing becomes shorter, or without memory. */
+static struct bytes *deflate_packet(const struct websocket *ws, unsigned window_bits,
+                                    const struct bytes *packet)
+{
+    size_t size = frames_size(packet);
+    char *space = mem_try_alloc(size + FRAME_HEAD_MAX), *at = space;
+    struct bytes *frames = NULL;
+    struct packet_parts parts;
+    struct packet_part part;
+
+    if (!space)
+        return NULL;
+    packet_parts_init(&parts, packet);
+    while (packet_parts_next(&parts, &part))
+        at = put_part(ws, window_bits, &part, at);
+    if ((size_t)(at - space) < size)
+        frames = bytes_try_new((size_t)(at - space)); /* a slow reader holds no more */
+    if (frames)
+        memcpy(frames->data, space, frames->len);
+    free(space);
+    return frames;
+}
+
+/* Deflated once for all receivers. Returns false when it has to be sent as it is. */
+static bool send_deflated(struct websocket *ws, struct outgoing *out)
+{
+    static const unsigned bits[DEFLATE_CLASSES] = {DEFLATE_MAX_BITS, DEFLATE_NARROW_BITS};
+    enum deflate_class class = deflate_class(ws->window_bits, out->packet->len);
+
+    if (class == DEFLATE_NOT)
+        return false;
+    if (!out->deflated[class].was_tried) {
+        out->deflated[class].was_tried = true;
+        out->deflated[class].frames = deflate_packet(ws, bits[class], out->packet);
+        if (out->deflated[class].frames)
+            loop_keep_bytes(ws->engine->net->loop, out->deflated[class].frames);
+    }
+    if (!out->deflated[class].frames)
+        return false;
+    conn_send(ws->conn, out->deflated[class].frames, 0, out->deflated[class].frames->len);
+    return true;
+}
+
+static bool may_deflate(const struct websocket *ws, const struct outgoing *out)
+{
+    return ws->window_bits && out->may_compress &&
+           out->packet->len >= ws->engine->settings->deflate_min_bytes &&
+           !(ws->is_v3 && out->packet->n_parts > 0);
+}
+
 void websocket_send(struct websocket *ws, struct outgoing *out)
 {
     if (!can_send(ws))
@@ -297,6 +369,8 @@ void websocket_send(struct websocket *ws, struct outgoing *out)
         metric_add(engine_metrics(ws->engine), METRIC_VOLATILE_DROPPED, 1);
         return;
     }
+    if (may_deflate(ws, out) && send_deflated(ws, out))
+        return;
     if (out->packet->len > LONG_BYTES || (ws->is_v3 && out->packet->n_parts > 0) ||
         (!out->frame && !out->buffer && ws->conn->is_blocked)) {
         websocket_send_packet(ws, out->packet); /* keeps nobody else's frames alive */
@@ -450,6 +524,8 @@ static void on_frame(struct websocket *ws, enum frame_event event,
 static void on_data(struct conn *conn, const char *data, size_t len)
 {
     struct websocket *ws = conn->user;
+    const struct frame_limits *limits =
+        ws->window_bits ? &ws->engine->deflate_limits : &ws->engine->frame_limits;
     int64_t n_left = ws->engine->settings->max_turn_packets;
     struct frame frame;
 
@@ -457,8 +533,7 @@ static void on_data(struct conn *conn, const char *data, size_t len)
     if (!ws->reader && can_send(ws))
         ws->reader = frame_pool_take(&ws->engine->readers);
     while (can_send(ws)) {
-        enum frame_event event =
-            frame_read(ws->reader, &ws->engine->frame_limits, &data, &len, &frame);
+        enum frame_event event = frame_read(ws->reader, limits, &data, &len, &frame);
 
         if (event == FRAME_MORE)
             break;
@@ -521,12 +596,18 @@ struct websocket *websocket_accept(struct engine *engine, struct httpconn *http,
                                    const struct websocket_offer *offer)
 {
     struct websocket *ws = mem_calloc(1, sizeof *ws);
-    char head[192];
-    int len = snprintf(head, sizeof head,
-                       "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
-                       "Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
-                       offer->accept);
+    char extension[DEFLATE_ANSWER_MAX] = "";
+    char head[192 + 32 + DEFLATE_ANSWER_MAX];
+    int len;
 
+    if (offer->window_bits)
+        deflate_answer(offer->window_bits, extension);
+    len = snprintf(head, sizeof head,
+                   "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+                   "Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n%s%s%s\r\n",
+                   offer->accept, *extension ? "Sec-WebSocket-Extensions: " : "",
+                   extension, *extension ? "\r\n" : "");
+    ws->window_bits = (uint8_t)offer->window_bits;
     ws->engine = engine;
     ws->conn = http_conn(http);
     link_to_engine(ws);

@@ -21,7 +21,8 @@ struct bytes;
 
 /* What the answer to an opening handshake will say. */
 struct websocket_offer {
-    char accept[29]; /* Sec-WebSocket-Accept: base64 of a SHA-1, and its NUL */
+    char accept[29];      /* Sec-WebSocket-Accept: base64 of a SHA-1, and its NUL */
+    unsigned window_bits; /* an offer of permessage-deflate is accepted; 0: none is */
 };
 
 /*

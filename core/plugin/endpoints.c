@@ -418,7 +418,7 @@ static struct raw *find_raw(const struct endpoint *endpoint, const struct loop *
 static void shard_take_message(struct loop *shard, void *payload)
 {
     const struct down_message *record = payload;
-    struct outgoing out = {.packet = record->packet};
+    struct outgoing out = {.packet = record->packet, .may_compress = true};
     struct session *session = find_session(record->endpoint, shard, record->conn);
     struct raw *raw = find_raw(record->endpoint, shard, record->conn);
 
