@@ -3,13 +3,15 @@
  *
  * Input: two bytes, then what a client sends behind the upgrade. The first byte chooses
  * how the stream is cut; the second what stands in it: 'r' frames as they are on the wire,
- * else frames as a fuzzer writes them easily, which are masked here (see write_frames()).
+ * 'd' frames as below where permessage-deflate was negotiated (RFC 7692), else frames as a
+ * fuzzer writes them easily, which are masked here (see write_frames()).
  * Properties:
  *   - what comes out is the same whole, byte by byte and cut in any other way;
  *   - a second decoder, which has the whole stream and only the rules of RFC 6455, agrees;
  *   - a reader that was used before is as good as a new one;
  *   - messages are within max_message and max_fragments, text is UTF-8;
- *   - a message written as a frame, by us or by a client, reads back.
+ *   - a message written as a frame, by us or by a client, reads back;
+ *   - deflated messages obey the same limits, and what we deflate inflates to the same.
  * Thread: main.
  */
 #include <stdlib.h>
@@ -22,8 +24,7 @@
 
 const char *const fuzz_name = "frame";
 
-static const struct frame_limits limits = {.max_message_bytes = 70000,
-                                           .max_fragments = 8};
+static struct frame_limits limits = {.max_message_bytes = 70000, .max_fragments = 8};
 
 static const char *const words[] = {"more", "text",  "binary", "ping",
                                     "pong", "close", "bad"};
@@ -90,7 +91,7 @@ static struct fuzz_text run(const char *input, size_t len, struct fuzz_cuts cuts
             event = frame_read(reader, &limits, &data, &left, &frame);
             FUZZ_CHECK(data + left == (copy ? copy : input) + piece,
                        "data and len advance together");
-            FUZZ_CHECK(frame_reader_bytes(reader) <= 4 * limits.max_message_bytes,
+            FUZZ_CHECK(frame_reader_bytes(reader) <= 5 * limits.max_message_bytes,
                        "a message costs a few times its limit at most");
             check_frame(event, &frame);
             is_over = event == FRAME_BAD || event == FRAME_CLOSE;
@@ -316,6 +317,36 @@ static void check_round(unsigned opcode, enum frame_event expected, const char *
     free(wire);
 }
 
+/* The same, deflated. */
+static void check_deflated(const char *data, size_t len)
+{
+    static struct deflate_pool own;
+    struct fuzz_text out, wanted = {0};
+
+    for (unsigned bits = 8; bits <= 15; bits += 7) {
+        const char *deflated;
+        size_t n = deflate_message(&own, bits, data, len, &deflated), size;
+        char *wire;
+
+        if (!n)
+            continue;
+        FUZZ_CHECK(n < len, "what is deflated is shorter");
+        wire = malloc(n + 14);
+        size = put_frame(wire, FIN | FRAME_DEFLATED | BINARY, deflated, n);
+        limits.may_inflate = true;
+        out = run(wire, size, (struct fuzz_cuts){.fixed = size});
+        limits.may_inflate = false;
+        wanted.len = 0;
+        note(&wanted, FRAME_BINARY, 0, data, len);
+        fuzz_print(&wanted, "idle=1\n");
+        FUZZ_CHECK(fuzz_same(&out, &wanted), "what we deflate inflates to the same");
+        free(out.text);
+        free(wire);
+    }
+    free(wanted.text);
+    deflate_pool_done(&own);
+}
+
 static void check_payload(const char *data, size_t len)
 {
     struct frame_writer *writer = frame_writer_new();
@@ -327,6 +358,7 @@ static void check_payload(const char *data, size_t len)
         check_round(PONG, FRAME_PONG, data, len);
     }
     check_round(BINARY, FRAME_BINARY, data, len);
+    check_deflated(data, len);
     if (utf8_is_valid(data, len))
         check_round(TEXT, FRAME_TEXT, data, len);
     frame_writer_free(writer);
@@ -383,6 +415,7 @@ void fuzz_one(const char *input, size_t len)
         fuzz_put(&stream, input + 2, len - 2);
     else
         stream = write_frames(input + 2, len - 2);
+    limits.may_inflate = input[1] == 'd';
     cuts[0].fixed = stream.len;
     cuts[2].state = (uint32_t)(unsigned char)input[0] << 16;
     whole = run(stream.text, stream.len, cuts[0]);
@@ -393,11 +426,13 @@ void fuzz_one(const char *input, size_t len)
         FUZZ_CHECK(fuzz_same(&whole, &again), "nothing depends on the cuts");
         free(again.text);
     }
-    simply = run_simply(stream.text, stream.len);
-    FUZZ_CHECK(simply.len <= whole.len &&
-                   memcmp(simply.text, whole.text, simply.len) == 0 &&
-                   strncmp(whole.text + simply.len, "idle=", 5) == 0,
+    simply =
+        limits.may_inflate ? (struct fuzz_text){0} : run_simply(stream.text, stream.len);
+    FUZZ_CHECK(limits.may_inflate || (simply.len <= whole.len &&
+                                      memcmp(simply.text, whole.text, simply.len) == 0 &&
+                                      strncmp(whole.text + simply.len, "idle=", 5) == 0),
                "a simple decoder finds the same");
+    limits.may_inflate = false;
     check_payload(input + 2, len - 2);
     frame_pool_give(&pool, NULL);
     frame_pool_done(&pool);
