@@ -46,6 +46,8 @@
     X(UPGRADES, "sockhop_upgrades_total", counter, "",                                   \
       "sessions upgraded from polling to WebSocket")                                     \
     X(SOCKETS, "sockhop_sockets", gauge, "", "connected Socket.IO sockets")              \
+    X(NAMESPACES, "sockhop_namespaces", gauge, "",                                       \
+      "namespaces that clients' CONNECTs have made")                                     \
     X(ROOMS, "sockhop_rooms", gauge, "",                                                 \
       "rooms with a member, sockets' own not counted")                                   \
     X(MEMBERSHIPS, "sockhop_memberships", gauge, "",                                     \

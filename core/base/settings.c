@@ -32,6 +32,7 @@ enum {
     MAX_THREADS = 64,    /* shard numbers must fit into a session's id */
     MAX_LISTEN = 16,     /* addresses: each is one descriptor before any client */
     MAX_PATH = 128,      /* of engine.path */
+    MAX_NAMESPACE = 128, /* threats.md T15; SIO_MAX_NSP */
     MIN_MEMORY_MIB = 16, /* less is the program itself */
     MIN_MS = 10          /* timers tick coarsely: less would mean "at once" */
 };
@@ -57,6 +58,8 @@ static const hop_config_key server_keys[] = {
                "USER or USER:GROUP to become when started as root, which needs one"),
     HOP_BOOL(S, seccomp, "seccomp", false,
              "whether system calls that serving does not need fail"),
+    HOP_STRING(S, namespaces, "namespaces", "",
+               "namespaces that clients may join beside /: a list such as /a, /b"),
     HOP_STRING(S, include, "include", "",
                "more conf files: a list of files or patterns, such as conf.d/*.conf"),
     HOP_KEYS_END,
@@ -88,6 +91,8 @@ static const hop_config_key engine_keys[] = {
                    "shortest message that is sent compressed, bytes"),
     HOP_STRING(S, origins, "origins", "",
                "origins of other hosts' pages, as https://example.org; *: any"),
+    HOP_BOOL(S, cleanup_empty_child_namespaces, "cleanup_empty_child_namespaces", true,
+             "whether a namespace made for a client goes with its last client"),
     HOP_KEYS_END,
 };
 
@@ -138,6 +143,10 @@ static const hop_config_key limits_keys[] = {
                    "all attachments of a packet of a client, bytes"),
     HOP_MS(S, attachment_timeout_ms, "attachment_timeout", 10 * SECONDS, MIN_MS,
            1 * HOURS, "time for the next attachment of a packet to begin"),
+    HOP_INT(S, max_namespaces, "max_namespaces", 1000, 0, 1000000,
+            "namespaces that clients' requests have made, in all"),
+    HOP_INT(S, max_client_namespaces, "max_client_namespaces", 16, 1, 1000,
+            "namespaces that a client may be in"),
     HOP_INT(S, max_rooms, "max_rooms", 1000, 1, 1000000,
             "rooms that a client may be in; no plugin can have it join more"),
     HOP_INT(S, max_acks, "max_acks", 1000000, 1, 16000000,
@@ -372,6 +381,31 @@ static int check_status(const struct settings *settings, const struct config *co
     return -1;
 }
 
+static bool is_namespace(const char *item, size_t len)
+{
+    return len <= MAX_NAMESPACE && *item == '/' && !memchr(item, '?', len) &&
+           utf8_is_valid(item, len);
+}
+
+static int check_namespaces(const struct settings *settings, const struct config *config,
+                            hop_error *error)
+{
+    const char *list = settings->namespaces;
+    const char *item;
+    size_t len;
+
+    while ((item = list_next(&list, &len))) {
+        if (is_namespace(item, len))
+            continue;
+        config_error(config, "server", "namespaces", error,
+                     "\"%.*s\" is not a namespace: use one such as /chat, of at most %d "
+                     "bytes, without \"?\"",
+                     (int)len, item, (int)MAX_NAMESPACE);
+        return -1;
+    }
+    return 0;
+}
+
 /* ---- [engine] */
 
 static const char *path_complaint(const char *path)
@@ -537,8 +571,9 @@ static int fill_sections(struct settings *settings, const struct config *config,
 int settings_fill(struct settings *settings, struct config *config, hop_error *error)
 {
     typedef int check(const struct settings *, const struct config *, hop_error *);
-    static check *const checks[] = {check_listen,     check_status,  check_path,
-                                    check_transports, check_origins, check_limits};
+    static check *const checks[] = {check_listen, check_status,     check_namespaces,
+                                    check_path,   check_transports, check_origins,
+                                    check_limits};
 
     memset(settings, 0, sizeof *settings);
     if (check_sections(config, error) < 0 || take_port_variable(config, error) < 0 ||

@@ -25,6 +25,7 @@ struct settings {
     const char *user;            /* "" or USER[:GROUP] to become as root: privileges.h */
     bool seccomp;                /* whether to filter system calls */
     const char *include;         /* further conf files; config_load() has read them */
+    const char *namespaces;      /* "" or a list such as "/a, /b", beside "/" */
     int n_threads;               /* resolved from threads: 0 means all on one loop */
 
     /* [engine]: the reference's options in snake case */
@@ -41,6 +42,7 @@ struct settings {
     size_t deflate_min_bytes; /* 1,024: shorter ones are sent as they are */
     bool allow_eio3;          /* clients of Socket.IO 2.x */
     const char *origins;      /* "" same host only; list; "*" any */
+    bool cleanup_empty_child_namespaces;
 
     /* [limits] */
     size_t max_head_bytes;   /* 16 KiB: request line and headers; 431 */
@@ -70,6 +72,8 @@ struct settings {
     int64_t max_acks;              /* 1,000,000 awaited in all */
     size_t max_waiting_bytes;      /* 1 MiB of a client behind a deferred event */
     size_t max_answer_bytes;       /* 16 MiB of them, kept until the last has come */
+    int64_t max_namespaces;        /* 1,000 that clients' CONNECTs have made, in all */
+    int64_t max_client_namespaces; /* 16 that one client is in */
     size_t max_memory_bytes;       /* resolved from max_memory; 0: no limit */
 
     /* [log] */

@@ -155,46 +155,6 @@ int hop_on_any_with(hop_server *server, hop_handler *handler, void *self,
     return in_init(server, __func__) ? add_any(server, handler, self, options) : -1;
 }
 
-/* ---- hooks */
-
-static int add_hook(hop_server *server, enum hook_kind kind, struct hook hook,
-                    bool is_given, const char *function)
-{
-    if (!in_init(server, function))
-        return -1;
-    if (!is_given)
-        return refuse(server, "%s(): NULL is no hook", function);
-    hook.plugin = server->current;
-    hooks_add(&server->hooks, kind, hook);
-    return 0;
-}
-
-int hop_on_connect(hop_server *server, hop_connect_hook *hook, void *self)
-{
-    return add_hook(server, HOOK_CONNECT,
-                    (struct hook){.call.connect = hook, .self = self}, hook != NULL,
-                    __func__);
-}
-
-int hop_on_disconnect(hop_server *server, hop_disconnect_hook *hook, void *self)
-{
-    return add_hook(server, HOOK_DISCONNECT,
-                    (struct hook){.call.disconnect = hook, .self = self}, hook != NULL,
-                    __func__);
-}
-
-int hop_on_join(hop_server *server, hop_room_hook *hook, void *self)
-{
-    return add_hook(server, HOOK_JOIN, (struct hook){.call.room = hook, .self = self},
-                    hook != NULL, __func__);
-}
-
-int hop_on_leave(hop_server *server, hop_room_hook *hook, void *self)
-{
-    return add_hook(server, HOOK_LEAVE, (struct hook){.call.room = hook, .self = self},
-                    hook != NULL, __func__);
-}
-
 /* ---- interfaces */
 
 static const struct provided *find_provided(const hop_server *server, const char *name)
@@ -257,7 +217,7 @@ const char *hop_socket_id(hop_server *server, hop_socket socket)
 
 hop_socket hop_socket_find(hop_server *server, const char *id)
 {
-    return on_logic(__func__) && id ? hub_find(server->hub, id) : HOP_NO_SOCKET;
+    return on_logic(__func__) && id ? hub_find(server->hub, "/", id) : HOP_NO_SOCKET;
 }
 
 const char *hop_socket_address(hop_server *server, hop_socket socket)
@@ -337,12 +297,12 @@ void *hop_socket_get(hop_server *server, hop_socket socket, hop_slot slot)
 
 hop_target *hop_to_all(hop_server *server)
 {
-    return on_logic(__func__) ? hub_target_all(server->hub) : NULL;
+    return on_logic(__func__) ? hub_target_all(server->hub, "/") : NULL;
 }
 
 hop_target *hop_to_room(hop_server *server, const char *room)
 {
-    return on_logic(__func__) && room ? hub_target_room(server->hub, room) : NULL;
+    return on_logic(__func__) && room ? hub_target_room(server->hub, "/", room) : NULL;
 }
 
 hop_target *hop_to_socket(hop_server *server, hop_socket socket)

@@ -20,6 +20,7 @@
 #include "core/base/mem.h"
 #include "core/plugin/defer.h"
 #include "core/plugin/event.h"
+#include "core/plugin/scope.h"
 #include "core/plugin/state.h"
 
 struct handler {
@@ -27,6 +28,7 @@ struct handler {
     hop_handler *call;
     void *self; /* borrowed: the plugin's own */
     hop_phase phase;
+    struct scope scope;
     char *before, *after; /* owned: a plugin's name, or NULL */
     unsigned serial;      /* of registration */
 };
@@ -56,6 +58,7 @@ struct dispatch *dispatch_new(hop_server *server)
 
 static void handler_done(struct handler *handler)
 {
+    scope_done(&handler->scope);
     free(handler->before);
     free(handler->after);
 }
@@ -119,6 +122,7 @@ static void row_add(struct dispatch *dispatch, struct row *row, struct plugin *p
         .call = handler,
         .self = self,
         .phase = options->phase,
+        .scope = scope_new(options->nsp),
         .before = options->before ? mem_strdup(options->before) : NULL,
         .after = options->after ? mem_strdup(options->after) : NULL,
         .serial = dispatch->n_added++,
@@ -259,14 +263,28 @@ done:
     return result;
 }
 
+static int resolve_row(struct row *row, const struct hub *hub, hop_error *error)
+{
+    for (size_t i = 0; i < row->n; i++) {
+        struct handler *handler = &row->handlers[i];
+        char what[200];
+
+        snprintf(what, sizeof what, "the event %s", row->event);
+        if (scope_resolve(&handler->scope, hub, handler->plugin, what, error) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 int dispatch_sort(struct dispatch *dispatch, hop_error *error)
 {
     struct row *row, *next;
 
-    if (sort_row(&dispatch->any, error) < 0)
+    if (resolve_row(&dispatch->any, dispatch->server->hub, error) < 0 ||
+        sort_row(&dispatch->any, error) < 0)
         return -1;
     HASH_ITER(hh, dispatch->rows, row, next)
-    if (sort_row(row, error) < 0)
+    if (resolve_row(row, dispatch->server->hub, error) < 0 || sort_row(row, error) < 0)
         return -1;
     return 0;
 }
@@ -333,7 +351,8 @@ static const struct handler *next_handler(struct walk *walk)
         while (list && walk->next < list->n) {
             const struct handler *handler = &list->handlers[walk->next++];
 
-            if (handler->phase == (hop_phase)(walk->step / 2))
+            if (handler->phase == (hop_phase)(walk->step / 2) &&
+                scope_has(&handler->scope, walk->event.in->declared))
                 return handler;
         }
     }

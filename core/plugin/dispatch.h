@@ -35,7 +35,8 @@ void dispatch_add_any(struct dispatch *dispatch, struct plugin *plugin,
 /* Remove all handlers of a plugin. Not while a handler runs. */
 void dispatch_remove(struct dispatch *dispatch, const struct plugin *plugin);
 
-/* Put every list in order, once all are known. -1: before= and after= make a circle. */
+/* Put every list in order and find the namespaces that handlers are for, once all are
+ * known. -1: before= and after= make a circle, or a namespace is not declared. */
 int dispatch_sort(struct dispatch *dispatch, hop_error *error);
 
 /* One event on its way through the handlers. */

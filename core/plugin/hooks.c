@@ -5,6 +5,7 @@
  */
 #include "core/plugin/hooks.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "core/base/mem.h"
@@ -12,8 +13,11 @@
 
 void hooks_done(struct hooks *hooks)
 {
-    for (int kind = 0; kind < HOOK_KINDS; kind++)
+    for (int kind = 0; kind < HOOK_KINDS; kind++) {
+        for (size_t i = 0; i < hooks->n[kind]; i++)
+            scope_done(&hooks->list[kind][i].scope);
         free(hooks->list[kind]);
+    }
 }
 
 void hooks_add(struct hooks *hooks, enum hook_kind kind, struct hook hook)
@@ -29,11 +33,30 @@ void hooks_remove(struct hooks *hooks, const struct plugin *plugin)
     for (int kind = 0; kind < HOOK_KINDS; kind++) {
         size_t n_kept = 0;
 
-        for (size_t i = 0; i < hooks->n[kind]; i++)
-            if (hooks->list[kind][i].plugin != plugin)
+        for (size_t i = 0; i < hooks->n[kind]; i++) {
+            if (hooks->list[kind][i].plugin == plugin)
+                scope_done(&hooks->list[kind][i].scope);
+            else
                 hooks->list[kind][n_kept++] = hooks->list[kind][i];
+        }
         hooks->n[kind] = n_kept;
     }
+}
+
+static const char *const words[] = {"connect", "disconnect", "join", "leave"};
+
+int hooks_resolve(struct hooks *hooks, const struct hub *hub, hop_error *error)
+{
+    for (int kind = 0; kind < HOOK_KINDS; kind++)
+        for (size_t i = 0; i < hooks->n[kind]; i++) {
+            struct hook *hook = &hooks->list[kind][i];
+            char what[32];
+
+            snprintf(what, sizeof what, "a %s hook", words[kind]);
+            if (scope_resolve(&hook->scope, hub, hook->plugin, what, error) < 0)
+                return -1;
+        }
+    return 0;
 }
 
 /* Whether what a hook is to be told is still so: an earlier one may have undone it. Else
@@ -57,15 +80,19 @@ static bool is_still_so(const struct hub *hub, enum hook_kind kind, hop_socket s
 void hooks_call(hop_server *server, enum hook_kind kind, hop_socket socket,
                 const char *text)
 {
-    static const char *const words[] = {"connect", "disconnect", "join", "leave"};
     const struct hooks *hooks = &server->hooks;
+    const int declared = hub_socket_declared(server->hub, socket);
+    bool is_first = true;
 
     for (size_t i = 0; i < hooks->n[kind]; i++) {
         const struct hook *hook = &hooks->list[kind][i];
         struct call call;
 
-        if (i > 0 && !is_still_so(server->hub, kind, socket, text))
+        if (!scope_has(&hook->scope, declared))
+            continue;
+        if (!is_first && !is_still_so(server->hub, kind, socket, text))
             return;
+        is_first = false;
         call_begin(server, hook->plugin, &call);
         if (kind == HOOK_CONNECT)
             hook->call.connect(socket, hook->self);

@@ -8,12 +8,15 @@
 
 #include <sockhop/server.h>
 
+#include "core/plugin/scope.h"
+
 struct plugin;
 
 enum hook_kind { HOOK_CONNECT, HOOK_DISCONNECT, HOOK_JOIN, HOOK_LEAVE, HOOK_KINDS };
 
 struct hook {
     struct plugin *plugin; /* borrowed */
+    struct scope scope;
     union {
         hop_connect_hook *connect;
         hop_disconnect_hook *disconnect;
@@ -30,8 +33,10 @@ struct hooks {
 void hooks_done(struct hooks *hooks);
 void hooks_add(struct hooks *hooks, enum hook_kind kind, struct hook hook);
 void hooks_remove(struct hooks *hooks, const struct plugin *plugin);
+/* Find the namespaces that they are for, once all are declared. */
+int hooks_resolve(struct hooks *hooks, const struct hub *hub, hop_error *error);
 
-/* text: the reason of a disconnect, the room of a join or leave, NULL for a connect. */
+/* Those of the socket's namespace. text: the reason of a disconnect, the room of a join or leave, NULL for a connect. */
 void hooks_call(hop_server *server, enum hook_kind kind, hop_socket socket,
                 const char *text);
 

@@ -172,7 +172,8 @@ int server_load_plugins(hop_server *server, hop_error *error)
         return -1;
     if (loader_start(server->loader, server, error) < 0)
         return -1;
-    if (dispatch_sort(server->dispatch, error) < 0) {
+    if (dispatch_sort(server->dispatch, error) < 0 ||
+        hooks_resolve(&server->hooks, server->hub, error) < 0) {
         loader_stop(server->loader, server);
         return -1;
     }

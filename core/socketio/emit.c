@@ -6,6 +6,7 @@
  */
 #include "core/socketio/emit.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -92,6 +93,33 @@ static void broadcast(struct hub *hub, const struct audience *audience,
     }
 }
 
+static bool is_excepted(const struct audience *audience, const struct socket *socket)
+{
+    for (size_t i = 0; i < audience->n_except; i++)
+        if (audience->except[i] == socket->client->session)
+            return true;
+    for (size_t i = 0; i < audience->n_except_rooms; i++)
+        if (socket_in_room(socket, audience->except_rooms[i]))
+            return true;
+    return false;
+}
+
+/* Each once, as often as it may be named. */
+static void keep_for_waiting(const struct audience *audience, struct bytes *packet)
+{
+    for (size_t i = 0; i < audience->n_waiting; i++) {
+        struct socket *socket = audience->waiting[i];
+        size_t first = 0;
+
+        while (audience->waiting[first] != socket)
+            first++;
+        if (first < i || is_excepted(audience, socket))
+            continue;
+        bytes_ref(packet, 1);
+        emit_to_socket(socket, packet, 0);
+    }
+}
+
 void emit_to_socket(struct socket *socket, struct bytes *packet, unsigned flags)
 {
     struct hub *hub = socket->nsp->hub;
@@ -99,6 +127,10 @@ void emit_to_socket(struct socket *socket, struct bytes *packet, unsigned flags)
 
     if (hub->is_stopping || socket->client->is_gone) {
         bytes_unref(packet);
+        return;
+    }
+    if (socket->state == SOCKET_CONNECTING) {
+        socket_keep(socket, packet);
         return;
     }
     record = hub_send_down(hub, socket, link_take_send, sizeof *record, packet->len);
@@ -214,6 +246,17 @@ static char *put_text(char *put, const char *text, size_t len)
     return put + len;
 }
 
+struct bytes *emit_encode_refusal(const char *nsp, size_t nsp_len, const char *message)
+{
+    char payload[128];
+    struct sio_packet packet = {
+        .type = SIO_CONNECT_ERROR, .nsp = nsp, .nsp_len = nsp_len, .payload = payload};
+
+    packet.payload_len =
+        (size_t)snprintf(payload, sizeof payload, "{\"message\":\"%s\"}", message);
+    return emit_encode(&packet);
+}
+
 struct bytes *emit_encode_event(const struct sio_packet *head, const char *event,
                                 const struct sio_args *args)
 {
@@ -272,16 +315,23 @@ static int emit_to_target(const hop_target *target, const struct sio_packet *hea
     const struct audience *audience = target_resolve(target);
     unsigned shards[LOOPS_MAX], n_shards = 0;
     struct bytes *packet;
+    bool is_for_waiting;
 
     for (unsigned i = 0; i < hub->loops->n_shards; i++)
         if (is_on_shard(audience, i))
             shards[n_shards++] = i;
-    if (n_shards == 0)
+    is_for_waiting = audience->n_waiting > 0 && !head->has_id; /* they are not asked */
+    if (n_shards == 0 && !is_for_waiting)
         return 0;
     packet = emit_encode_event(head, event, args);
     if (!packet)
         return -1;
-    broadcast(hub, audience, shards, n_shards, packet, target->flags);
+    if (is_for_waiting)
+        keep_for_waiting(audience, packet);
+    if (n_shards > 0)
+        broadcast(hub, audience, shards, n_shards, packet, target->flags);
+    else
+        bytes_unref(packet);
     return 0;
 }
 
@@ -325,7 +375,7 @@ int hub_emit_with_ack(struct hub *hub, hop_socket which, const char *event,
                       const struct sio_args *args, int timeout_ms,
                       sio_on_answer *on_answer, void *self)
 {
-    struct socket *socket = socket_find_open(hub, which);
+    struct socket *socket = socket_find_alive(hub, which);
     struct sio_packet head;
     struct bytes *bytes;
 

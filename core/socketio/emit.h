@@ -22,11 +22,13 @@ struct bytes *emit_encode(const struct sio_packet *packet);
  * some, an EVENT becomes a BINARY_EVENT. NULL without memory. */
 struct bytes *emit_encode_event(const struct sio_packet *head, const char *event,
                                 const struct sio_args *args);
+/* The CONNECT_ERROR of a namespace: message is a plain word of ours. Thread: any. */
+struct bytes *emit_encode_refusal(const char *nsp, size_t nsp_len, const char *message);
 /* Whether an event may be emitted with these arguments. */
 bool emit_is_sound(const struct hub *hub, const char *event, const struct sio_args *args);
 
 /* To one socket; packet: owned; flags: SEND_*. Nothing happens unless the socket's client
- * is there. */
+ * is there; one that is connecting gets it behind its CONNECT's reply. */
 void emit_to_socket(struct socket *socket, struct bytes *packet, unsigned flags);
 
 #endif

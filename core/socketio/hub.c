@@ -29,6 +29,7 @@ static void on_turn_end(void *arg)
     struct hub *hub = arg;
 
     emitter_end_turn(&hub->emitter);
+    namespaces_end_turn(&hub->spaces);
 }
 
 struct hub *hub_new(struct loops *loops, const struct settings *settings)
@@ -42,7 +43,8 @@ struct hub *hub_new(struct loops *loops, const struct settings *settings)
     hub->acks.max = (size_t)settings->max_acks;
     hub->acks.max_bytes = settings->max_answer_bytes;
     slots_init(&hub->sockets, 0);
-    hub->main = namespace_new(hub, NSP_MAIN, "/");
+    hub->max_client_namespaces = (size_t)settings->max_client_namespaces;
+    namespaces_init(&hub->spaces, hub, settings);
     loop_on_stage(hub->loop, LOOP_FREE, on_turn_end, hub);
     return hub;
 }
@@ -53,7 +55,8 @@ void hub_free(struct hub *hub)
         return;
     hub_shutdown(hub);
     clients_done(&hub->clients);
-    namespace_free(hub->main);
+    emitter_end_turn(&hub->emitter);
+    namespaces_done(&hub->spaces);
     slots_done(&hub->sockets);
     free(hub->room_numbers.free);
     emitter_done(&hub->emitter);
@@ -82,10 +85,36 @@ void hub_shutdown(struct hub *hub)
     acks_end(hub); /* those that asked nobody */
 }
 
+/* ---- namespaces */
+
+int hub_declare(struct hub *hub, const char *name)
+{
+    return namespace_is_name(name, strlen(name))
+               ? namespaces_declare(&hub->spaces, hub, name)
+               : -1;
+}
+
+int hub_declare_pattern(struct hub *hub, const char *pattern, hop_error *error)
+{
+    return namespaces_declare_pattern(&hub->spaces, pattern, error);
+}
+
+int hub_declare_hook(struct hub *hub, const char *label,
+                     bool (*accept)(const struct hub_connect *connect, void *arg),
+                     void *arg)
+{
+    return namespaces_declare_hook(&hub->spaces, label, accept, arg);
+}
+
+int hub_find_declared(const struct hub *hub, const char *name)
+{
+    return namespaces_find_declared(&hub->spaces, name);
+}
+
 /* ---- what the shards send */
 
-static void *send_to_session(struct hub *hub, handle session, lane_work *work,
-                             size_t size, size_t weight)
+void *hub_send_to_session(struct hub *hub, handle session, lane_work *work, size_t size,
+                          size_t weight)
 {
     unsigned shard = handle_shard(session);
     struct down_head *head =
@@ -93,7 +122,6 @@ static void *send_to_session(struct hub *hub, handle session, lane_work *work,
 
     head->sio = hub->shard[shard];
     head->session = session;
-    head->nsp = NSP_MAIN;
     head->epoch = EPOCH_ANY;
     return head;
 }
@@ -102,107 +130,32 @@ void *hub_send_down(struct hub *hub, const struct socket *socket, lane_work *wor
                     size_t size, size_t weight)
 {
     struct down_head *head =
-        send_to_session(hub, socket->client->session, work, size, weight);
+        hub_send_to_session(hub, socket->client->session, work, size, weight);
 
-    head->nsp = socket->nsp->number;
     head->epoch = socket->epoch;
     return head;
 }
 
-static void log_refusal(const struct up_connect *record)
-{
-    char name[4 * SIO_MAX_NSP + 1];
-
-    if (!hop_log_enabled(HOP_DEBUG))
-        return;
-    log_escape(name, sizeof name, record->text, record->nsp_len);
-    hop_log(HOP_DEBUG,
-            "sio.connect_refused namespace=\"%s\" reason=\"invalid namespace\"", name);
-}
-
-static void refuse_connect(struct hub *hub, const struct up_connect *record)
-{
-    static const char reason[] = "{\"message\":\"Invalid namespace\"}";
-    struct sio_packet packet = {.type = SIO_CONNECT_ERROR,
-                                .nsp = record->text,
-                                .nsp_len = record->nsp_len,
-                                .payload = reason,
-                                .payload_len = sizeof reason - 1};
-    struct bytes *bytes = emit_encode(&packet);
-    struct down_send *down = send_to_session(hub, record->head.session, link_take_send,
-                                             sizeof *down, bytes->len);
-
-    down->packet = bytes;
-    down->flags = 0;
-    log_refusal(record);
-}
-
-static void send_connect_reply(struct socket *socket)
-{
-    char payload[sizeof "{\"sid\":\"\"}" + SOCKET_ID_LEN];
-    struct sio_packet packet = {.type = SIO_CONNECT,
-                                .nsp = socket->nsp->name,
-                                .nsp_len = socket->nsp->name_len,
-                                .payload = payload};
-
-    packet.payload_len =
-        (size_t)snprintf(payload, sizeof payload, "{\"sid\":\"%s\"}", socket->id);
-    emit_to_socket(socket, emit_encode(&packet), 0);
-}
-
-/* The reply goes first, then the room of all: whatever is emitted later arrives later. */
-static void open_socket(struct hub *hub, struct namespace *nsp, struct client *client,
-                        uint32_t epoch)
-{
-    struct socket *socket = socket_new(nsp, client, epoch);
-    struct down_room *join;
-
-    if (!socket) {
-        hop_log(HOP_ERROR, "sio.full reason=\"2^24 sockets are connected\"");
-        return;
-    }
-    hub_send_down(hub, socket, link_take_joined, sizeof(struct down_head), 0);
-    send_connect_reply(socket);
-    join = hub_send_down(hub, socket, link_take_join, sizeof *join, 0);
-    join->room = nsp->all->number;
-    room_count_in(nsp->all, socket_shard(socket));
-    if (hub->upper.on_connect)
-        hub->upper.on_connect(socket->handle, hub->upper.arg);
-}
-
-static bool is_main(const struct up_connect *record)
-{
-    return record->nsp_len == 1 && record->text[0] == '/';
-}
-
-void hub_take_connect(struct loop *to, void *payload)
-{
-    const struct up_connect *record = payload;
-    struct hub *hub = record->head.hub;
-    struct client *client = client_find(&hub->clients, record->head.session);
-
-    (void)to;
-    if (hub->is_stopping || (client && client->is_gone))
-        return;
-    if (!is_main(record)) {
-        refuse_connect(hub, record);
-        return;
-    }
-    if (!client)
-        client = client_new(&hub->clients, record->head.session,
-                            record->text + record->nsp_len + 1);
-    open_socket(hub, hub->main, client, record->head.epoch);
-}
-
-/* The socket that a record speaks for, if it is still open and in the same stay. */
-static struct socket *speaker(const struct up_head *head)
+/* The socket of the stay that a record speaks of, open or connecting. */
+static struct socket *socket_of(const struct up_head *head)
 {
     const struct client *client = client_find(&head->hub->clients, head->session);
     struct socket *socket = client ? client->sockets : NULL;
 
-    while (socket && (socket->nsp->number != head->nsp || socket->epoch != head->epoch))
+    while (socket && socket->epoch != head->epoch)
         socket = socket->next_of_client;
-    return socket && socket->state == SOCKET_OPEN ? socket : NULL;
+    return socket && socket_is_alive(socket) ? socket : NULL;
+}
+
+/* The same, if it may speak: one that cannot wait for its CONNECT's reply may not. */
+static struct socket *speaker(const struct up_head *head)
+{
+    struct socket *socket = socket_of(head);
+
+    if (!socket || socket->state == SOCKET_OPEN)
+        return socket;
+    hub_close_transport(head->hub, socket->client);
+    return NULL;
 }
 
 /* There was no memory for what a client asked for: better it starts anew than that it
@@ -225,6 +178,7 @@ static void take_event(const struct up_event *record)
         return;
     event = (struct sio_event){
         .socket = socket->handle,
+        .declared = socket->nsp->declared,
         .name = name,
         .name_len = record->name_len,
         .has_ack = record->has_ack,
@@ -281,18 +235,18 @@ void hub_take_ack(struct loop *to, void *payload)
 
 void hub_take_disconnect(struct loop *to, void *payload)
 {
-    struct socket *socket = speaker(payload);
+    struct socket *socket = socket_of(payload);
 
     (void)to;
     if (socket)
         socket_close(socket, "client namespace disconnect");
 }
 
-static struct socket *first_open(const struct client *client)
+static struct socket *first_alive(const struct client *client)
 {
     struct socket *socket = client->sockets;
 
-    while (socket && socket->state != SOCKET_OPEN)
+    while (socket && !socket_is_alive(socket))
         socket = socket->next_of_client;
     return socket;
 }
@@ -303,7 +257,7 @@ static void close_sockets(struct client *client, const char *reason)
     struct socket *socket;
 
     client->is_gone = true;
-    while ((socket = first_open(client)))
+    while ((socket = first_alive(client)))
         socket_close(socket, reason);
 }
 
@@ -341,9 +295,25 @@ const char *hub_socket_address(const struct hub *hub, hop_socket which)
     return socket ? socket->client->address : NULL;
 }
 
-hop_socket hub_find(const struct hub *hub, const char *id)
+const char *hub_socket_namespace(const struct hub *hub, hop_socket which)
 {
-    const struct socket *socket = namespace_find_id(hub->main, id, strlen(id));
+    const struct socket *socket = socket_find(hub, which);
+
+    return socket ? socket->nsp->name : NULL;
+}
+
+int hub_socket_declared(const struct hub *hub, hop_socket which)
+{
+    const struct socket *socket = socket_find(hub, which);
+
+    return socket ? socket->nsp->declared : -1;
+}
+
+hop_socket hub_find(const struct hub *hub, const char *nsp_name, const char *id)
+{
+    const struct namespace *nsp =
+        namespaces_find(&hub->spaces, nsp_name, strlen(nsp_name));
+    const struct socket *socket = nsp ? namespace_find_id(nsp, id, strlen(id)) : NULL;
 
     return socket ? socket->handle : HOP_NO_SOCKET;
 }
@@ -380,7 +350,7 @@ static bool may_join(const struct hub *hub, const struct socket *socket, const c
 
 int hub_join(struct hub *hub, hop_socket which, const char *name)
 {
-    struct socket *socket = socket_find_open(hub, which);
+    struct socket *socket = socket_find_alive(hub, which);
     size_t len = strlen(name);
 
     if (!socket || !room_is_name(name, len) || !may_join(hub, socket, name, len))
@@ -421,14 +391,14 @@ static void send_disconnect(struct socket *socket)
     emit_to_socket(socket, emit_encode(&packet), 0);
 }
 
-/* The session ends behind all that was sent to it; its sockets end now. */
-static void close_transport(struct hub *hub, struct client *client)
+void hub_close_transport(struct hub *hub, struct client *client)
 {
     struct down_close *record;
 
     if (client->is_gone)
         return;
-    record = send_to_session(hub, client->session, link_take_close, sizeof *record, 0);
+    record =
+        hub_send_to_session(hub, client->session, link_take_close, sizeof *record, 0);
     record->end = SESSION_SERVER_FORCED;
     close_sockets(client, session_end_word(SESSION_SERVER_FORCED));
 }
@@ -440,7 +410,7 @@ int hub_disconnect(struct hub *hub, hop_socket which, hop_close_mode mode)
     if (!socket)
         return -1;
     if (mode == HOP_CLOSE_TRANSPORT) {
-        close_transport(hub, socket->client);
+        hub_close_transport(hub, socket->client);
         return 0;
     }
     if (socket->state == SOCKET_OPEN) {

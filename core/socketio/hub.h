@@ -33,6 +33,7 @@ struct sio_args {
 /* One event as it came from a shard: borrowed until the callback returns. */
 struct sio_event {
     hop_socket socket;
+    int declared;     /* what its namespace came about by: see hub_declare() */
     const char *name; /* NUL-terminated, escapes resolved */
     size_t name_len;
     bool has_ack;
@@ -59,8 +60,20 @@ struct sio_answer {
 typedef void sio_on_answer(const struct sio_answer *answer, void *self);
 typedef void sio_on_answers(const struct sio_answer *answers, size_t n, void *self);
 
+/* A client asks to join a namespace: borrowed until the callback returns. */
+struct hub_connect {
+    hop_socket socket; /* HOP_NO_SOCKET as long as the namespace itself is in question */
+    const char *nsp;   /* its name: NUL-terminated */
+    size_t nsp_len;
+    const char *address;
+};
+
 /* What the plugin layer is told. */
 struct hub_upper {
+    /* Must come to hub_accept() or hub_refuse(), at once or later. NULL: all are accepted. */
+    void (*on_connecting)(const struct hub_connect *connect, void *arg);
+    /* It has gone before either. */
+    void (*on_abandoned)(hop_socket socket, void *arg);
     void (*on_connect)(hop_socket socket, void *arg);
     void (*on_event)(const struct sio_event *event, void *arg);
     void (*on_disconnect)(hop_socket socket, const char *reason, void *arg);
@@ -83,14 +96,39 @@ void hub_set_shards(struct hub *hub, struct sio *const *shards);
 void hub_shutdown(struct hub *hub);
 
 /*
- * Sockets: see <sockhop/socket.h> for what each promises. A socket whose disconnect hooks
+ * Namespaces. A declaration has a number from 0 (which is "/") on, which what is registered
+ * for it goes by; a name, a pattern or a label that is declared again has the same. Before
+ * the loops run. See <sockhop/namespace.h>.
+ */
+enum { HUB_MAIN = 0 };
+int hub_declare(struct hub *hub, const char *name); /* -1: no name of a namespace */
+int hub_declare_pattern(struct hub *hub, const char *pattern, hop_error *error);
+/* -1: the label is taken. */
+int hub_declare_hook(struct hub *hub, const char *label,
+                     bool (*accept)(const struct hub_connect *connect, void *arg),
+                     void *arg);
+int hub_find_declared(const struct hub *hub, const char *name); /* -1: there is none */
+/* That of the socket's namespace, or -1. */
+int hub_socket_declared(const struct hub *hub, hop_socket socket);
+const char *hub_socket_namespace(const struct hub *hub, hop_socket socket);
+
+/*
+ * What becomes of a socket that is connecting: it is opened, with all hooks; or the client
+ * is told payload, a JSON value. -1: it does not connect (any more).
+ */
+int hub_accept(struct hub *hub, hop_socket socket);
+int hub_refuse(struct hub *hub, hop_socket socket, const char *payload, size_t len);
+
+/*
+ * Sockets: see <sockhop/socket.h> for what each promises. One that is connecting is not
+ * connected: it can be asked for, given slots, put into rooms and emitted to. A socket whose disconnect hooks
  * run (or wait: more than 16 nested closes do) is not connected any more; its id, address,
  * rooms and slots can be asked for, but it joins no room.
  */
 bool hub_is_connected(const struct hub *hub, hop_socket socket);
 const char *hub_socket_id(const struct hub *hub, hop_socket socket);
 const char *hub_socket_address(const struct hub *hub, hop_socket socket);
-hop_socket hub_find(const struct hub *hub, const char *id);
+hop_socket hub_find(const struct hub *hub, const char *nsp, const char *id);
 json_t *hub_socket_data(struct hub *hub, hop_socket socket);
 const char *hub_socket_room(const struct hub *hub, hop_socket socket, size_t n);
 int hub_join(struct hub *hub, hop_socket socket, const char *room);
@@ -101,8 +139,8 @@ int hub_slot_set(struct hub *hub, hop_socket socket, hop_slot slot, void *value)
 void *hub_slot_get(const struct hub *hub, hop_socket socket, hop_slot slot);
 
 /* Targets and emits: see <sockhop/emit.h>. A target lives until the turn ends. */
-hop_target *hub_target_all(struct hub *hub);
-hop_target *hub_target_room(struct hub *hub, const char *room);
+hop_target *hub_target_all(struct hub *hub, const char *nsp);
+hop_target *hub_target_room(struct hub *hub, const char *nsp, const char *room);
 hop_target *hub_target_socket(struct hub *hub, hop_socket socket);
 /* The arg of struct hub_upper, of the hub that the target belongs to. */
 void *hub_target_owner(const hop_target *target);

@@ -8,6 +8,7 @@
 #include "core/socketio/ack.h"
 #include "core/socketio/client.h"
 #include "core/socketio/hub.h"
+#include "core/socketio/namespace.h"
 #include "core/socketio/records.h"
 #include "core/socketio/target.h"
 
@@ -22,12 +23,13 @@ struct hub {
     struct loop *loop;   /* borrowed: logic */
     struct hub_upper upper;
     struct sio *shard[LOOPS_MAX]; /* borrowed: named in records, never touched */
-    struct namespace *main;       /* owned: "/" */
+    struct namespaces spaces;
     struct clients clients;
     struct slots sockets; /* of all namespaces, by hop_socket */
     struct room_numbers room_numbers;
     size_t max_attachments; /* of a packet */
     uint32_t max_rooms;     /* that one socket is in */
+    size_t max_client_namespaces;
     struct emitter emitter;
     struct acks acks;
     uint32_t stamp;          /* of the last walk over a target */
@@ -36,8 +38,14 @@ struct hub {
     struct socket *deferred; /* borrowed: to be closed by the outermost */
 };
 
-/* A record of `size` bytes to a client's shard, its head filled in. */
+/* A record of `size` bytes to a session's shard, its head filled in: for the session, or
+ * for the socket's stay. */
+void *hub_send_to_session(struct hub *hub, handle session, lane_work *work, size_t size,
+                          size_t weight);
 void *hub_send_down(struct hub *hub, const struct socket *socket, lane_work *work,
                     size_t size, size_t weight);
+
+/* The session ends behind all that was sent to it; its sockets end now. */
+void hub_close_transport(struct hub *hub, struct client *client);
 
 #endif

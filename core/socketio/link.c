@@ -3,8 +3,8 @@
  *
  * Called by: core/engine through sio_upper() (a session opens, speaks, ends), daemon.c
  * (sio_*). What a client sends is decoded and its JSON scanned here; logic gets only what
- * is well-formed. Of the namespaces a link knows whether it has joined the main one; names
- * of others go to logic, which refuses them. What logic sends arrives in link_down.c.
+ * is well-formed. A link knows which namespaces it has joined or asked for (stay.c); which
+ * there are, and who may join, is decided in logic. What logic sends arrives in link_down.c.
  * Thread: shard.
  */
 #include "core/socketio/sio.h"
@@ -15,6 +15,8 @@
 #include <sockhop/log.h>
 
 #include "core/base/mem.h"
+#include "core/loop/bytes.h"
+#include "core/socketio/emit.h"
 #include "core/socketio/half.h"
 #include "core/socketio/hub.h"
 #include "core/socketio/json.h"
@@ -30,9 +32,9 @@ static struct loop *logic_of(const struct sio *sio)
     return sio->loop->loops->logic;
 }
 
-static struct up_head up_head(const struct link *link)
+static struct up_head up_head(const struct link *link, uint32_t epoch)
 {
-    return (struct up_head){link->sio->hub, link->handle, NSP_MAIN, link->epoch};
+    return (struct up_head){link->sio->hub, link->handle, epoch};
 }
 
 static void *send_up(struct link *link, lane_work *work, size_t size)
@@ -95,7 +97,7 @@ static void *on_open(struct session *session, const struct http_request *request
     link->sio = sio;
     link->session = session;
     link->handle = session_handle(session);
-    link->address = mem_strdup(address);
+    link_need_rare(link)->address = mem_strdup(address);
     timer_start(&sio->connect_timers, &link->connect_timer);
     return link;
 }
@@ -104,8 +106,7 @@ static void link_free(struct link *link)
 {
     timer_stop(&link->connect_timer);
     half_drop(link);
-    members_leave_all(&link->sio->members, link);
-    free(link->address);
+    stays_done(link);
     free(link);
 }
 
@@ -116,7 +117,7 @@ static void on_closed(struct session *session, enum session_end end)
     if (link->was_told_of) {
         struct up_closed *record = send_up(link, hub_take_closed, sizeof *record);
 
-        record->head = up_head(link);
+        record->head = up_head(link, EPOCH_ANY);
         record->end = end;
     }
     link_free(link);
@@ -181,16 +182,30 @@ static char *put_text(char *out, const char *text, size_t len)
 
 static void send_connect(struct link *link, const struct sio_packet *packet)
 {
-    const char *address = link->address ? link->address : "";
-    size_t address_len = strlen(address),
-           nsp_len = cut_name(packet->nsp, packet->nsp_len);
-    struct up_connect *record =
-        send_up(link, hub_take_connect, sizeof *record + nsp_len + address_len + 2);
+    uint32_t epoch = stay_new(link, packet->nsp, packet->nsp_len)->epoch;
+    const char *address = link->rare && link->rare->address ? link->rare->address : "";
+    size_t address_len = strlen(address);
+    struct up_connect *record = send_up(
+        link, hub_take_connect, sizeof *record + packet->nsp_len + address_len + 2);
 
-    record->head = up_head(link);
-    record->nsp_len = (uint32_t)nsp_len;
+    record->head = up_head(link, epoch);
+    record->nsp_len = (uint32_t)packet->nsp_len;
     record->address_len = (uint32_t)address_len;
-    put_text(put_text(record->text, packet->nsp, nsp_len), address, address_len);
+    put_text(put_text(record->text, packet->nsp, packet->nsp_len), address, address_len);
+}
+
+/* T15: a name that no namespace has goes no further, and comes back cut. */
+static void refuse_name(struct link *link, const struct sio_packet *packet)
+{
+    struct bytes *bytes = emit_encode_refusal(
+        packet->nsp, cut_name(packet->nsp, packet->nsp_len), "Invalid namespace");
+    struct outgoing out = {.packet = bytes};
+
+    hop_log(HOP_DEBUG, "sio.connect_refused id=%s reason=\"longer than %d bytes\"",
+            session_log_id(link->session), (int)SIO_MAX_NSP);
+    metric_add(&link->sio->loop->metrics, METRIC_PACKETS_OUT, 1);
+    session_send(link->session, &out);
+    bytes_unref(bytes);
 }
 
 static bool is_object(const struct sio_packet *packet)
@@ -205,6 +220,8 @@ static bool is_object(const struct sio_packet *packet)
 
 static void on_connect(struct link *link, const struct sio_packet *packet)
 {
+    const struct link_stay *stay;
+
     if (packet->payload) {
         enum json_result result =
             json_scan(packet->payload, packet->payload_len, &link->sio->limits);
@@ -218,18 +235,15 @@ static void on_connect(struct link *link, const struct sio_packet *packet)
             return;
         }
     }
-    if (!is_main(packet)) {
-        send_connect(link, packet);
+    if (packet->nsp_len > SIO_MAX_NSP) {
+        refuse_name(link, packet);
         return;
     }
-    if (link->is_joined) {
+    stay = stay_find_nsp(link, packet->nsp, packet->nsp_len);
+    if (stay && (stay->is_joined || is_main(packet)))
         refuse(link, "second CONNECT", SESSION_SERVER_FORCED);
-        return;
-    }
-    link->is_joined = true;
-    if (++link->epoch == EPOCH_ANY)
-        link->epoch++;
-    send_connect(link, packet);
+    else
+        send_connect(link, packet); /* a second one, maybe, to what does not exist */
 }
 
 /* Spans of all elements: their array grows to the largest event so far. */
@@ -280,8 +294,8 @@ static const char *read_name(struct sio *sio, const struct sio_packet *packet,
     return NULL;
 }
 
-static void send_event(struct link *link, const struct sio_packet *packet, size_t n_args,
-                       size_t name_len)
+static void send_event(struct link *link, const struct sio_packet *packet, uint32_t epoch,
+                       size_t n_args, size_t name_len)
 {
     const struct sio *sio = link->sio;
     size_t spans_size = n_args * sizeof *sio->spans;
@@ -294,7 +308,7 @@ static void send_event(struct link *link, const struct sio_packet *packet, size_
     if (!record)
         return;
     text = (char *)record->spans + spans_size;
-    record->head = up_head(link);
+    record->head = up_head(link, epoch);
     record->attachments = attachments;
     record->ack_id = packet->id;
     record->has_ack = packet->has_id;
@@ -315,7 +329,7 @@ static bool has_sound_placeholders(const struct sio_packet *packet)
                                   packet->n_attachments);
 }
 
-static void on_event(struct link *link, const struct sio_packet *packet)
+static void on_event(struct link *link, const struct sio_packet *packet, uint32_t epoch)
 {
     enum json_result result;
     const char *reason;
@@ -337,10 +351,10 @@ static void on_event(struct link *link, const struct sio_packet *packet)
         refuse(link, reason, SESSION_PARSE_ERROR);
         return;
     }
-    send_event(link, packet, n - 1, name_len);
+    send_event(link, packet, epoch, n - 1, name_len);
 }
 
-static void on_ack(struct link *link, const struct sio_packet *packet)
+static void on_ack(struct link *link, const struct sio_packet *packet, uint32_t epoch)
 {
     const char *text = packet->payload ? packet->payload : "[]";
     size_t len = packet->payload ? packet->payload_len : 2, n;
@@ -363,7 +377,7 @@ static void on_ack(struct link *link, const struct sio_packet *packet)
         begin_record(link, packet, hub_take_ack, sizeof *record + len + 1, &attachments);
     if (!record)
         return;
-    record->head = up_head(link);
+    record->head = up_head(link, epoch);
     record->attachments = attachments;
     record->ack_id = packet->id;
     record->has_id = packet->has_id;
@@ -371,7 +385,8 @@ static void on_ack(struct link *link, const struct sio_packet *packet)
     put_text(record->text, text, len);
 }
 
-static void on_disconnect(struct link *link, const struct sio_packet *packet)
+static void on_disconnect(struct link *link, const struct sio_packet *packet,
+                          uint32_t epoch)
 {
     struct up_head *record;
 
@@ -380,26 +395,27 @@ static void on_disconnect(struct link *link, const struct sio_packet *packet)
         return;
     }
     record = send_up(link, hub_take_disconnect, sizeof *record);
-    *record = up_head(link);
-    link->is_joined = false;
-    members_leave_namespace(&link->sio->members, link, NSP_MAIN);
+    *record = up_head(link, epoch);
+    stay_end(link, stay_find(link, epoch));
 }
 
 static void on_packet(struct link *link, const struct sio_packet *packet)
 {
+    const struct link_stay *stay;
+
     metric_add(&link->sio->loop->metrics, METRIC_PACKETS_IN, 1);
     if (packet->type == SIO_CONNECT)
         on_connect(link, packet);
     else if (packet->type == SIO_CONNECT_ERROR)
         refuse(link, "CONNECT_ERROR from a client", SESSION_SERVER_FORCED);
-    else if (!link->is_joined || !is_main(packet))
+    else if (!(stay = stay_find_nsp(link, packet->nsp, packet->nsp_len)))
         refuse(link, "packet for a namespace that was not joined", SESSION_SERVER_FORCED);
     else if (packet->type == SIO_EVENT || packet->type == SIO_BINARY_EVENT)
-        on_event(link, packet);
+        on_event(link, packet, stay->epoch);
     else if (packet->type == SIO_ACK || packet->type == SIO_BINARY_ACK)
-        on_ack(link, packet);
+        on_ack(link, packet, stay->epoch);
     else
-        on_disconnect(link, packet);
+        on_disconnect(link, packet, stay->epoch);
 }
 
 static void on_text(struct session *session, const char *text, size_t len)
@@ -474,6 +490,7 @@ void sio_free(struct sio *sio)
     timer_list_done(&sio->connect_timers);
     halves_done(sio);
     members_done(&sio->members);
+    nsp_names_done(&sio->names);
     free(sio->spans);
     free(sio->name);
     free(sio);

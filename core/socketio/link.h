@@ -1,6 +1,6 @@
 /*
  * link.h - one session as Socket.IO sees it in its shard, and what all of a shard share.
- * Private to link.c, link_down.c and members.c. Thread: shard.
+ * Private to link.c, link_down.c, stay.c and members.c. Thread: shard.
  */
 #ifndef SOCKETIO_LINK_H
 #define SOCKETIO_LINK_H
@@ -13,6 +13,7 @@
 #include "core/loop/timer.h"
 #include "core/socketio/json.h"
 #include "core/socketio/members.h"
+#include "core/socketio/nspnames.h"
 
 struct engine;
 struct half;
@@ -27,6 +28,8 @@ struct sio {
     struct engine *engine; /* borrowed: NULL before sio_attach() and after its end */
     struct json_limits limits;
     struct members members;
+    struct nsp_names names;
+    uint32_t last_epoch;
     struct timer_list connect_timers, half_timers;
     unsigned max_attachments;  /* of a packet */
     size_t max_attached_bytes; /* of all of them */
@@ -35,20 +38,54 @@ struct sio {
     char *name; /* owned: of the event at hand, SIO_MAX_EVENT * 6 and its NUL */
 };
 
+/*
+ * A session's stay in a namespace, from its CONNECT on. The epoch tells it from earlier
+ * ones, and from those in other namespaces; EPOCH_ANY: none.
+ */
+struct link_stay {
+    uint32_t nsp : 31;      /* in sio->names */
+    uint32_t is_joined : 1; /* logic has accepted it */
+    uint32_t epoch;
+};
+
+/* What most links have no use for once they have joined. */
+struct link_rare {
+    char *address;           /* owned: NULL once logic has it */
+    struct link_stay *stays; /* owned: those beside link->stay */
+    uint32_t n_stays, stays_cap;
+};
+
 /* One for each session. */
 struct link {
     struct sio *sio;         /* borrowed */
     struct session *session; /* borrowed: tells us when it ends */
     handle handle;           /* the session's */
-    char *address;           /* owned: NULL once logic has it */
+    struct link_rare *rare;  /* owned: NULL where there is nothing of that kind */
     struct timer_node connect_timer;
     struct half *half; /* owned: the packet that lacks attachments, or NULL */
     struct membership *memberships; /* owned: the rooms it is in */
-    uint32_t n_memberships, memberships_cap;
-    uint32_t epoch;   /* of its latest CONNECT to the main namespace */
-    bool is_joined;   /* the main namespace: CONNECT was taken, and no DISCONNECT since */
-    bool was_told_of; /* logic has heard of the session */
-    uint64_t stamp;   /* of the last broadcast that reached or excepted it */
+    uint32_t n_memberships;
+    uint32_t memberships_cap : 31;
+    uint32_t was_told_of : 1; /* logic has heard of the session */
+    struct link_stay stay;    /* the only one of most links */
+    uint64_t stamp;           /* of the last broadcast that reached or excepted it */
 };
+
+/* ---- stay.c */
+
+struct link_rare *link_need_rare(struct link *link);
+/* Logic knows what it was told when the session opened. */
+void link_drop_opening(struct link *link);
+/* Give link->rare back if nothing is in it. */
+void link_trim(struct link *link);
+
+/* The pointers that follow live until the next call of stay_new() or stay_end(). */
+struct link_stay *stay_new(struct link *link, const char *nsp, size_t nsp_len);
+struct link_stay *stay_find(struct link *link, uint32_t epoch);
+/* By its namespace: the one that has joined, else any. */
+struct link_stay *stay_find_nsp(struct link *link, const char *nsp, size_t nsp_len);
+/* It leaves the rooms of its namespace. */
+void stay_end(struct link *link, struct link_stay *stay);
+void stays_done(struct link *link);
 
 #endif

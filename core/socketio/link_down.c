@@ -27,19 +27,20 @@ static struct link *addressee(const struct down_head *head)
 
     if (!link || head->epoch == EPOCH_ANY)
         return link;
-    return link->is_joined && link->epoch == head->epoch ? link : NULL;
+    return stay_find(link, head->epoch) ? link : NULL;
 }
 
 void link_take_joined(struct loop *to, void *payload)
 {
-    struct link *link = addressee(payload);
+    const struct down_head *head = payload;
+    struct link *link = addressee(head);
 
     (void)to;
     if (!link)
         return;
     timer_stop(&link->connect_timer);
-    free(link->address);
-    link->address = NULL;
+    stay_find(link, head->epoch)->is_joined = true;
+    link_drop_opening(link);
 }
 
 void link_take_left(struct loop *to, void *payload)
@@ -48,10 +49,22 @@ void link_take_left(struct loop *to, void *payload)
     struct link *link = addressee(head);
 
     (void)to;
-    if (!link)
-        return;
-    link->is_joined = false;
-    members_leave_namespace(&head->sio->members, link, head->nsp);
+    if (link)
+        stay_end(link, stay_find(link, head->epoch));
+}
+
+void link_take_refused(struct loop *to, void *payload)
+{
+    const struct down_refused *record = payload;
+    struct link *link = addressee(&record->head);
+    struct outgoing out = {.packet = record->packet};
+
+    if (link) {
+        stay_end(link, stay_find(link, record->head.epoch));
+        metric_add(&to->metrics, METRIC_PACKETS_OUT, 1);
+        session_send(link->session, &out);
+    }
+    bytes_unref(record->packet);
 }
 
 static struct outgoing outgoing_of(struct bytes *packet, unsigned flags)
@@ -83,7 +96,8 @@ void link_take_join(struct loop *to, void *payload)
 
     (void)to;
     if (link)
-        members_join(&record->head.sio->members, link, record->head.nsp, record->room);
+        members_join(&record->head.sio->members, link,
+                     stay_find(link, record->head.epoch)->nsp, record->room);
 }
 
 void link_take_leave(struct loop *to, void *payload)
@@ -136,7 +150,7 @@ void link_take_broadcast(struct loop *to, void *payload)
     for (uint32_t i = 0; i < record->n_stays; i++) {
         struct link *link = find_link(sio, record->stays[i].session);
 
-        if (link && link->is_joined && link->epoch == record->stays[i].epoch)
+        if (link && stay_find(link, record->stays[i].epoch))
             members_send_link(&sio->members, link, &out);
     }
     for (uint32_t i = 0; i < record->n_rooms; i++)

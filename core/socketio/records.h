@@ -3,10 +3,11 @@
  *
  * Up: shard -> logic, run by hub.c. Down: logic -> shard, run by link_down.c. All records
  * of one session travel in one lane each way, so that their order holds. Each names a
- * session, a namespace and the epoch of the session's stay in it: a client may leave and
- * come back faster than the other half hears of it, and what belonged to the earlier stay
- * must not touch the later one. Text stands behind the struct, NUL-terminated. Placeholders
- * in it are sound: each names one of the attachments that came with it.
+ * session and the epoch of its stay in a namespace: a client may leave and come back faster
+ * than the other half hears of it, and what belonged to the earlier stay must not touch the
+ * later one. No two stays of a session have the same epoch, whatever their namespaces. Text
+ * stands behind the struct, NUL-terminated. Placeholders in it are sound: each names one of
+ * the attachments that came with it.
  */
 #ifndef SOCKETIO_RECORDS_H
 #define SOCKETIO_RECORDS_H
@@ -24,7 +25,7 @@ struct hub;
 struct sio;
 
 enum {
-    NSP_MAIN = 0,        /* the number of "/" */
+    NSP_MAIN = 0,        /* the number of "/" in every shard */
     EPOCH_ANY = 0,       /* goes to the session, whatever it has joined */
     SIO_MAX_NSP = 128,   /* threats.md T15 */
     SIO_MAX_EVENT = 1024 /* bytes of an event's name */
@@ -45,10 +46,10 @@ void attachments_free(struct attachments *attachments); /* takes NULL */
 struct up_head {
     struct hub *hub; /* borrowed */
     handle session;
-    uint32_t nsp, epoch;
+    uint32_t epoch;
 };
 
-/* CONNECT. nsp is NSP_MAIN only when the name is "/". */
+/* CONNECT: the epoch is that of the stay that it asks for. */
 struct up_connect {
     struct up_head head;
     uint32_t nsp_len, address_len; /* address: 0 when logic has it already */
@@ -83,7 +84,7 @@ lane_work hub_take_disconnect;
 
 /* The session has ended; the last record of it. */
 struct up_closed {
-    struct up_head head; /* nsp and epoch mean nothing */
+    struct up_head head; /* the epoch means nothing */
     enum session_end end;
 };
 lane_work hub_take_closed;
@@ -99,7 +100,7 @@ enum {
 struct down_head {
     struct sio *sio; /* borrowed */
     handle session;
-    uint32_t nsp, epoch;
+    uint32_t epoch;
 };
 
 /* Logic knows the session, and has a socket for it: struct down_head alone. */
@@ -107,6 +108,13 @@ lane_work link_take_joined;
 
 /* The socket has gone: leave its rooms, expect a CONNECT. struct down_head alone. */
 lane_work link_take_left;
+
+/* The CONNECT is refused: what the client is told. */
+struct down_refused {
+    struct down_head head;
+    struct bytes *packet; /* ref */
+};
+lane_work link_take_refused;
 
 struct down_send {
     struct down_head head;

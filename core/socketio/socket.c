@@ -12,7 +12,9 @@
 
 #include "core/base/mem.h"
 #include "core/base/text.h"
+#include "core/loop/bytes.h"
 #include "core/socketio/ack.h"
+#include "core/socketio/emit.h"
 #include "core/socketio/hub_private.h"
 #include "core/socketio/namespace.h"
 #include "core/socketio/room.h"
@@ -63,8 +65,76 @@ struct socket *socket_new(struct namespace *nsp, struct client *client, uint32_t
     client->sockets = socket;
     draw_id(socket);
     HASH_ADD(hh, nsp->sockets, id, SOCKET_ID_LEN, socket);
-    count_sockets(nsp->hub, 1);
     return socket;
+}
+
+void socket_keep(struct socket *socket, struct bytes *packet)
+{
+    struct socket_entry *entry = socket->entry;
+
+    if (!entry)
+        entry = socket->entry = mem_calloc(1, sizeof *entry);
+    if (entry->n_kept == entry->cap) {
+        entry->cap = entry->cap ? entry->cap * 2 : 4;
+        entry->kept = mem_realloc(entry->kept, entry->cap * sizeof *entry->kept);
+    }
+    entry->kept[entry->n_kept++] = packet;
+}
+
+static void entry_free(struct socket_entry *entry)
+{
+    if (!entry)
+        return;
+    for (size_t i = 0; i < entry->n_kept; i++)
+        bytes_unref(entry->kept[i]);
+    free(entry->kept);
+    free(entry);
+}
+
+static void send_kept(struct socket *socket)
+{
+    struct socket_entry *entry = socket->entry;
+
+    for (size_t i = 0; entry && i < entry->n_kept; i++) {
+        bytes_ref(entry->kept[i], 1);
+        emit_to_socket(socket, entry->kept[i], 0);
+    }
+    entry_free(entry);
+    socket->entry = NULL;
+}
+
+/* The rooms that it was put into while it connected: now it joins them. */
+static void join_wished(struct socket *socket)
+{
+    struct hub *hub = socket->nsp->hub;
+    hop_socket which = socket->handle;
+    struct socket_room *wish = socket->room;
+    uint32_t n = socket->n_rooms;
+
+    socket->room = NULL;
+    socket->n_rooms = socket->rooms_cap = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        if (socket_find_open(hub, which)) /* a join hook may have closed it */
+            socket_join(socket, wish[i].room);
+        room_unpin(wish[i].room);
+    }
+    free(wish);
+}
+
+void socket_open(struct socket *socket, void (*reply)(struct socket *socket))
+{
+    struct hub *hub = socket->nsp->hub;
+
+    socket->state = SOCKET_OPEN;
+    socket->was_opened = true;
+    count_sockets(hub, 1);
+    hub_send_down(hub, socket, link_take_joined, sizeof(struct down_head), 0);
+    reply(socket);
+    send_kept(socket);
+    send_room(socket, link_take_join, socket->nsp->all);
+    room_count_in(socket->nsp->all, socket_shard(socket));
+    if (socket->n_rooms > 0)
+        join_wished(socket);
 }
 
 /* ---- closing */
@@ -100,16 +170,21 @@ static void unlink_from_client(struct socket *socket)
 
 static void socket_free(struct socket *socket)
 {
-    struct hub *hub = socket->nsp->hub;
+    struct namespace *nsp = socket->nsp;
+    struct hub *hub = nsp->hub;
 
-    HASH_DEL(socket->nsp->sockets, socket);
+    HASH_DEL(nsp->sockets, socket);
+    if (!nsp->sockets)
+        namespaces_on_empty(&hub->spaces, nsp);
     slots_remove(&hub->sockets, socket->handle);
     unlink_from_client(socket);
+    if (socket->was_opened)
+        count_sockets(hub, -1);
+    entry_free(socket->entry);
     free(socket->slot);
     free(socket->room);
     json_decref(socket->data);
     free(socket);
-    count_sockets(hub, -1);
 }
 
 static void run_close(struct socket *socket)
@@ -135,10 +210,28 @@ static void run_deferred(struct hub *hub)
     }
 }
 
+void socket_drop(struct socket *socket)
+{
+    const struct hub_upper *upper = &socket->nsp->hub->upper;
+
+    socket->state = SOCKET_EMPTIED;
+    while (socket->n_rooms > 0)
+        room_unpin(socket->room[--socket->n_rooms].room);
+    if (upper->on_abandoned)
+        upper->on_abandoned(socket->handle, upper->arg);
+    free_slots(socket);
+    ack_fail_all(socket);
+    socket_free(socket);
+}
+
 void socket_close(struct socket *socket, const char *reason)
 {
     struct hub *hub = socket->nsp->hub;
 
+    if (socket->state == SOCKET_CONNECTING) {
+        socket_drop(socket);
+        return;
+    }
     if (socket->state != SOCKET_OPEN)
         return;
     if (!socket->client->is_gone && !hub->is_stopping)
@@ -171,6 +264,13 @@ struct socket *socket_find_open(const struct hub *hub, hop_socket which)
     return socket && socket->state == SOCKET_OPEN ? socket : NULL;
 }
 
+struct socket *socket_find_alive(const struct hub *hub, hop_socket which)
+{
+    struct socket *socket = socket_find(hub, which);
+
+    return socket && socket_is_alive(socket) ? socket : NULL;
+}
+
 unsigned socket_shard(const struct socket *socket)
 {
     return handle_shard(socket->client->session);
@@ -196,12 +296,17 @@ void socket_join(struct socket *socket, struct room *room)
 {
     const struct hub_upper *upper = &socket->nsp->hub->upper;
 
-    if (socket->state != SOCKET_OPEN || socket_in_room(socket, room))
+    if (!socket_is_alive(socket) || socket_in_room(socket, room))
         return;
     if (socket->n_rooms == socket->rooms_cap) {
         socket->rooms_cap = socket->rooms_cap ? socket->rooms_cap * 2 : 2;
         socket->room =
             mem_realloc(socket->room, socket->rooms_cap * sizeof *socket->room);
+    }
+    if (socket->state == SOCKET_CONNECTING) {
+        socket->room[socket->n_rooms++] = (struct socket_room){.room = room};
+        room_pin(room);
+        return;
     }
     socket->room[socket->n_rooms] = (struct socket_room){
         .room = room,
@@ -232,6 +337,11 @@ int socket_leave(struct socket *socket, struct room *room)
 
     if (place == socket->n_rooms)
         return -1;
+    if (socket->state == SOCKET_CONNECTING) {
+        socket->room[place] = socket->room[--socket->n_rooms];
+        room_unpin(room);
+        return 0;
+    }
     index = socket->room[place].index;
     take_out_of_place(socket, place);
     if (socket->state == SOCKET_OPEN) /* else its shard knows: link_take_left */

@@ -1,6 +1,8 @@
 /*
  * socket.h - one client in one namespace. Thread: logic.
  *
+ * It begins as one that connects: what is done with it is remembered, and becomes true when
+ * it opens; if it never does, nobody has heard of it.
  * A socket that closes goes through its states once: its hooks run while it can still be
  * looked up, and nothing that they call can close it again or make it join a room.
  */
@@ -17,6 +19,7 @@
 #include "core/base/hash.h"
 
 struct ack;
+struct bytes;
 struct client;
 struct hub;
 struct namespace;
@@ -28,6 +31,7 @@ enum {
 };
 
 enum socket_state {
+    SOCKET_CONNECTING, /* its CONNECT is looked at; its rooms are only wishes, pinned */
     SOCKET_OPEN,
     SOCKET_CLOSING, /* its hooks run or wait to run; still in its rooms, slots set */
     SOCKET_EMPTIED  /* rooms left, slots freed; the last acks fail */
@@ -35,23 +39,31 @@ enum socket_state {
 
 /* One room that a socket is in: found from both ends. */
 struct socket_room {
-    struct room *room; /* borrowed */
-    uint32_t index;    /* in room->member */
+    struct room *room; /* borrowed; pinned while the socket connects */
+    uint32_t index;    /* in room->member, once it is open */
+};
+
+/* What a socket has only until it opens. */
+struct socket_entry {
+    struct bytes **kept; /* refs: packets that go out behind the CONNECT's reply */
+    size_t n_kept, cap;
 };
 
 struct socket {
     UT_hash_handle hh; /* in nsp->sockets, by id */
     char id[SOCKET_ID_LEN + 1];
-    enum socket_state state;
-    uint32_t stamp; /* of the last walk over a target that met it: see target.c */
+    uint8_t state;   /* enum socket_state */
+    bool was_opened; /* for the counts */
+    uint32_t stamp;  /* of the last walk over a target that met it: see target.c */
+    uint32_t epoch;  /* of the session's stay, as in records */
     hop_socket handle;
     struct namespace *nsp;         /* borrowed */
     struct client *client;         /* borrowed: outlives its sockets */
     struct socket *next_of_client; /* borrowed */
-    uint32_t epoch;                /* of the session's stay, as in records */
+    struct socket_entry *entry;    /* owned: NULL where nothing of that kind is */
+    void **slot;                   /* owned; the values are freed through hub_upper */
+    struct socket_room *room;      /* owned: named ones only */
     uint32_t n_slots;
-    void **slot;              /* owned; the values are freed through hub_upper */
-    struct socket_room *room; /* owned: named ones only */
     uint32_t n_rooms, rooms_cap;
     uint32_t n_rolls; /* that name it: see ack.c */
     json_t *data;     /* owned: NULL until a plugin asks for it */
@@ -60,21 +72,33 @@ struct socket {
     struct socket *next_deferred; /* borrowed */
 };
 
-/* Open a socket: in the namespace, in no named room. NULL when handles have run out. */
+/* One that connects: in the namespace, in no room. NULL when handles have run out. */
 struct socket *socket_new(struct namespace *nsp, struct client *client, uint32_t epoch);
+/* It opens: `reply` sends its CONNECT's; what was kept follows, then it is in the room of
+ * all and in those that it was put into, with their hooks. */
+void socket_open(struct socket *socket, void (*reply)(struct socket *socket));
+/* It never opens. Frees it: slots and acks as at a close, no other hooks. */
+void socket_drop(struct socket *socket);
+/* While it connects: send that packet later. packet: owned. */
+void socket_keep(struct socket *socket, struct bytes *packet);
 
-/* Close it: hooks, rooms, slots, acks, in this order. Frees the socket, now or (when many
+/* Close it, or drop it while it connects: hooks, rooms, slots, acks, in this order. Frees the socket, now or (when many
  * closes nest) before the outermost one returns. A socket that closes already stays so. */
 void socket_close(struct socket *socket, const char *reason);
 
 /* The socket of a handle, or NULL. Any state. */
 struct socket *socket_find(const struct hub *hub, hop_socket which);
-/* Only when it is open. */
+/* Only when it is open; only when it is open or connects. */
 struct socket *socket_find_open(const struct hub *hub, hop_socket which);
+struct socket *socket_find_alive(const struct hub *hub, hop_socket which);
+static inline bool socket_is_alive(const struct socket *socket)
+{
+    return socket->state == SOCKET_CONNECTING || socket->state == SOCKET_OPEN;
+}
 
 unsigned socket_shard(const struct socket *socket);
 bool socket_in_room(const struct socket *socket, const struct room *room);
-/* With the hooks. Joins only open sockets; leaving returns -1 when it was not in. */
+/* With the hooks, once it is open. Joins only sockets that live; leaving returns -1 when it was not in. */
 void socket_join(struct socket *socket, struct room *room);
 int socket_leave(struct socket *socket, struct room *room);
 

@@ -62,7 +62,7 @@ static void target_free(struct hop_target *target)
     free(target);
 }
 
-static struct hop_target *target_new(struct hub *hub)
+static struct hop_target *target_new(struct hub *hub, struct namespace *nsp)
 {
     struct emitter *emitter = &hub->emitter;
     struct hop_target *target = emitter->spare;
@@ -73,7 +73,7 @@ static struct hop_target *target_new(struct hub *hub)
     } else {
         target = mem_calloc(1, sizeof *target);
     }
-    target->nsp = hub->main;
+    target->nsp = nsp;
     target->next = emitter->used;
     emitter->used = target;
     return target;
@@ -125,29 +125,39 @@ void emitter_done(struct emitter *emitter)
     free(emitter->audience.except_rooms);
     free(emitter->audience.stays);
     free(emitter->audience.except);
+    free(emitter->audience.waiting);
 }
 
-hop_target *hub_target_all(struct hub *hub)
+/* One that is not there (any more, or yet) is nowhere: nobody gets what goes to it. */
+static struct namespace *space_of(struct hub *hub, const char *name)
 {
-    struct hop_target *target = target_new(hub);
+    struct namespace *nsp = namespaces_find(&hub->spaces, name, strlen(name));
+
+    return nsp ? nsp : hub->spaces.nowhere;
+}
+
+hop_target *hub_target_all(struct hub *hub, const char *nsp)
+{
+    struct hop_target *target = target_new(hub, space_of(hub, nsp));
 
     target->is_all = true;
     return target;
 }
 
-hop_target *hub_target_room(struct hub *hub, const char *room)
+hop_target *hub_target_room(struct hub *hub, const char *nsp, const char *room)
 {
-    struct hop_target *target = target_new(hub);
+    struct hop_target *target = target_new(hub, space_of(hub, nsp));
 
     add_name(&target->rooms, room);
     return target;
 }
 
-hop_target *hub_target_socket(struct hub *hub, hop_socket socket)
+hop_target *hub_target_socket(struct hub *hub, hop_socket which)
 {
-    struct hop_target *target = target_new(hub);
+    const struct socket *socket = socket_find(hub, which);
+    struct hop_target *target = target_new(hub, socket ? socket->nsp : hub->spaces.main);
 
-    add_socket(&target->sockets, socket);
+    add_socket(&target->sockets, which);
     return target;
 }
 
@@ -202,10 +212,15 @@ static void include_room(struct audience *audience, struct room *room)
     audience->rooms[audience->n_rooms++] = room;
 }
 
-static void include_socket(struct audience *audience, const struct socket *socket)
+static void include_socket(struct audience *audience, struct socket *socket)
 {
-    if (!socket || socket->state != SOCKET_OPEN)
+    if (!socket || !socket_is_alive(socket))
         return;
+    if (socket->state == SOCKET_CONNECTING) {
+        RESERVE(audience->waiting, audience->n_waiting, audience->waiting_cap);
+        audience->waiting[audience->n_waiting++] = socket;
+        return;
+    }
     RESERVE(audience->stays, audience->n_stays, audience->stays_cap);
     audience->stays[audience->n_stays++] =
         (struct stay){socket->client->session, socket->epoch};
@@ -245,9 +260,9 @@ static void resolve_names(struct audience *audience, const struct hop_target *ta
     }
 }
 
-static const struct socket *socket_of(const struct hop_target *target, hop_socket which)
+static struct socket *socket_of(const struct hop_target *target, hop_socket which)
 {
-    const struct socket *socket = socket_find(target->nsp->hub, which);
+    struct socket *socket = socket_find(target->nsp->hub, which);
 
     return socket && socket->nsp == target->nsp ? socket : NULL;
 }
@@ -257,7 +272,7 @@ struct audience *target_resolve(const struct hop_target *target)
     struct audience *audience = &target->nsp->hub->emitter.audience;
 
     audience->n_rooms = audience->n_except_rooms = 0;
-    audience->n_stays = audience->n_except = 0;
+    audience->n_stays = audience->n_except = audience->n_waiting = 0;
     if (target->is_all)
         include_room(audience, target->nsp->all);
     resolve_names(audience, target);

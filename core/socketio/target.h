@@ -16,6 +16,7 @@
 
 struct namespace;
 struct room;
+struct socket;
 
 struct name_list {
     char *text; /* owned: names, each with its NUL */
@@ -43,8 +44,9 @@ struct audience {
     struct room **except_rooms;
     struct stay *stays;
     handle *except;
-    size_t n_rooms, n_except_rooms, n_stays, n_except;
-    size_t rooms_cap, except_rooms_cap, stays_cap, except_cap;
+    struct socket **waiting; /* those that are connecting: by name or handle only */
+    size_t n_rooms, n_except_rooms, n_stays, n_except, n_waiting;
+    size_t rooms_cap, except_rooms_cap, stays_cap, except_cap, waiting_cap;
 };
 
 struct emitter {

@@ -23,7 +23,8 @@ typedef struct hop_event hop_event;
 /* Receivers. Made and released by the server: lives until the turn ends. */
 typedef struct hop_target hop_target;
 
-/* Every socket of the main namespace; the members of a room; one socket. Thread: logic. */
+/* Every socket of "/"; the members of a room there; one socket, of whatever namespace (see
+ * namespace.h for other targets). Thread: logic. */
 HOP_API hop_target *hop_to_all(hop_server *server);
 HOP_API hop_target *hop_to_room(hop_server *server, const char *room);
 HOP_API hop_target *hop_to_socket(hop_server *server, hop_socket socket);

@@ -35,10 +35,13 @@ typedef struct hop_on_options {
     hop_phase phase;    /* HOP_HANDLE where hop_on() is used */
     const char *before; /* a plugin's name, or NULL */
     const char *after;  /* a plugin's name, or NULL */
+
+    /* since 0.3 */
+    const char *nsp; /* for which namespaces: see namespace.h; NULL: "/" */
 } hop_on_options;
 
 /*
- * Call handler for every event of that name.
+ * Call handler for every event of that name, hop_on() for those in "/".
  *   event  UTF-8, none of socket.io-parser's RESERVED_EVENTS (connect, connect_error,
  *          disconnect, disconnecting, newListener, removeListener): lifecycle has hooks;
  *          "" is an event like others
@@ -63,7 +66,8 @@ HOP_API int hop_on_any_with(hop_server *server, hop_handler *handler, void *self
 
 /*
  * Lifecycle hooks: not event names, since a client may emit an event called "connect".
- *   connect     the socket has joined the main namespace; its CONNECT reply is sent
+ * These are told of sockets in "/"; for others, see hop_on_connect_in() in namespace.h.
+ *   connect     the socket has joined its namespace; its CONNECT reply is sent
  *   disconnect  it is going: still in its rooms, slots still set; emits to it go nowhere
  *   join/leave  it has joined or left a room (its own id's room not counted); when it
  *               goes, it leaves its rooms after the disconnect hooks, slots still set

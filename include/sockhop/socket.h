@@ -23,7 +23,7 @@ HOP_API bool hop_socket_is_connected(hop_server *server, hop_socket socket);
  */
 HOP_API const char *hop_socket_id(hop_server *server, hop_socket socket);
 
-/* The socket with that id, or HOP_NO_SOCKET. Thread: logic. */
+/* The socket with that id in "/", or HOP_NO_SOCKET. Thread: logic. */
 HOP_API hop_socket hop_socket_find(hop_server *server, const char *id);
 
 /* The peer's address as text, "127.0.0.1" or "::1". Borrowed as the id. Thread: logic. */

@@ -30,7 +30,13 @@
 #include "core/plugin/state.h"
 #include "core/socketio/hub.h"
 
-enum { FAKE_SOCKETS = 16, FAKE_SLOTS = 64, FAKE_TARGETS = 64, NO_ACK = -1 };
+enum {
+    FAKE_SOCKETS = 16,
+    FAKE_CHAT = 8,
+    FAKE_SLOTS = 64,
+    FAKE_TARGETS = 64,
+    NO_ACK = -1
+};
 
 struct fake_socket {
     bool is_connected;
@@ -110,6 +116,7 @@ static inline void fake_binary_event(hop_socket socket, const char *packet, int 
     char name[256];
     struct sio_event event = {
         .socket = socket,
+        .declared = hub_socket_declared(NULL, socket),
         .name = name,
         .has_ack = ack_id != NO_ACK,
         .ack_id = (uint64_t)ack_id,
@@ -185,9 +192,39 @@ const char *hub_socket_address(const struct hub *hub, hop_socket socket)
     return fake_find(socket) ? "127.0.0.1" : NULL;
 }
 
-hop_socket hub_find(const struct hub *hub, const char *id)
+/* Sockets from FAKE_CHAT on are in "/chat", the others in "/". */
+static const char *fake_namespace(hop_socket socket)
+{
+    return socket < FAKE_CHAT ? "/" : "/chat";
+}
+
+int hub_declare(struct hub *hub, const char *name)
 {
     (void)hub;
+    return *name == '/' ? 1 : -1;
+}
+
+int hub_find_declared(const struct hub *hub, const char *name)
+{
+    (void)hub;
+    return strcmp(name, "/") == 0 ? HUB_MAIN : strcmp(name, "/chat") == 0 ? 1 : -1;
+}
+
+int hub_socket_declared(const struct hub *hub, hop_socket socket)
+{
+    return fake_find(socket) ? hub_find_declared(hub, fake_namespace(socket)) : -1;
+}
+
+const char *hub_socket_namespace(const struct hub *hub, hop_socket socket)
+{
+    (void)hub;
+    return fake_find(socket) ? fake_namespace(socket) : NULL;
+}
+
+hop_socket hub_find(const struct hub *hub, const char *nsp, const char *id)
+{
+    (void)hub;
+    (void)nsp;
     for (hop_socket socket = 1; socket < FAKE_SOCKETS; socket++)
         if (fake_find(socket) && strcmp(fake.socket[socket].id, id) == 0)
             return socket;
@@ -285,6 +322,13 @@ void *hub_slot_get(const struct hub *hub, hop_socket socket, hop_slot slot)
     return fake_find(socket) ? fake.socket[socket].slot[slot] : NULL;
 }
 
+static void fake_widen(hop_target *target, const char *kind, const char *what)
+{
+    size_t len = strlen(target->text);
+
+    snprintf(target->text + len, sizeof target->text - len, "%s%s", kind, what);
+}
+
 static hop_target *fake_target(const char *kind, const char *what)
 {
     hop_target *target = &fake.target[fake.n_targets++ % FAKE_TARGETS];
@@ -293,23 +337,20 @@ static hop_target *fake_target(const char *kind, const char *what)
     return target;
 }
 
-static void fake_widen(hop_target *target, const char *kind, const char *what)
-{
-    size_t len = strlen(target->text);
-
-    snprintf(target->text + len, sizeof target->text - len, "%s%s", kind, what);
-}
-
-hop_target *hub_target_all(struct hub *hub)
+hop_target *hub_target_all(struct hub *hub, const char *nsp)
 {
     (void)hub;
-    return fake_target("all", "");
+    return fake_target("all", strcmp(nsp, "/") == 0 ? "" : nsp);
 }
 
-hop_target *hub_target_room(struct hub *hub, const char *room)
+hop_target *hub_target_room(struct hub *hub, const char *nsp, const char *room)
 {
+    hop_target *target = fake_target("room:", room);
+
     (void)hub;
-    return fake_target("room:", room);
+    if (strcmp(nsp, "/") != 0)
+        fake_widen(target, "@", nsp);
+    return target;
 }
 
 hop_target *hub_target_socket(struct hub *hub, hop_socket socket)

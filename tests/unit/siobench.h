@@ -26,6 +26,8 @@ enum {
     BENCH_ROOMS = 20,
     BENCH_ACKS = 21000,
     BENCH_ANSWER_BYTES = 1000,
+    BENCH_NAMESPACES = 5, /* that clients make */
+    BENCH_OF_CLIENT = 4,
     GOT_MAX = 1 << 16,
     LOG_MAX = 1 << 16
 };
@@ -354,7 +356,11 @@ static inline void bench_open(int n_threads)
                                              .attachment_timeout_ms = 30,
                                              .max_rooms = BENCH_ROOMS,
                                              .max_acks = BENCH_ACKS,
-                                             .max_answer_bytes = BENCH_ANSWER_BYTES};
+                                             .max_answer_bytes = BENCH_ANSWER_BYTES,
+                                             .namespaces = "/chat, /news",
+                                             .max_namespaces = BENCH_NAMESPACES,
+                                             .max_client_namespaces = BENCH_OF_CLIENT,
+                                             .cleanup_empty_child_namespaces = true};
     const struct hub_upper upper = {
         .on_connect = bench_on_connect,
         .on_event = bench_on_event,

@@ -69,7 +69,7 @@ static int ask_all(hop_target *target, int timeout_ms)
 
 static hop_target *all(void)
 {
-    return hub_target_all(bench.hub);
+    return hub_target_all(bench.hub, "/");
 }
 
 static bool has_result(void *arg)
@@ -209,7 +209,7 @@ static void who_goes_is_not_waited_for(void **state)
 static void a_target_of_nobody_has_no_answers(void **state)
 {
     (void)state;
-    assert_int_equal(ask_all(hub_target_room(bench.hub, "empty"), 60000), 0);
+    assert_int_equal(ask_all(hub_target_room(bench.hub, "/", "empty"), 60000), 0);
     assert_int_equal(n_results, 0); /* not before it returns */
     wait_for_result();
     assert_string_equal(result, "");
@@ -354,7 +354,7 @@ static void a_shutdown_ends_every_roll(void **state)
     (void)state;
     open_people(2);
     assert_int_equal(ask_all(all(), 60000), 0);
-    assert_int_equal(hub_emit_with_acks(hub_target_room(bench.hub, "empty"), "q",
+    assert_int_equal(hub_emit_with_acks(hub_target_room(bench.hub, "/", "empty"), "q",
                                         ARGS(NULL), 60000, on_answers, NULL),
                      0);
     hub_shutdown(bench.hub);

@@ -11,7 +11,7 @@ static void emit(hop_target *target, const char *event)
 
 static hop_target *to_room(const char *room)
 {
-    return hub_target_room(bench.hub, room);
+    return hub_target_room(bench.hub, "/", room);
 }
 
 static hop_target *to_socket(hop_socket socket)
@@ -76,7 +76,7 @@ static void an_emit_reaches_the_union_once_minus_the_excepted(void **state)
     expect_got(people[4], "");
     expect_got(people[5], "");
     expect_got(people[6], "");
-    emit(except(hub_target_all(bench.hub), bench.socket[1]), "y");
+    emit(except(hub_target_all(bench.hub, "/"), bench.socket[1]), "y");
     pump();
     expect_got(people[1], "");
     for (unsigned i = 2; i <= 7; i++)
@@ -94,7 +94,7 @@ static void a_socket_is_reached_by_handle_and_by_the_room_of_its_id(void **state
     emit(to_room(id), "id");
     emit(and_room(to_socket(bench.socket[1]), id), "both");
     emit(except(to_socket(bench.socket[1]), bench.socket[1]), "none");
-    emit(except_room(hub_target_all(bench.hub), id), "others");
+    emit(except_room(hub_target_all(bench.hub, "/"), id), "others");
     pump();
     expect_got(people[1], "2[\"handle\"]\n2[\"id\"]\n2[\"both\"]\n");
     expect_got(people[2], "2[\"others\"]\n");
@@ -181,7 +181,7 @@ static void attachments_make_a_packet_binary(void **state)
         struct sio_args args = attached(rows[i].args, rows[i].words);
         int result = rows[i].event ? 0 : -1;
 
-        assert_int_equal(hub_emit(hub_target_all(bench.hub), "e", &args), result);
+        assert_int_equal(hub_emit(hub_target_all(bench.hub, "/"), "e", &args), result);
         pump();
         for (unsigned who = 1; who <= 2; who++)
             expect_got(people[who], rows[i].event ? rows[i].event : "");
@@ -231,7 +231,7 @@ static void one_turn_keeps_the_order_of_emits(void **state)
     emit(to_socket(bench.socket[1]), "3");
     emit(except(to_room("a"), bench.socket[2]), "4");
     emit(and_room(to_room("b"), "a"), "5");
-    emit(hub_target_all(bench.hub), "6");
+    emit(hub_target_all(bench.hub, "/"), "6");
     hub_leave(bench.hub, bench.socket[1], "b");
     emit(to_room("b"), "7");
     join(1, "b");
@@ -612,7 +612,7 @@ static void a_shutdown_ends_all_and_nothing_is_sent_after_it(void **state)
     bench.log_len = 0;
     hub_shutdown(bench.hub);
     assert_int_equal(bench_metric(METRIC_SOCKETS), 0);
-    emit(hub_target_all(bench.hub), "x");
+    emit(hub_target_all(bench.hub, "/"), "x");
     pump();
     for (unsigned i = 1; i <= 3; i++)
         expect_got(people[i], "");

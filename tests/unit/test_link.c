@@ -18,7 +18,7 @@ static void a_connect_is_answered_with_a_sid_of_its_own(void **state)
     expect_got(session, expected);
     expect_log("connect 1\n");
     assert_string_equal(hub_socket_address(bench.hub, last_socket()), "127.0.0.1");
-    assert_true(hub_find(bench.hub, hub_socket_id(bench.hub, last_socket())) ==
+    assert_true(hub_find(bench.hub, "/", hub_socket_id(bench.hub, last_socket())) ==
                 last_socket());
 }
 
@@ -524,7 +524,7 @@ static void a_client_may_leave_and_come_back(void **state)
     assert_false(hub_is_connected(bench.hub, bench.socket[1]));
     assert_string_equal(hub_socket_address(bench.hub, bench.socket[2]), "127.0.0.1");
     forget(session);
-    hub_emit(hub_target_room(bench.hub, "lobby"), "x", ARGS(NULL));
+    hub_emit(hub_target_room(bench.hub, "/", "lobby"), "x", ARGS(NULL));
     pump();
     expect_got(session, "");
     say(session, "1");
@@ -555,6 +555,189 @@ static void what_belonged_to_an_earlier_stay_does_not_touch_the_later(void **sta
     expect_log("event 2 x [\"x\"]\n");
 }
 
+/* ---- several namespaces */
+
+/* What logic has answered to a CONNECT: its id. */
+static const char *id_of(unsigned number)
+{
+    return hub_socket_id(bench.hub, bench.socket[number]);
+}
+
+static void one_session_is_in_several_namespaces(void **state)
+{
+    struct session *session = open_joined(0);
+    char expected[128];
+
+    (void)state;
+    say(session, "0/chat,{\"token\":1}");
+    say(session, "0/news");
+    pump();
+    snprintf(expected, sizeof expected,
+             "0/chat,{\"sid\":\"%s\"}\n0/news,{\"sid\":\"%s\"}\n", id_of(2), id_of(3));
+    expect_got(session, expected);
+    expect_log("connect 1\nconnect 2\nconnect 3\n");
+    assert_string_not_equal(id_of(1), id_of(2));
+    assert_string_equal(hub_socket_namespace(bench.hub, bench.socket[1]), "/");
+    assert_string_equal(hub_socket_namespace(bench.hub, bench.socket[3]), "/news");
+    assert_true(hub_find(bench.hub, "/chat", id_of(2)) == bench.socket[2]);
+    assert_true(hub_find(bench.hub, "/", id_of(2)) == HOP_NO_SOCKET);
+    assert_true(hub_find(bench.hub, "/none", id_of(2)) == HOP_NO_SOCKET);
+    say(session, "2/chat,12[\"a\"]");
+    say(session, "2[\"b\"]");
+    say(session, "2/news,[\"c\"]");
+    pump();
+    expect_log("event 2 a [\"a\"] 12\nevent 1 b [\"b\"]\nevent 3 c [\"c\"]\n");
+    hub_ack(bench.hub, bench.socket[2], 12, ARGS("[1]"));
+    hub_emit(hub_target_socket(bench.hub, bench.socket[3]), "x", ARGS(NULL));
+    hub_emit(hub_target_all(bench.hub, "/chat"), "y", ARGS(NULL));
+    hub_emit(hub_target_all(bench.hub, "/none"), "z", ARGS(NULL));
+    pump();
+    expect_got(session, "3/chat,12[1]\n2/news,[\"x\"]\n2/chat,[\"y\"]\n");
+}
+
+static void rooms_of_two_namespaces_share_but_their_name(void **state)
+{
+    struct session *session = open_joined(0), *other = open_joined(0);
+
+    (void)state;
+    say(session, "0/chat,");
+    say(other, "0/chat");
+    pump();
+    forget(session);
+    forget(other);
+    hub_join(bench.hub, bench.socket[1], "den");
+    hub_join(bench.hub, bench.socket[3], "den");
+    hub_join(bench.hub, bench.socket[4], "den");
+    hub_emit(hub_target_room(bench.hub, "/", "den"), "main", ARGS(NULL));
+    hub_emit(hub_target_room(bench.hub, "/chat", "den"), "chat", ARGS(NULL));
+    pump();
+    expect_got(session, "2[\"main\"]\n2/chat,[\"chat\"]\n");
+    expect_got(other, "2/chat,[\"chat\"]\n");
+    say(session, "1/chat,");
+    hub_disconnect(bench.hub, bench.socket[4], HOP_CLOSE_SOCKET);
+    hub_emit(hub_target_room(bench.hub, "/chat", "den"), "late", ARGS(NULL));
+    hub_emit(hub_target_room(bench.hub, "/", "den"), "main", ARGS(NULL));
+    pump();
+    expect_got(session, "2[\"main\"]\n");
+    expect_got(other, "1/chat,\n");
+    assert_true(hub_is_connected(bench.hub, bench.socket[1]));
+    assert_true(hub_is_connected(bench.hub, bench.socket[2]));
+    assert_false(hub_is_connected(bench.hub, bench.socket[3]));
+}
+
+static void a_namespace_is_left_and_joined_without_the_main_one(void **state)
+{
+    struct session *session = open_session(0);
+
+    (void)state;
+    say(session, "0/news");
+    pump();
+    expect_log("connect 1\n");
+    say(session, "1/news");
+    say(session, "0/news");
+    say(session, "0/chat");
+    say(session, "1/news");
+    say(session, "0/news");
+    pump();
+    expect_log("disconnect 1 client namespace disconnect\nconnect 2\nconnect 3\n"
+               "disconnect 2 client namespace disconnect\nconnect 4\n");
+    say(session, "2/news,[\"a\"]");
+    pump();
+    expect_log("event 4 a [\"a\"]\n");
+    assert_true(session->is_open);
+    say(session, "2[\"main\"]");
+    pump();
+    assert_int_equal(session->end, SESSION_SERVER_FORCED);
+    expect_log("disconnect 4 forced server close\ndisconnect 3 forced server close\n");
+}
+
+static void a_second_connect_closes_in_any_namespace(void **state)
+{
+    (void)state;
+    for (int waits = 0; waits < 2; waits++) {
+        struct session *session = open_joined(0);
+
+        say(session, "0/chat");
+        if (waits)
+            pump();
+        say(session, "0/chat");
+        pump();
+        assert_false(session->is_open);
+        assert_int_equal(session->end, SESSION_SERVER_FORCED);
+    }
+}
+
+/* T15 */
+static void a_client_is_in_so_many_namespaces_and_no_more(void **state)
+{
+    struct session *session = open_joined(0);
+    char text[32], expected[128];
+
+    (void)state;
+    hub_declare_pattern(bench.hub, "/n[0-9]+", NULL);
+    for (int i = 1; i < BENCH_OF_CLIENT; i++) {
+        snprintf(text, sizeof text, "0/n%d", i);
+        say(session, text);
+    }
+    pump();
+    assert_int_equal(session->n_got, BENCH_OF_CLIENT - 1);
+    assert_int_equal(bench_metric(METRIC_NAMESPACES), BENCH_OF_CLIENT - 1);
+    forget(session);
+    say(session, "0/n99");
+    say(session, "0/none");
+    pump();
+    snprintf(expected, sizeof expected,
+             "4/n99,{\"message\":\"Too many namespaces\"}\n"
+             "4/none,{\"message\":\"Too many namespaces\"}\n");
+    expect_got(session, expected);
+    say(session, "1/n1");
+    say(session, "0/n99");
+    pump();
+    assert_memory_equal(session->got, "0/n99,{\"sid\":", 13);
+    assert_int_equal(bench_metric(METRIC_NAMESPACES), BENCH_OF_CLIENT - 1);
+}
+
+/* T15, EXPECTATIONS 24 */
+static void dynamic_namespaces_are_bounded_and_go_with_their_last_client(void **state)
+{
+    struct session *session[BENCH_NAMESPACES + 1];
+    char text[32];
+
+    (void)state;
+    hub_declare_pattern(bench.hub, "/a|/n[0-9]+", NULL);
+    for (int i = 0; i <= BENCH_NAMESPACES; i++) {
+        session[i] = open_session((unsigned)i % bench.loops->n_shards);
+        snprintf(text, sizeof text, "0/n%d", i);
+        say(session[i], text);
+        pump();
+    }
+    expect_got(session[BENCH_NAMESPACES], "4/n5,{\"message\":\"Too many namespaces\"}\n");
+    assert_int_equal(bench_metric(METRIC_NAMESPACES), BENCH_NAMESPACES);
+    say(session[BENCH_NAMESPACES], "0/n0"); /* which is there */
+    say(session[BENCH_NAMESPACES], "0/chat");
+    pump();
+    assert_int_equal(session[BENCH_NAMESPACES]->n_got, 2);
+    say(session[0], "1/n0");
+    say(session[1], "1/n1");
+    pump();
+    pump();
+    assert_int_equal(bench_metric(METRIC_NAMESPACES), BENCH_NAMESPACES - 1);
+    say(session[1], "0/x/n1"); /* a pattern fits the whole name or not at all */
+    say(session[1], "0/ab");
+    say(session[1], "0/a");
+    pump();
+    assert_int_equal(session[1]->n_got, 4);
+    assert_non_null(strstr(session[1]->got, "4/x/n1,{"));
+    assert_non_null(strstr(session[1]->got, "4/ab,{"));
+    assert_non_null(strstr(session[1]->got, "0/a,{"));
+    for (int i = 0; i <= BENCH_NAMESPACES; i++)
+        session_close(session[i], SESSION_TRANSPORT_CLOSE, NULL);
+    pump();
+    pump();
+    assert_int_equal(bench_metric(METRIC_NAMESPACES), 0);
+    bench.log_len = 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -580,6 +763,12 @@ int main(void)
          bench_done, NULL},
         ON_BOTH(a_client_may_leave_and_come_back),
         ON_BOTH(what_belonged_to_an_earlier_stay_does_not_touch_the_later),
+        ON_BOTH(one_session_is_in_several_namespaces),
+        ON_BOTH(rooms_of_two_namespaces_share_but_their_name),
+        ON_BOTH(a_namespace_is_left_and_joined_without_the_main_one),
+        ON_BOTH(a_second_connect_closes_in_any_namespace),
+        ON_BOTH(a_client_is_in_so_many_namespaces_and_no_more),
+        ON_BOTH(dynamic_namespaces_are_bounded_and_go_with_their_last_client),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -111,6 +111,10 @@ static void an_empty_file_gives_the_documented_defaults(void **state)
     assert_int_equal(it.max_attached_bytes, 1000000);
     assert_int_equal(it.attachment_timeout_ms, 10000);
     assert_int_equal(it.max_waiting_bytes, 1 << 20);
+    assert_string_equal(it.namespaces, "");
+    assert_int_equal(it.max_namespaces, 1000);
+    assert_int_equal(it.max_client_namespaces, 16);
+    assert_true(it.cleanup_empty_child_namespaces);
     assert_int_equal(it.log_level, HOP_INFO);
     config_free(config);
 }
@@ -119,12 +123,13 @@ static void each_key_reaches_its_member(void **state)
 {
     struct config *config = parse(
         "[server]\nlisten=0.0.0.0\nport=1\nthreads=3\npublic=page\nplugin_dir=/p\n"
-        "status=[::1]:9\nshutdown_timeout=2s\n"
+        "status=[::1]:9\nshutdown_timeout=2s\nnamespaces=/a, /b\n"
         "[engine]\npath=/chat/io\nping_interval=3s\nping_timeout=4s\nupgrade_timeout=5s\n"
         "connect_timeout=6s\nmax_http_buffer_size=7k\ntransports=websocket\n"
         "allow_upgrades=no\nallow_eio3=yes\nmax_attachments=26\n"
         "origins=https://example.org, "
         "http://localhost:3000\n"
+        "cleanup_empty_child_namespaces=no\n"
         "[limits]\nmax_head=8k\nmax_target=1k\nmax_headers=9\nmax_body=10\n"
         "head_timeout=11s\nbody_timeout=12s\nkeep_alive=13s\nmax_queue=14k\n"
         "soft_queue=15000\nmin_body_rate=22\nmax_connections=23\n"
@@ -134,6 +139,7 @@ static void each_key_reaches_its_member(void **state)
         "max_json_depth=19\nmax_json_values=20\nmax_rooms=25\n"
         "max_acks=29\nmax_answers=65k\nmax_waiting=30k\n"
         "max_attached=27\nattachment_timeout=28s\n"
+        "max_namespaces=36\nmax_client_namespaces=37\n"
         "[log]\nlevel=debug\n");
     struct settings it;
 
@@ -159,6 +165,10 @@ static void each_key_reaches_its_member(void **state)
     assert_false(it.allow_upgrades);
     assert_true(it.allow_eio3);
     assert_string_equal(it.origins, "https://example.org, http://localhost:3000");
+    assert_string_equal(it.namespaces, "/a, /b");
+    assert_false(it.cleanup_empty_child_namespaces);
+    assert_int_equal(it.max_namespaces, 36);
+    assert_int_equal(it.max_client_namespaces, 37);
     assert_int_equal(it.max_head_bytes, 8192);
     assert_int_equal(it.max_target_bytes, 1024);
     assert_int_equal(it.max_headers, 9);
@@ -252,6 +262,12 @@ static void wrong_settings_are_refused_with_the_way_out(void **state)
          "x.ini:2: server.listen: no address: use one such as 127.0.0.1 or ::1"},
         {"[server]\nlisten = ::1, 0:0:0:0:0:0:0:1\n",
          "x.ini:2: server.listen: \"0:0:0:0:0:0:0:1\" stands there twice: keep one"},
+        {"[server]\nnamespaces = /a, chat\n", "x.ini:2: server.namespaces: \"chat\" is "
+                                              "not a namespace: use one such as /chat, "
+                                              "of at most 128 bytes, without \"?\""},
+        {"[server]\nnamespaces = /a?b\n", "x.ini:2: server.namespaces: \"/a?b\" is not a "
+                                          "namespace: use one such as /chat, "
+                                          "of at most 128 bytes, without \"?\""},
         {"[server]\nstatus = 9090\n",
          "x.ini:2: server.status: \"9090\" is not ADDRESS:PORT: use one such as "
          "127.0.0.1:9090 or [::1]:9090"},

@@ -179,7 +179,8 @@ static void on_connect(hop_socket socket, void *arg)
     (void)arg;
     hub_join(hub, socket, "lobby");
     if (++n_connected == ALL)
-        hub_emit(hub_target_room(hub, "lobby"), "go", &(struct sio_args){.text = NULL});
+        hub_emit(hub_target_room(hub, "/", "lobby"), "go",
+                 &(struct sio_args){.text = NULL});
 }
 
 static void on_event(const struct sio_event *event, void *arg)
@@ -191,7 +192,7 @@ static void on_event(const struct sio_event *event, void *arg)
 
     (void)arg;
     assert_string_equal(event->name, "say");
-    hub_emit(hub_target_room(hub, "lobby"), "said",
+    hub_emit(hub_target_room(hub, "/", "lobby"), "said",
              &(struct sio_args){.text = args,
                                 .len = (size_t)len,
                                 .n_attachments = event->n_attachments,
@@ -201,6 +202,7 @@ static void on_event(const struct sio_event *event, void *arg)
 static void each_member_on_each_shard_gets_all_in_order(void **state)
 {
     static const struct settings settings = {.connect_timeout_ms = 60000,
+                                             .max_client_namespaces = 1,
                                              .max_json_depth = 64,
                                              .max_json_values = 10000,
                                              .max_attachments = 1,

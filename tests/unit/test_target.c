@@ -21,7 +21,7 @@ static void join(unsigned number, const char *room)
 
 static hop_target *to_room(const char *room)
 {
-    return hub_target_room(bench.hub, room);
+    return hub_target_room(bench.hub, "/", room);
 }
 
 /* numbers: "1 3 ", ascending. */
@@ -70,11 +70,11 @@ static void a_target_is_the_union_once_minus_the_excepted(void **state)
     hub_leave(bench.hub, bench.socket[2], "a");
     hub_leave(bench.hub, bench.socket[1], "a");
     expect_sockets(target, "1 2 3 "); /* by its id, by the other room */
-    expect_sockets(hub_target_all(bench.hub), "1 2 3 4 5 6 7 ");
+    expect_sockets(hub_target_all(bench.hub, "/"), "1 2 3 4 5 6 7 ");
     expect_sockets(hub_target_socket(bench.hub, bench.socket[7]), "7 ");
     hub_disconnect(bench.hub, bench.socket[7], HOP_CLOSE_SOCKET);
     expect_sockets(hub_target_socket(bench.hub, bench.socket[7]), "");
-    expect_sockets(hub_target_all(bench.hub), "1 2 3 4 5 6 ");
+    expect_sockets(hub_target_all(bench.hub, "/"), "1 2 3 4 5 6 ");
 }
 
 static void look_for_itself(hop_socket socket)
@@ -107,8 +107,8 @@ static void all_of_a_target_join_and_leave(void **state)
     bench.log_len = 0;
     assert_int_equal(hub_target_join(to_room("a"), "b"), 2);
     expect_sockets(to_room("b"), "1 2 ");
-    assert_int_equal(hub_target_join(hub_target_all(bench.hub), ""), 0);
-    assert_int_equal(hub_target_leave(hub_target_all(bench.hub), "a"), 2);
+    assert_int_equal(hub_target_join(hub_target_all(bench.hub, "/"), ""), 0);
+    assert_int_equal(hub_target_leave(hub_target_all(bench.hub, "/"), "a"), 2);
     assert_int_equal(hub_target_leave(to_room("b"), "b"), 2);
     expect_log("join 1 b\njoin 2 b\nleave 1 a\nleave 2 a\nleave 1 b\nleave 2 b\n");
 }
@@ -131,7 +131,7 @@ static void a_hook_may_end_the_walk_that_called_it(void **state)
 {
     (void)state;
     open_people(5);
-    walked = hub_target_all(bench.hub);
+    walked = hub_target_all(bench.hub, "/");
     bench.on_join = close_all;
     assert_int_equal(hub_target_join(walked, "a"), 1);
     assert_int_equal(bench_metric(METRIC_SOCKETS), 0);
@@ -152,7 +152,7 @@ static void all_of_a_target_are_disconnected(void **state)
     expect_got(people[3], "");
     assert_true(people[1]->is_open);
     assert_int_equal(
-        hub_target_disconnect(hub_target_all(bench.hub), HOP_CLOSE_TRANSPORT), 2);
+        hub_target_disconnect(hub_target_all(bench.hub, "/"), HOP_CLOSE_TRANSPORT), 2);
     pump();
     assert_false(people[3]->is_open);
 }
