@@ -46,6 +46,12 @@
     X(UPGRADES, "sockhop_upgrades_total", counter, "",                                   \
       "sessions upgraded from polling to WebSocket")                                     \
     X(SOCKETS, "sockhop_sockets", gauge, "", "connected Socket.IO sockets")              \
+    X(CONNECTS_REFUSED_NAMESPACE, "sockhop_connects_refused_total", counter,             \
+      "reason=\"namespace\"", "requests to join a namespace that were refused")          \
+    X(CONNECTS_REFUSED_LIMIT, "sockhop_connects_refused_total", counter,                 \
+      "reason=\"limit\"", "requests to join a namespace that were refused")              \
+    X(CONNECTS_REFUSED_PLUGIN, "sockhop_connects_refused_total", counter,                \
+      "reason=\"plugin\"", "requests to join a namespace that were refused")             \
     X(NAMESPACES, "sockhop_namespaces", gauge, "",                                       \
       "namespaces that clients' CONNECTs have made")                                     \
     X(ROOMS, "sockhop_rooms", gauge, "",                                                 \

@@ -43,7 +43,8 @@ void hooks_remove(struct hooks *hooks, const struct plugin *plugin)
     }
 }
 
-static const char *const words[] = {"connect", "disconnect", "join", "leave"};
+static const char *const words[] = {"connect", "disconnect", "join", "leave",
+                                    "namespace"};
 
 int hooks_resolve(struct hooks *hooks, const struct hub *hub, hop_error *error)
 {
@@ -101,5 +102,21 @@ void hooks_call(hop_server *server, enum hook_kind kind, hop_socket socket,
         else
             hook->call.room(socket, text, hook->self);
         call_end(server, &call, "hook", words[kind]);
+    }
+}
+
+void hooks_call_namespace(hop_server *server, const char *nsp, int declared, bool is_made)
+{
+    const struct hooks *hooks = &server->hooks;
+
+    for (size_t i = 0; i < hooks->n[HOOK_NAMESPACE]; i++) {
+        const struct hook *hook = &hooks->list[HOOK_NAMESPACE][i];
+        struct call call;
+
+        if (!scope_has(&hook->scope, declared))
+            continue;
+        call_begin(server, hook->plugin, &call);
+        hook->call.space(nsp, is_made, hook->self);
+        call_end(server, &call, "hook", words[HOOK_NAMESPACE]);
     }
 }

@@ -6,13 +6,21 @@
 
 #include <stddef.h>
 
+#include <sockhop/namespace.h>
 #include <sockhop/server.h>
 
 #include "core/plugin/scope.h"
 
 struct plugin;
 
-enum hook_kind { HOOK_CONNECT, HOOK_DISCONNECT, HOOK_JOIN, HOOK_LEAVE, HOOK_KINDS };
+enum hook_kind {
+    HOOK_CONNECT,
+    HOOK_DISCONNECT,
+    HOOK_JOIN,
+    HOOK_LEAVE,
+    HOOK_NAMESPACE,
+    HOOK_KINDS
+};
 
 struct hook {
     struct plugin *plugin; /* borrowed */
@@ -21,6 +29,7 @@ struct hook {
         hop_connect_hook *connect;
         hop_disconnect_hook *disconnect;
         hop_room_hook *room;
+        hop_namespace_change *space;
     } call;
     void *self; /* borrowed: the plugin's own */
 };
@@ -39,5 +48,9 @@ int hooks_resolve(struct hooks *hooks, const struct hub *hub, hop_error *error);
 /* Those of the socket's namespace. text: the reason of a disconnect, the room of a join or leave, NULL for a connect. */
 void hooks_call(hop_server *server, enum hook_kind kind, hop_socket socket,
                 const char *text);
+
+/* Those for the declaration that a namespace came about by. */
+void hooks_call_namespace(hop_server *server, const char *nsp, int declared,
+                          bool is_made);
 
 #endif

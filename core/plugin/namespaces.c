@@ -23,6 +23,19 @@ int hop_namespace(hop_server *server, const char *name)
     return 0;
 }
 
+int hop_namespace_pattern(hop_server *server, const char *pattern)
+{
+    hop_error error;
+
+    if (!in_init(server, __func__))
+        return -1;
+    if (!pattern || !*pattern || strcmp(pattern, "*") == 0)
+        return refuse(server, "hop_namespace_pattern(): a pattern, please");
+    if (hub_declare_pattern(server->hub, pattern, &error) < 0)
+        return refuse(server, "hop_namespace_pattern(): %s", error.text);
+    return 0;
+}
+
 /* ---- sockets and targets */
 
 const char *hop_socket_namespace(hop_server *server, hop_socket socket)
@@ -89,6 +102,14 @@ int hop_on_leave_in(hop_server *server, const char *nsp, hop_room_hook *hook, vo
 {
     return add_hook(server, HOOK_LEAVE, nsp,
                     (struct hook){.call.room = hook, .self = self}, hook != NULL,
+                    __func__);
+}
+
+int hop_on_namespace(hop_server *server, const char *nsp, hop_namespace_change *hook,
+                     void *self)
+{
+    return add_hook(server, HOOK_NAMESPACE, nsp,
+                    (struct hook){.call.space = hook, .self = self}, hook != NULL,
                     __func__);
 }
 

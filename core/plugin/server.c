@@ -59,6 +59,7 @@ void server_forget(hop_server *server, const struct plugin *plugin)
     hooks_remove(&server->hooks, plugin);
     outgoing_remove(&server->outgoing, plugin);
     server_events_remove(&server->server_events, plugin);
+    connects_remove(&server->connects, plugin);
     routes_remove(server, plugin);
     endpoints_remove(server, plugin);
     for (size_t i = 0; i < server->n_provided; i++) {
@@ -74,6 +75,21 @@ void server_forget(hop_server *server, const struct plugin *plugin)
 }
 
 /* ---- what the hub tells */
+
+static void on_connecting(const struct hub_connect *connect, void *arg)
+{
+    connects_begin(arg, connect);
+}
+
+static void on_abandoned(hop_socket socket, void *arg)
+{
+    connects_abandon(arg, socket);
+}
+
+static void on_namespace(const char *name, int declared, bool is_made, void *arg)
+{
+    hooks_call_namespace(arg, name, declared, is_made);
+}
 
 static void on_connect(hop_socket socket, void *arg)
 {
@@ -137,6 +153,9 @@ hop_server *server_new(struct loops *loops, const struct settings *settings,
 {
     hop_server *server = mem_calloc(1, sizeof *server);
     const struct hub_upper upper = {
+        .on_connecting = on_connecting,
+        .on_abandoned = on_abandoned,
+        .on_namespace = on_namespace,
         .on_connect = on_connect,
         .on_event = on_event,
         .on_disconnect = on_disconnect,
@@ -155,6 +174,7 @@ hop_server *server_new(struct loops *loops, const struct settings *settings,
     server->dispatch = dispatch_new(server);
     slots_init(&server->peers, 0);
     defer_init(server);
+    connects_init(&server->connects);
     on_logic_set(loops->logic);
     hub_set_upper(hub, &upper);
     return server;
@@ -173,7 +193,8 @@ int server_load_plugins(hop_server *server, hop_error *error)
     if (loader_start(server->loader, server, error) < 0)
         return -1;
     if (dispatch_sort(server->dispatch, error) < 0 ||
-        hooks_resolve(&server->hooks, server->hub, error) < 0) {
+        hooks_resolve(&server->hooks, server->hub, error) < 0 ||
+        connects_resolve(&server->connects, server->hub, error) < 0) {
         loader_stop(server->loader, server);
         return -1;
     }
@@ -204,6 +225,7 @@ void server_free(hop_server *server)
     hooks_done(&server->hooks);
     outgoing_done(&server->outgoing);
     server_events_done(&server->server_events);
+    connects_done(&server->connects);
     routes_free(server);
     endpoints_free(server);
     for (size_t i = 0; i < server->n_provided; i++)

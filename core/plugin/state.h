@@ -17,6 +17,7 @@
 #include "core/base/settings.h"
 #include "core/loop/loop.h"
 #include "core/loop/slots.h"
+#include "core/plugin/connect.h"
 #include "core/plugin/defer.h"
 #include "core/plugin/dispatch.h"
 #include "core/plugin/hooks.h"
@@ -61,6 +62,7 @@ struct hop_server {
     struct deferrals deferrals;
     struct outgoing_hooks outgoing;
     struct server_events server_events;
+    struct connects connects;
     struct logic_route *routes; /* owned: a list */
     struct engine *const
         *engines;               /* borrowed: by shard number; NULL: server_set_shards() */

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "core/base/mem.h"
+#include "core/loop/bytes.h"
 
 enum { FIRST_CLIENTS = 64 };
 
@@ -59,6 +60,7 @@ void client_free(struct clients *clients, struct client *client)
     assert(place);
     *place = NULL;
     free(client->address);
+    bytes_unref(client->opening);
     free(client);
 }
 

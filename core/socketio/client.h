@@ -11,11 +11,13 @@
 #include "core/loop/loop.h"
 #include "core/loop/slots.h"
 
+struct bytes;
 struct socket;
 
 struct client {
     handle session;
     char *address;          /* owned */
+    struct bytes *opening;  /* ref: NULL where nobody wants it */
     struct socket *sockets; /* borrowed: its sockets, by next_of_client */
     bool is_gone;           /* ended, or told to: nothing is sent to it any more */
 };

@@ -9,6 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+
+#include <sockhop/log.h>
 
 #include "core/base/log.h"
 #include "core/base/mem.h"
@@ -18,7 +21,16 @@
 #include "core/socketio/namespace.h"
 #include "core/socketio/packet.h"
 #include "core/socketio/room.h"
+#include "core/socketio/sio.h"
 #include "core/socketio/socket.h"
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
 
 /* ---- refusing */
 
@@ -50,21 +62,46 @@ static void refuse_connect(struct hub *hub, const struct up_connect *record,
     send_refusal(hub, record->head.session, record->head.epoch,
                  emit_encode_refusal(record->text, record->nsp_len, reason));
     log_refusal(record->text, record->nsp_len, reason);
+    metric_add(&hub->loop->metrics,
+               strcmp(reason, INVALID_NAMESPACE) == 0 ? METRIC_CONNECTS_REFUSED_NAMESPACE
+                                                      : METRIC_CONNECTS_REFUSED_LIMIT,
+               1);
 }
 
-int hub_refuse(struct hub *hub, hop_socket which, const char *payload, size_t len)
+/* {"message":...,"data":...}: owned by the caller. */
+static char *refusal_payload(const char *message, const char *data, size_t *len)
+{
+    static const char head[] = "{\"message\":", middle[] = ",\"data\":";
+    const size_t message_len = strlen(message), data_len = data ? strlen(data) : 0;
+    char *payload =
+        mem_alloc(sizeof head + sizeof middle + 6 * message_len + 3 + data_len + 2);
+    char *at = stpcpy(payload, head);
+
+    at += json_quote(message, message_len, at);
+    if (data)
+        at = stpcpy(stpcpy(at, middle), data);
+    at = stpcpy(at, "}");
+    *len = (size_t)(at - payload);
+    return payload;
+}
+
+int hub_refuse(struct hub *hub, hop_socket which, const char *message, const char *data)
 {
     struct socket *socket = socket_find(hub, which);
-    struct sio_packet packet = {
-        .type = SIO_CONNECT_ERROR, .payload = payload, .payload_len = len};
+    struct sio_packet packet = {.type = SIO_CONNECT_ERROR};
+    char *payload;
 
     if (!socket || socket->state != SOCKET_CONNECTING)
         return -1;
+    payload = refusal_payload(message, data, &packet.payload_len);
+    packet.payload = payload;
     packet.nsp = socket->nsp->name;
     packet.nsp_len = socket->nsp->name_len;
     if (!socket->client->is_gone && !hub->is_stopping)
         send_refusal(hub, socket->client->session, socket->epoch, emit_encode(&packet));
-    log_refusal(packet.nsp, packet.nsp_len, "refused by a plugin");
+    free(payload);
+    log_refusal(packet.nsp, packet.nsp_len, "a plugin's");
+    metric_add(&hub->loop->metrics, METRIC_CONNECTS_REFUSED_PLUGIN, 1);
     socket_drop(socket);
     return 0;
 }
@@ -117,14 +154,40 @@ static size_t count_sockets(const struct client *client, const struct namespace 
     return n;
 }
 
+/* Before those who look at it are asked: what they may ask for. */
+static int fill_entry(struct socket *socket, const struct hub_connect *connect)
+{
+    const struct hub *hub = socket->nsp->hub;
+    struct socket_entry *entry;
+
+    if (!hub->wants_opening && !connect->auth)
+        return 0;
+    entry = socket_need_entry(socket);
+    if (hub->wants_opening)
+        entry->issued_ms = now_ms();
+    if (!connect->auth)
+        return 0;
+    entry->auth = mem_try_alloc(connect->auth_len + 1);
+    if (!entry->auth)
+        return -1;
+    memcpy(entry->auth, connect->auth, connect->auth_len);
+    entry->auth[connect->auth_len] = '\0';
+    entry->auth_len = connect->auth_len;
+    return 0;
+}
+
 static void begin(struct hub *hub, const struct up_connect *record, struct namespace *nsp,
                   struct hub_connect *connect)
 {
     struct client *client = client_find(&hub->clients, record->head.session);
     struct socket *socket;
 
-    if (!client)
+    if (!client) {
         client = client_new(&hub->clients, record->head.session, connect->address);
+        client->opening = record->opening;
+        if (record->opening)
+            bytes_ref(record->opening, 1);
+    }
     socket = socket_new(nsp, client, record->head.epoch);
     if (!socket) {
         hop_log(HOP_ERROR, "sio.full reason=\"2^24 sockets are connected\"");
@@ -132,27 +195,31 @@ static void begin(struct hub *hub, const struct up_connect *record, struct names
         return;
     }
     connect->socket = socket->handle;
-    if (hub->upper.on_connecting)
+    if (fill_entry(socket, connect) < 0)
+        hub_close_transport(hub, client);
+    else if (hub->upper.on_connecting)
         hub->upper.on_connecting(connect, hub->upper.arg);
     else
         hub_accept(hub, connect->socket);
 }
 
-void hub_take_connect(struct loop *to, void *payload)
+static void take_connect(struct hub *hub, const struct up_connect *record)
 {
-    const struct up_connect *record = payload;
-    struct hub *hub = record->head.hub;
     struct client *client = client_find(&hub->clients, record->head.session);
+    const char *address = record->text + record->nsp_len + 1,
+               *auth = address + record->address_len + 1;
     struct hub_connect connect = {
         .nsp = record->text,
         .nsp_len = record->nsp_len,
-        .address = client ? client->address : record->text + record->nsp_len + 1,
+        .address = client ? client->address : address,
+        .auth = record->auth_len ? auth : NULL,
+        .auth_len = record->auth_len,
+        .opening = client ? client->opening : record->opening,
     };
     struct namespace *nsp = namespaces_find(&hub->spaces, record->text, record->nsp_len);
-    const char *reason = "Too many namespaces";
+    const char *reason = TOO_MANY_NAMESPACES;
     bool is_in;
 
-    (void)to;
     if (hub->is_stopping || (client && client->is_gone))
         return;
     if (count_sockets(client, nsp, &is_in) < hub->max_client_namespaces)
@@ -163,6 +230,55 @@ void hub_take_connect(struct loop *to, void *payload)
         refuse_connect(hub, record, reason);
     else if (is_in)
         hub_close_transport(hub, client); /* a second CONNECT */
-    else
+    else if (!client || !client->is_gone) /* a hook may have closed it by now */
         begin(hub, record, nsp, &connect);
+    if (nsp && !nsp->sockets)
+        namespaces_on_empty(&hub->spaces, nsp);
+}
+
+void hub_take_connect(struct loop *to, void *payload)
+{
+    const struct up_connect *record = payload;
+
+    (void)to;
+    take_connect(record->head.hub, record);
+    bytes_unref(record->opening);
+}
+
+/* ---- what came with it */
+
+void hub_want_auth(struct hub *hub)
+{
+    hub->wants_auth = true;
+    for (unsigned i = 0; i < hub->loops->n_shards; i++)
+        sio_want(hub->shard[i], true, hub->wants_opening);
+}
+
+void hub_want_opening(struct hub *hub)
+{
+    hub->wants_opening = true;
+    hub_want_auth(hub);
+}
+
+const char *hub_socket_auth(const struct hub *hub, hop_socket which, size_t *len)
+{
+    const struct socket *socket = socket_find(hub, which);
+    const struct socket_entry *entry = socket ? socket->entry : NULL;
+
+    *len = entry ? entry->auth_len : 0;
+    return entry ? entry->auth : NULL;
+}
+
+const struct bytes *hub_socket_opening(const struct hub *hub, hop_socket which)
+{
+    const struct socket *socket = socket_find(hub, which);
+
+    return socket ? socket->client->opening : NULL;
+}
+
+int64_t hub_socket_issued_ms(const struct hub *hub, hop_socket which)
+{
+    const struct socket *socket = socket_find(hub, which);
+
+    return socket && socket->entry ? socket->entry->issued_ms : 0;
 }

@@ -17,6 +17,7 @@
 #include "core/loop/loop.h"
 #include "core/socketio/json.h"
 
+struct bytes;
 struct hub;
 struct sio;
 
@@ -66,6 +67,9 @@ struct hub_connect {
     const char *nsp;   /* its name: NUL-terminated */
     size_t nsp_len;
     const char *address;
+    const char *auth; /* text of a JSON object; NULL: none, or nobody wants it */
+    size_t auth_len;
+    const struct bytes *opening; /* see opening.h; NULL where nobody wants it */
 };
 
 /* What the plugin layer is told. */
@@ -74,6 +78,8 @@ struct hub_upper {
     void (*on_connecting)(const struct hub_connect *connect, void *arg);
     /* It has gone before either. */
     void (*on_abandoned)(hop_socket socket, void *arg);
+    /* Clients' requests have made a namespace; it has gone again. */
+    void (*on_namespace)(const char *name, int declared, bool is_made, void *arg);
     void (*on_connect)(hop_socket socket, void *arg);
     void (*on_event)(const struct sio_event *event, void *arg);
     void (*on_disconnect)(hop_socket socket, const char *reason, void *arg);
@@ -114,10 +120,20 @@ const char *hub_socket_namespace(const struct hub *hub, hop_socket socket);
 
 /*
  * What becomes of a socket that is connecting: it is opened, with all hooks; or the client
- * is told payload, a JSON value. -1: it does not connect (any more).
+ * is told the message (UTF-8) and the data (JSON text; NULL: none). -1: it does not connect
+ * (any more).
  */
 int hub_accept(struct hub *hub, hop_socket socket);
-int hub_refuse(struct hub *hub, hop_socket socket, const char *payload, size_t len);
+int hub_refuse(struct hub *hub, hop_socket socket, const char *message, const char *data);
+
+/* Before the loops run: keep the payloads of CONNECTs until it is decided, so that
+ * hub_socket_auth() has them; keep them and what the first request said until the end. */
+void hub_want_auth(struct hub *hub);
+void hub_want_opening(struct hub *hub);
+/* Borrowed until the socket goes; NULL where there is none, or nobody wants it. */
+const char *hub_socket_auth(const struct hub *hub, hop_socket socket, size_t *len);
+const struct bytes *hub_socket_opening(const struct hub *hub, hop_socket socket);
+int64_t hub_socket_issued_ms(const struct hub *hub, hop_socket socket); /* with it only */
 
 /*
  * Sockets: see <sockhop/socket.h> for what each promises. One that is connecting is not

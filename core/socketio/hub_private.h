@@ -30,6 +30,7 @@ struct hub {
     size_t max_attachments; /* of a packet */
     uint32_t max_rooms;     /* that one socket is in */
     size_t max_client_namespaces;
+    bool wants_auth, wants_opening; /* see hub_want_auth() */
     struct emitter emitter;
     struct acks acks;
     uint32_t stamp;          /* of the last walk over a target */

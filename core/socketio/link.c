@@ -21,6 +21,7 @@
 #include "core/socketio/hub.h"
 #include "core/socketio/json.h"
 #include "core/socketio/link.h"
+#include "core/socketio/opening.h"
 #include "core/socketio/packet.h"
 #include "core/socketio/placeholder.h"
 #include "core/socketio/records.h"
@@ -93,11 +94,12 @@ static void *on_open(struct session *session, const struct http_request *request
     struct sio *sio = arg;
     struct link *link = mem_calloc(1, sizeof *link);
 
-    (void)request;
     link->sio = sio;
     link->session = session;
     link->handle = session_handle(session);
     link_need_rare(link)->address = mem_strdup(address);
+    if (sio->wants_opening)
+        link->rare->opening = opening_pack(request);
     timer_start(&sio->connect_timers, &link->connect_timer);
     return link;
 }
@@ -182,27 +184,40 @@ static char *put_text(char *out, const char *text, size_t len)
 
 static void send_connect(struct link *link, const struct sio_packet *packet)
 {
-    uint32_t epoch = stay_new(link, packet->nsp, packet->nsp_len)->epoch;
-    const char *address = link->rare && link->rare->address ? link->rare->address : "";
-    size_t address_len = strlen(address);
-    struct up_connect *record = send_up(
-        link, hub_take_connect, sizeof *record + packet->nsp_len + address_len + 2);
+    const uint32_t epoch = stay_new(link, packet->nsp, packet->nsp_len)->epoch;
+    const struct link_rare nothing = {0}, *rare = link->rare ? link->rare : &nothing;
+    const char *address = rare->address ? rare->address : "";
+    const size_t address_len = strlen(address),
+                 auth_len = link->sio->wants_auth ? packet->payload_len : 0;
+    struct up_connect *record =
+        try_send_up(link, hub_take_connect,
+                    sizeof *record + packet->nsp_len + address_len + auth_len + 3);
+    char *at;
 
+    if (!record)
+        return;
     record->head = up_head(link, epoch);
+    record->opening = rare->opening;
+    if (record->opening)
+        bytes_ref(record->opening, 1);
     record->nsp_len = (uint32_t)packet->nsp_len;
     record->address_len = (uint32_t)address_len;
-    put_text(put_text(record->text, packet->nsp, packet->nsp_len), address, address_len);
+    record->auth_len = (uint32_t)auth_len;
+    at = put_text(put_text(record->text, packet->nsp, packet->nsp_len), address,
+                  address_len);
+    put_text(at, auth_len ? packet->payload : "", auth_len);
 }
 
 /* T15: a name that no namespace has goes no further, and comes back cut. */
 static void refuse_name(struct link *link, const struct sio_packet *packet)
 {
     struct bytes *bytes = emit_encode_refusal(
-        packet->nsp, cut_name(packet->nsp, packet->nsp_len), "Invalid namespace");
+        packet->nsp, cut_name(packet->nsp, packet->nsp_len), INVALID_NAMESPACE);
     struct outgoing out = {.packet = bytes};
 
     hop_log(HOP_DEBUG, "sio.connect_refused id=%s reason=\"longer than %d bytes\"",
             session_log_id(link->session), (int)SIO_MAX_NSP);
+    metric_add(&link->sio->loop->metrics, METRIC_CONNECTS_REFUSED_NAMESPACE, 1);
     metric_add(&link->sio->loop->metrics, METRIC_PACKETS_OUT, 1);
     session_send(link->session, &out);
     bytes_unref(bytes);
@@ -508,6 +523,12 @@ struct engine_upper sio_upper(struct sio *sio)
         .n_unjoined = n_unjoined,
         .oldest_unjoined = oldest_unjoined,
     };
+}
+
+void sio_want(struct sio *sio, bool auth, bool opening)
+{
+    sio->wants_auth = auth;
+    sio->wants_opening = opening;
 }
 
 void sio_attach(struct sio *sio, struct engine *engine)

@@ -30,6 +30,7 @@ struct sio {
     struct members members;
     struct nsp_names names;
     uint32_t last_epoch;
+    bool wants_auth, wants_opening; /* see sio_want() */
     struct timer_list connect_timers, half_timers;
     unsigned max_attachments;  /* of a packet */
     size_t max_attached_bytes; /* of all of them */
@@ -51,6 +52,7 @@ struct link_stay {
 /* What most links have no use for once they have joined. */
 struct link_rare {
     char *address;           /* owned: NULL once logic has it */
+    struct bytes *opening;   /* ref: NULL where nobody wants it, and once logic has it */
     struct link_stay *stays; /* owned: those beside link->stay */
     uint32_t n_stays, stays_cap;
 };

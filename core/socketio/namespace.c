@@ -220,10 +220,13 @@ struct namespace *namespaces_find(const struct namespaces *spaces, const char *n
 
 static void note(struct namespaces *spaces, const struct namespace *nsp, int n)
 {
+    const struct hub_upper *upper = &nsp->hub->upper;
     char name[4 * SIO_MAX_NSP + 1];
 
     spaces->n_dynamic += (size_t)n;
     metric_add(&nsp->hub->loop->metrics, METRIC_NAMESPACES, n);
+    if (upper->on_namespace)
+        upper->on_namespace(nsp->name, nsp->declared, n > 0, upper->arg);
     if (!hop_log_enabled(HOP_DEBUG))
         return;
     log_escape(name, sizeof name, nsp->name, nsp->name_len);
@@ -239,7 +242,7 @@ struct namespace *namespaces_get(struct namespaces *spaces, struct hub *hub,
 
     if (nsp)
         return nsp;
-    *reason = "Invalid namespace";
+    *reason = INVALID_NAMESPACE;
     if (!namespace_is_name(connect->nsp, len))
         return NULL;
     while (number < spaces->n_declared && !fits(&spaces->declared[number], connect))
@@ -247,7 +250,7 @@ struct namespace *namespaces_get(struct namespaces *spaces, struct hub *hub,
     if (number == spaces->n_declared)
         return NULL;
     if (spaces->n_dynamic >= spaces->max_dynamic) {
-        *reason = "Too many namespaces";
+        *reason = TOO_MANY_NAMESPACES;
         return NULL;
     }
     nsp = add_namespace(spaces, hub, connect->nsp, len, number);
@@ -275,8 +278,8 @@ void namespaces_end_turn(struct namespaces *spaces)
         nsp->is_emptied = false;
         if (nsp->sockets || nsp->rooms)
             continue;
-        note(spaces, nsp, -1);
         HASH_DEL(spaces->by_name, nsp);
+        note(spaces, nsp, -1);
         namespace_free(nsp);
     }
 }

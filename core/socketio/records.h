@@ -31,6 +31,10 @@ enum {
     SIO_MAX_EVENT = 1024 /* bytes of an event's name */
 };
 
+/* What a client is told whose CONNECT is refused: the first is the reference's word. */
+#define INVALID_NAMESPACE "Invalid namespace"
+#define TOO_MANY_NAMESPACES "Too many namespaces"
+
 /* ---- up */
 
 /* What came behind a packet with attachments. */
@@ -52,8 +56,10 @@ struct up_head {
 /* CONNECT: the epoch is that of the stay that it asks for. */
 struct up_connect {
     struct up_head head;
-    uint32_t nsp_len, address_len; /* address: 0 when logic has it already */
-    char text[];                   /* the namespace's name, then the address */
+    struct bytes *opening; /* ref: NULL where nobody wants it, or logic has it already */
+    uint32_t nsp_len, address_len, auth_len; /* address: 0 when logic has it already */
+    char text
+        []; /* the namespace's name, the address, the payload: "" where there is none */
 };
 lane_work hub_take_connect;
 

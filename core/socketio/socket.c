@@ -68,12 +68,17 @@ struct socket *socket_new(struct namespace *nsp, struct client *client, uint32_t
     return socket;
 }
 
+struct socket_entry *socket_need_entry(struct socket *socket)
+{
+    if (!socket->entry)
+        socket->entry = mem_calloc(1, sizeof *socket->entry);
+    return socket->entry;
+}
+
 void socket_keep(struct socket *socket, struct bytes *packet)
 {
-    struct socket_entry *entry = socket->entry;
+    struct socket_entry *entry = socket_need_entry(socket);
 
-    if (!entry)
-        entry = socket->entry = mem_calloc(1, sizeof *entry);
     if (entry->n_kept == entry->cap) {
         entry->cap = entry->cap ? entry->cap * 2 : 4;
         entry->kept = mem_realloc(entry->kept, entry->cap * sizeof *entry->kept);
@@ -81,26 +86,36 @@ void socket_keep(struct socket *socket, struct bytes *packet)
     entry->kept[entry->n_kept++] = packet;
 }
 
-static void entry_free(struct socket_entry *entry)
+static void drop_kept(struct socket_entry *entry)
 {
-    if (!entry)
-        return;
     for (size_t i = 0; i < entry->n_kept; i++)
         bytes_unref(entry->kept[i]);
     free(entry->kept);
-    free(entry);
+    entry->kept = NULL;
+    entry->n_kept = entry->cap = 0;
+}
+
+static void drop_entry(struct socket *socket)
+{
+    if (!socket->entry)
+        return;
+    drop_kept(socket->entry);
+    free(socket->entry->auth);
+    free(socket->entry);
+    socket->entry = NULL;
 }
 
 static void send_kept(struct socket *socket)
 {
     struct socket_entry *entry = socket->entry;
 
-    for (size_t i = 0; entry && i < entry->n_kept; i++) {
+    for (size_t i = 0; i < entry->n_kept; i++) {
         bytes_ref(entry->kept[i], 1);
         emit_to_socket(socket, entry->kept[i], 0);
     }
-    entry_free(entry);
-    socket->entry = NULL;
+    drop_kept(entry);
+    if (!socket->nsp->hub->wants_opening)
+        drop_entry(socket);
 }
 
 /* The rooms that it was put into while it connected: now it joins them. */
@@ -130,7 +145,8 @@ void socket_open(struct socket *socket, void (*reply)(struct socket *socket))
     count_sockets(hub, 1);
     hub_send_down(hub, socket, link_take_joined, sizeof(struct down_head), 0);
     reply(socket);
-    send_kept(socket);
+    if (socket->entry)
+        send_kept(socket);
     send_room(socket, link_take_join, socket->nsp->all);
     room_count_in(socket->nsp->all, socket_shard(socket));
     if (socket->n_rooms > 0)
@@ -180,7 +196,7 @@ static void socket_free(struct socket *socket)
     unlink_from_client(socket);
     if (socket->was_opened)
         count_sockets(hub, -1);
-    entry_free(socket->entry);
+    drop_entry(socket);
     free(socket->slot);
     free(socket->room);
     json_decref(socket->data);

@@ -43,9 +43,12 @@ struct socket_room {
     uint32_t index;    /* in room->member, once it is open */
 };
 
-/* What a socket has only until it opens. */
+/* What came with a socket's CONNECT, and what waits for its reply: where there is any. */
 struct socket_entry {
-    struct bytes **kept; /* refs: packets that go out behind the CONNECT's reply */
+    char *auth; /* owned: JSON text, NULL for none */
+    size_t auth_len;
+    int64_t issued_ms;   /* since the epoch; where the opening is wanted */
+    struct bytes **kept; /* refs: packets that go out behind the reply */
     size_t n_kept, cap;
 };
 
@@ -79,6 +82,8 @@ struct socket *socket_new(struct namespace *nsp, struct client *client, uint32_t
 void socket_open(struct socket *socket, void (*reply)(struct socket *socket));
 /* It never opens. Frees it: slots and acks as at a close, no other hooks. */
 void socket_drop(struct socket *socket);
+/* socket->entry, made if it is not there. */
+struct socket_entry *socket_need_entry(struct socket *socket);
 /* While it connects: send that packet later. packet: owned. */
 void socket_keep(struct socket *socket, struct bytes *packet);
 

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "core/base/mem.h"
+#include "core/loop/bytes.h"
 #include "core/socketio/records.h"
 
 struct link_rare *link_need_rare(struct link *link)
@@ -24,7 +25,9 @@ void link_drop_opening(struct link *link)
     if (!link->rare)
         return;
     free(link->rare->address);
+    bytes_unref(link->rare->opening);
     link->rare->address = NULL;
+    link->rare->opening = NULL;
     link_trim(link);
 }
 

@@ -21,7 +21,7 @@ typedef enum hop_verdict {
     HOP_NEXT,     /* go on to the next handler */
     HOP_STOP,     /* handled: later handlers of HOP_GUARD and HOP_HANDLE are not called */
     HOP_REJECTED, /* refused: return what hop_reject() gave, never this by itself */
-    HOP_DEFER     /* decided later: only after hop_event_defer() */
+    HOP_DEFER     /* decided later: after hop_event_defer() or hop_connect_defer() */
 } hop_verdict;
 /*
  * By itself, HOP_REJECTED refuses with the code "rejected"; any other number, and HOP_DEFER

@@ -144,3 +144,295 @@ describe('static namespaces', () => {
     await allGone(server);
   });
 });
+
+/* What connect_error says: {message, data}. */
+async function refusal(server, options) {
+  const socket = await connect(server, { wait: false, ...options });
+  const [{ message, data }] = await next(socket, 'connect_error');
+
+  socket.disconnect();
+  return { message, data };
+}
+
+describe('dynamic namespaces', () => {
+  let server;
+
+  before(async () => (server = await startWith(['gate'], { config: '[limits]\nmax_namespaces = 4\n' })));
+  after(() => server.stop());
+
+  const namespaces = (n) => server.waitMetrics((metrics) => metrics.get('sockhop_namespaces') === n);
+
+  test('a pattern makes those that a client asks for, and they go with their last client', async () => {
+    const [one, two] = await Promise.all([connect(server), connect(server)]);
+    const [made, gone] = await ask(one, 'counts');
+    const sockets = [await join(one, '/n-a'), await join(two, '/n-a'), await join(one, '/n-12')];
+
+    for (const socket of sockets) assert.equal((await ask(socket, 'whoami'))[0].nsp, socket.nsp);
+    await namespaces(2);
+    for (const socket of sockets.slice(0, 2)) socket.disconnect();
+    await namespaces(1);
+    assert.deepEqual((await ask(one, 'counts')).slice(0, 2), [made + 2, gone + 1]);
+    one.io.engine.close();
+    two.io.engine.close();
+    await namespaces(0);
+    await allGone(server);
+  });
+
+  test('a pattern fits the whole name or not at all', async () => {
+    const main = await connect(server);
+
+    for (const nsp of ['/n-', '/n-a1', '/x/n-a', '/n-a/b', '/n-1234', '/N-a']) {
+      const other = also(main, nsp);
+
+      assert.equal((await next(other, 'connect_error'))[0].message, 'Invalid namespace', nsp);
+    }
+    await namespaces(0);
+    main.disconnect();
+    await allGone(server);
+  });
+
+  test('a hook decides by the auth payload', async () => {
+    const main = await connect(server);
+    const guest = also(main, '/party', { auth: { invited: '/elsewhere' } });
+
+    assert.equal((await next(guest, 'connect_error'))[0].message, 'Invalid namespace');
+    guest.auth = { invited: '/party' };
+    guest.connect();
+    await next(guest, 'connect');
+    assert.equal((await ask(guest, 'whoami'))[0].nsp, '/party');
+    main.io.engine.close();
+    await namespaces(0);
+    await allGone(server);
+  });
+
+  test('one goes also when middleware refuses its only client', async () => {
+    const main = await connect(server);
+    const shut = also(main, '/n-shut');
+
+    assert.equal((await next(shut, 'connect_error'))[0].message, 'closed');
+    await namespaces(0);
+    main.disconnect();
+    await allGone(server);
+  });
+
+  test('T15: there are at most max_namespaces of them, whoever asks', async () => {
+    const main = await connect(server);
+    const other = await connect(server);
+
+    for (const name of ['a', 'b', 'c', 'd']) await join(main, `/n-${name}`);
+    assert.equal((await next(also(other, '/n-e'), 'connect_error'))[0].message, 'Too many namespaces');
+    await join(other, '/n-a');
+    await namespaces(4);
+    const metrics = await server.metrics();
+    assert.ok(metrics.get('sockhop_connects_refused_total{reason="limit"}') >= 1);
+    main.io.engine.close();
+    other.io.engine.close();
+    await namespaces(0);
+    await allGone(server);
+  });
+
+  test('T15: a client is in at most max_client_namespaces', async () => {
+    const few = await startWith(['spaces'], { config: '[server]\nnamespaces = /a, /b, /c\n[limits]\nmax_client_namespaces = 3\n' });
+    const main = await connect(few);
+    const [a, b] = [await join(main, '/a'), await join(main, '/b')];
+    const c = also(main, '/c');
+
+    assert.equal((await next(c, 'connect_error'))[0].message, 'Too many namespaces');
+    a.disconnect();
+    c.connect();
+    await next(c, 'connect');
+    for (const socket of [b, c]) assert.deepEqual(await ask(socket, 'where'), [socket.nsp, socket.id]);
+    main.io.engine.close();
+    await allGone(few);
+    await few.stop();
+  });
+
+  test('they stay where the conf file says so, and count', async () => {
+    const config = '[engine]\ncleanup_empty_child_namespaces = no\n[limits]\nmax_namespaces = 1\n';
+    const keeping = await startWith(['gate'], { config });
+    const main = await connect(keeping);
+
+    (await join(main, '/n-a')).disconnect();
+    await ask(main, 'counts');
+    assert.equal((await next(also(main, '/n-b'), 'connect_error'))[0].message, 'Too many namespaces');
+    assert.equal((await keeping.metrics()).get('sockhop_namespaces'), 1);
+    main.disconnect();
+    await allGone(keeping);
+    await keeping.stop();
+  });
+});
+
+describe('middleware', () => {
+  let server;
+
+  before(async () => (server = await startWith(['gate', 'kick'])));
+  after(() => server.stop());
+
+  test('what it does with a socket is there when it has connected', async () => {
+    const socket = await connect(server, { auth: { name: 'ann' } });
+    const [me] = await ask(socket, 'whoami');
+
+    assert.deepEqual(me, { nsp: '/', id: socket.id, data: 'ann', early: true, left: false });
+    assert.deepEqual(heard(socket, 'early'), [[1], [2]]);
+    socket.disconnect();
+    await allGone(server);
+  });
+
+  for (const transports of [['polling'], ['websocket']])
+    test(`its refusal arrives with message and data over ${transports}`, async () => {
+      assert.deepEqual(await refusal(server, { transports, query: { fail: 'no "way"' } }), { message: 'no "way"', data: undefined });
+      assert.deepEqual(await refusal(server, { transports, query: { fail: 'ünï', code: 'E1' } }), { message: 'ünï', data: { code: 'E1' } });
+      await allGone(server);
+    });
+
+  test('who was refused may try again on the same connection, and leaves nothing', async () => {
+    const socket = await connect(server, { wait: false, auth: { wait: 'refuse' } });
+
+    await next(socket, 'connect_error');
+    socket.auth = {};
+    socket.connect();
+    await next(socket, 'connect');
+    const [, , freed, connected] = await ask(socket, 'counts');
+    assert.ok(freed >= 1);
+    const again = await refusal(server, { query: { fail: 'no' } });
+    assert.equal(again.message, 'no');
+    const counts = await ask(socket, 'counts');
+    assert.deepEqual(counts.slice(2), [freed + 1, connected]);
+    socket.disconnect();
+    await allGone(server);
+  });
+
+  test('it may take its time, and another thread decides', async () => {
+    const socket = await connect(server, { auth: { wait: 'pass', name: 'late' } });
+
+    assert.equal((await ask(socket, 'whoami'))[0].data, 'late');
+    assert.deepEqual(heard(socket, 'early'), [[1], [2]]);
+    assert.deepEqual(await refusal(server, { auth: { wait: 'refuse' } }), { message: 'not today', data: [7] });
+    socket.disconnect();
+    await allGone(server);
+  });
+
+  test('when nobody decides, the deadline refuses', async () => {
+    assert.deepEqual(await refusal(server, { auth: { wait: 'never' } }), { message: 'timeout', data: undefined });
+    await allGone(server);
+  });
+
+  test('a client that leaves meanwhile is forgotten', async () => {
+    const raw = await RawWebSocket.open(server);
+    const watcher = await connect(server);
+    const [, , freed, connected] = await ask(watcher, 'counts');
+
+    await raw.message();
+    raw.send('40{"hold":true}');
+    raw.send('41');
+    raw.send('40{"hold":true}');
+    await raw.close();
+    for (let counts = []; counts[2] !== freed + 2; ) counts = await ask(watcher, 'counts');
+    await ask(watcher, 'release');
+    assert.deepEqual((await ask(watcher, 'counts')).slice(2), [freed + 2, connected]);
+    watcher.disconnect();
+    await allGone(server);
+  });
+
+  test('while it waits, broadcasts to its rooms do not reach it, and an event closes', async () => {
+    const watcher = await connect(server);
+    const raw = await RawWebSocket.open(server);
+
+    await raw.message();
+    raw.send('40{"hold":true}');
+    while (!(await ask(watcher, 'release'))[0]);
+    assert.match(await raw.message(), /^40\{"sid"/); /* its CONNECT's reply comes first */
+    assert.equal(await raw.message(), '42["early",1]');
+    assert.equal(await raw.message(), '42["early",2]');
+    await raw.close();
+    const eager = await RawWebSocket.open(server);
+    await eager.message();
+    eager.send('40{"hold":true}', '42["whoami"]');
+    await eager.end();
+    watcher.disconnect();
+    await allGone(server);
+  });
+
+  test('it may close the transport of the very client', async () => {
+    const socket = await connect(server, { wait: false, auth: { close: 1 } });
+
+    await new Promise((done) => socket.io.once('close', done));
+    socket.disconnect();
+    await allGone(server);
+  });
+
+  test('a verdict that it may not return refuses, and is logged', async () => {
+    assert.equal((await refusal(server, { auth: { bad: 1 } })).message, 'refused');
+    await server.waitLog(/plugin\.bad_verdict plugin=gate hook=middleware/);
+    await allGone(server);
+  });
+
+  test('a stop ends those that wait', async () => {
+    const other = await startWith(['gate']);
+    const raw = await RawWebSocket.open(other);
+
+    await raw.message();
+    raw.send('40{"hold":true}');
+    raw.send('40/n-a,');
+    assert.match(await raw.message(), /^40\/n-a/); /* the first has been taken as well */
+    await other.stop();
+  });
+});
+
+describe('the handshake', () => {
+  let server;
+
+  before(async () => (server = await startWith(['gate'])));
+  after(() => server.stop());
+
+  test('is the reference\'s, with what the client sent', async () => {
+    const before = Date.now() - 5000;
+    const socket = await connect(server, {
+      transports: ['websocket'],
+      query: { q: 'a b&ü', twice: ['1', '2'] },
+      auth: { token: [1, { x: null }] },
+      extraHeaders: { 'X-Thing': 'some thing', Origin: server.url },
+    });
+    const [handshake, q, auth] = await ask(socket, 'handshake');
+
+    assert.deepEqual(Object.keys(handshake).sort(), ['address', 'auth', 'headers', 'issued', 'query', 'secure', 'time', 'url', 'xdomain']);
+    assert.equal(handshake.headers['x-thing'], 'some thing');
+    assert.equal(handshake.headers.host, `127.0.0.1:${server.port}`);
+    assert.equal(handshake.address, '127.0.0.1');
+    assert.deepEqual([handshake.secure, handshake.xdomain], [false, true]);
+    assert.ok(handshake.issued >= before && handshake.issued <= Date.now() + 5000);
+    assert.ok(Math.abs(Date.parse(handshake.time) - handshake.issued) < 1001, handshake.time);
+    assert.match(handshake.url, /^\/socket\.io\/\?/);
+    assert.equal(handshake.query.q, 'a b&ü');
+    assert.equal(handshake.query.EIO, '4');
+    assert.equal(handshake.query.transport, 'websocket');
+    assert.deepEqual(handshake.auth, { token: [1, { x: null }] });
+    assert.deepEqual([q, auth], ['a b&ü', handshake.auth]);
+    const other = await join(socket, '/n-a');
+    const [second] = await ask(other, 'handshake');
+    assert.deepEqual(second.auth, {});
+    assert.deepEqual(second.query, handshake.query);
+    socket.io.engine.close();
+    await allGone(server);
+  });
+
+  test('query and headers that are odd do no harm', async () => {
+    const path = '/socket.io/?EIO=4&transport=websocket&q=1&q=%ff%41&q=2&=x&y&z=%zz%4&%00=n&a=%00b+c';
+    const raw = await RawWebSocket.open(server, { path, options: { headers: { 'X-Latin': 'caf\xe9' } } });
+
+    await raw.message();
+    raw.send('40');
+    await raw.message();
+    await raw.message();
+    await raw.message();
+    raw.send('421["handshake"]');
+    const [handshake, q] = JSON.parse((await raw.message()).slice(3));
+    assert.deepEqual(handshake.query.q, ['1', '\ufffdA', '2']);
+    assert.equal(q, '2');
+    assert.deepEqual([handshake.query.y, handshake.query.z, handshake.query.a], ['', '%zz%4', '\0b c']);
+    assert.equal(handshake.headers['x-latin'], 'café');
+    assert.deepEqual(handshake.auth, {});
+    await raw.close();
+    await allGone(server);
+  });
+});

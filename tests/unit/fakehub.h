@@ -41,6 +41,8 @@ enum {
 struct fake_socket {
     bool is_connected;
     bool is_leaving; /* its disconnect hooks run */
+    bool is_connecting;
+    const char *auth;
     char id[24];
     void *slot[FAKE_SLOTS];
     json_t *data;    /* owned */
@@ -66,8 +68,12 @@ static struct {
     unsigned n_targets;
     char sent[65536]; /* a line for each emit and ack */
     struct fake_ack asked;
+    bool (*accept)(const struct hub_connect *connect, void *arg); /* of the last hook */
+    void *accept_arg;
     int n_routes;
 } fake;
+
+static void fake_note(const char *format, ...) HOP_PRINTF(1, 2);
 
 /* ---- what a test does */
 
@@ -85,6 +91,29 @@ static inline void fake_connect(hop_socket socket)
     snprintf(one->id, sizeof one->id, "id%u", (unsigned)socket);
     if (fake.upper.on_connect)
         fake.upper.on_connect(socket, fake.upper.arg);
+}
+
+/* It asks to come in; auth: its payload, or NULL. */
+static inline void fake_arrive(hop_socket socket, const char *auth)
+{
+    struct fake_socket *one = &fake.socket[socket];
+    const struct hub_connect connect = {.socket = socket,
+                                        .nsp = "/",
+                                        .nsp_len = 1,
+                                        .auth = auth,
+                                        .auth_len = auth ? strlen(auth) : 0};
+
+    one->is_connecting = true;
+    one->auth = auth;
+    snprintf(one->id, sizeof one->id, "id%u", (unsigned)socket);
+    fake.upper.on_connecting(&connect, fake.upper.arg);
+}
+
+/* It leaves before it is in. */
+static inline void fake_abandon(hop_socket socket)
+{
+    fake.upper.on_abandoned(socket, fake.upper.arg);
+    memset(&fake.socket[socket], 0, sizeof fake.socket[socket]);
 }
 
 static inline void fake_disconnect(hop_socket socket, const char *reason)
@@ -157,7 +186,6 @@ static struct fake_socket *fake_find(hop_socket socket)
     return found && found->is_connected ? found : NULL;
 }
 
-static void fake_note(const char *format, ...) HOP_PRINTF(1, 2);
 static void fake_note(const char *format, ...)
 {
     size_t len = strlen(fake.sent);
@@ -204,6 +232,84 @@ int hub_declare(struct hub *hub, const char *name)
     return *name == '/' ? 1 : -1;
 }
 
+int hub_declare_pattern(struct hub *hub, const char *pattern, hop_error *error)
+{
+    (void)hub;
+    (void)pattern;
+    (void)error;
+    return 2;
+}
+
+int hub_declare_hook(struct hub *hub, const char *label,
+                     bool (*accept)(const struct hub_connect *connect, void *arg),
+                     void *arg)
+{
+    (void)hub;
+    (void)label;
+    fake.accept = accept;
+    fake.accept_arg = arg;
+    return 3;
+}
+
+int hub_accept(struct hub *hub, hop_socket socket)
+{
+    struct fake_socket *one = &fake.socket[socket];
+
+    (void)hub;
+    if (!one->is_connecting)
+        return -1;
+    fake_note("%u is in\n", (unsigned)socket);
+    one->is_connecting = false;
+    one->is_connected = true;
+    if (fake.upper.on_connect)
+        fake.upper.on_connect(socket, fake.upper.arg);
+    return 0;
+}
+
+int hub_refuse(struct hub *hub, hop_socket socket, const char *message, const char *data)
+{
+    struct fake_socket *one = &fake.socket[socket];
+
+    (void)hub;
+    if (!one->is_connecting)
+        return -1;
+    fake_note("%u is refused: %s %s\n", (unsigned)socket, message, data ? data : "-");
+    fake.upper.on_abandoned(socket, fake.upper.arg);
+    memset(one, 0, sizeof *one);
+    return 0;
+}
+
+void hub_want_auth(struct hub *hub)
+{
+    (void)hub;
+}
+
+void hub_want_opening(struct hub *hub)
+{
+    (void)hub;
+}
+
+const char *hub_socket_auth(const struct hub *hub, hop_socket socket, size_t *len)
+{
+    (void)hub;
+    *len = fake.socket[socket].auth ? strlen(fake.socket[socket].auth) : 0;
+    return fake.socket[socket].auth;
+}
+
+const struct bytes *hub_socket_opening(const struct hub *hub, hop_socket socket)
+{
+    (void)hub;
+    (void)socket;
+    return NULL;
+}
+
+int64_t hub_socket_issued_ms(const struct hub *hub, hop_socket socket)
+{
+    (void)hub;
+    (void)socket;
+    return 0;
+}
+
 int hub_find_declared(const struct hub *hub, const char *name)
 {
     (void)hub;
@@ -212,13 +318,15 @@ int hub_find_declared(const struct hub *hub, const char *name)
 
 int hub_socket_declared(const struct hub *hub, hop_socket socket)
 {
-    return fake_find(socket) ? hub_find_declared(hub, fake_namespace(socket)) : -1;
+    return hub_find_declared(hub, fake_namespace(socket));
 }
 
 const char *hub_socket_namespace(const struct hub *hub, hop_socket socket)
 {
     (void)hub;
-    return fake_find(socket) ? fake_namespace(socket) : NULL;
+    return fake_find(socket) || fake.socket[socket % FAKE_SOCKETS].is_connecting
+               ? fake_namespace(socket)
+               : NULL;
 }
 
 hop_socket hub_find(const struct hub *hub, const char *nsp, const char *id)
