@@ -40,15 +40,18 @@ static void grow(struct client_table *table, uint32_t slot)
         table->client[table->n++] = NULL;
 }
 
-struct client *client_new(struct clients *clients, handle session, const char *address)
+struct client *client_new(struct clients *clients, handle session, const char *address,
+                          const char *engine_id)
 {
+    const size_t address_size = strlen(address) + 1;
     struct client_table *table = &clients->shard[handle_shard(session)];
     struct client *client = mem_calloc(1, sizeof *client);
 
     if (handle_slot(session) >= table->n)
         grow(table, handle_slot(session));
     client->session = session;
-    client->address = mem_strdup(address);
+    client->address = mem_alloc(address_size + strlen(engine_id) + 1);
+    strcpy(strcpy(client->address, address) + address_size, engine_id);
     table->client[handle_slot(session)] = client;
     return client;
 }

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "core/loop/loop.h"
 #include "core/loop/slots.h"
@@ -31,7 +32,13 @@ struct clients {
 
 /* The client of a session, or NULL. */
 struct client *client_find(const struct clients *clients, handle session);
-struct client *client_new(struct clients *clients, handle session, const char *address);
+/* engine_id: of a client of Engine.IO 3, whose sockets are called by it; else "". */
+struct client *client_new(struct clients *clients, handle session, const char *address,
+                          const char *engine_id);
+static inline const char *client_engine_id(const struct client *client)
+{
+    return client->address + strlen(client->address) + 1; /* it stands behind */
+}
 void client_free(struct clients *clients, struct client *client); /* without sockets */
 /* When all is over. Clients that are left have no sockets. */
 void clients_done(struct clients *clients);

@@ -19,6 +19,7 @@
 #include "core/socketio/emit.h"
 #include "core/socketio/hub_private.h"
 #include "core/socketio/namespace.h"
+#include "core/socketio/opening.h"
 #include "core/socketio/packet.h"
 #include "core/socketio/room.h"
 #include "core/socketio/sio.h"
@@ -60,7 +61,8 @@ static void refuse_connect(struct hub *hub, const struct up_connect *record,
                            const char *reason)
 {
     send_refusal(hub, record->head.session, record->head.epoch,
-                 emit_encode_refusal(record->text, record->nsp_len, reason));
+                 emit_encode_refusal(record->text, record->nsp_len, reason,
+                                     record->sid[0] != '\0'));
     log_refusal(record->text, record->nsp_len, reason);
     metric_add(&hub->loop->metrics,
                strcmp(reason, INVALID_NAMESPACE) == 0 ? METRIC_CONNECTS_REFUSED_NAMESPACE
@@ -85,6 +87,15 @@ static char *refusal_payload(const char *message, const char *data, size_t *len)
     return payload;
 }
 
+/* For Engine.IO 3: the data alone, or the message. */
+static char *bare_payload(const char *message, const char *data, size_t *len)
+{
+    char *payload = data ? mem_strdup(data) : mem_alloc(6 * strlen(message) + 3);
+
+    *len = data ? strlen(data) : json_quote(message, strlen(message), payload);
+    return payload;
+}
+
 int hub_refuse(struct hub *hub, hop_socket which, const char *message, const char *data)
 {
     struct socket *socket = socket_find(hub, which);
@@ -93,7 +104,9 @@ int hub_refuse(struct hub *hub, hop_socket which, const char *message, const cha
 
     if (!socket || socket->state != SOCKET_CONNECTING)
         return -1;
-    payload = refusal_payload(message, data, &packet.payload_len);
+    payload = *client_engine_id(socket->client)
+                  ? bare_payload(message, data, &packet.payload_len)
+                  : refusal_payload(message, data, &packet.payload_len);
     packet.payload = payload;
     packet.nsp = socket->nsp->name;
     packet.nsp_len = socket->nsp->name_len;
@@ -116,8 +129,11 @@ static void send_connect_reply(struct socket *socket)
                                 .nsp_len = socket->nsp->name_len,
                                 .payload = payload};
 
-    packet.payload_len =
-        (size_t)snprintf(payload, sizeof payload, "{\"sid\":\"%s\"}", socket->id);
+    if (*client_engine_id(socket->client))
+        packet.payload = NULL; /* Engine.IO 3: it knows its id */
+    else
+        packet.payload_len =
+            (size_t)snprintf(payload, sizeof payload, "{\"sid\":\"%s\"}", socket->id);
     emit_to_socket(socket, emit_encode(&packet), 0);
 }
 
@@ -183,7 +199,8 @@ static void begin(struct hub *hub, const struct up_connect *record, struct names
     struct socket *socket;
 
     if (!client) {
-        client = client_new(&hub->clients, record->head.session, connect->address);
+        client = client_new(&hub->clients, record->head.session, connect->address,
+                            record->sid);
         client->opening = record->opening;
         if (record->opening)
             bytes_ref(record->opening, 1);
@@ -203,6 +220,18 @@ static void begin(struct hub *hub, const struct up_connect *record, struct names
         hub_accept(hub, connect->socket);
 }
 
+/* A query as the JSON text of an object: owned by the caller. */
+static char *query_text(const char *query, size_t len)
+{
+    json_t *parameters = json_object();
+    char *text;
+
+    opening_add_query(parameters, query, len);
+    text = json_dumps(parameters, JSON_COMPACT);
+    json_decref(parameters);
+    return text;
+}
+
 static void take_connect(struct hub *hub, const struct up_connect *record)
 {
     struct client *client = client_find(&hub->clients, record->head.session);
@@ -220,8 +249,14 @@ static void take_connect(struct hub *hub, const struct up_connect *record)
     const char *reason = TOO_MANY_NAMESPACES;
     bool is_in;
 
+    char *text = NULL; /* owned */
+
     if (hub->is_stopping || (client && client->is_gone))
         return;
+    if (connect.auth && record->sid[0]) {
+        connect.auth = text = query_text(auth, record->auth_len);
+        connect.auth_len = text ? strlen(text) : 0;
+    }
     if (count_sockets(client, nsp, &is_in) < hub->max_client_namespaces)
         nsp = namespaces_get(&hub->spaces, hub, &connect, &reason);
     else if (!is_in)
@@ -234,6 +269,7 @@ static void take_connect(struct hub *hub, const struct up_connect *record)
         begin(hub, record, nsp, &connect);
     if (nsp && !nsp->sockets)
         namespaces_on_empty(&hub->spaces, nsp);
+    free(text);
 }
 
 void hub_take_connect(struct loop *to, void *payload)

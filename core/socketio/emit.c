@@ -246,14 +246,15 @@ static char *put_text(char *put, const char *text, size_t len)
     return put + len;
 }
 
-struct bytes *emit_encode_refusal(const char *nsp, size_t nsp_len, const char *message)
+struct bytes *emit_encode_refusal(const char *nsp, size_t nsp_len, const char *message,
+                                  bool is_bare)
 {
     char payload[128];
     struct sio_packet packet = {
         .type = SIO_CONNECT_ERROR, .nsp = nsp, .nsp_len = nsp_len, .payload = payload};
 
-    packet.payload_len =
-        (size_t)snprintf(payload, sizeof payload, "{\"message\":\"%s\"}", message);
+    packet.payload_len = (size_t)snprintf(
+        payload, sizeof payload, is_bare ? "\"%s\"" : "{\"message\":\"%s\"}", message);
     return emit_encode(&packet);
 }
 

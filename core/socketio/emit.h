@@ -22,8 +22,10 @@ struct bytes *emit_encode(const struct sio_packet *packet);
  * some, an EVENT becomes a BINARY_EVENT. NULL without memory. */
 struct bytes *emit_encode_event(const struct sio_packet *head, const char *event,
                                 const struct sio_args *args);
-/* The CONNECT_ERROR of a namespace: message is a plain word of ours. Thread: any. */
-struct bytes *emit_encode_refusal(const char *nsp, size_t nsp_len, const char *message);
+/* The CONNECT_ERROR of a namespace: message is a plain word of ours. is_bare: the message
+ * alone, as clients of Engine.IO 3 have it. Thread: any. */
+struct bytes *emit_encode_refusal(const char *nsp, size_t nsp_len, const char *message,
+                                  bool is_bare);
 /* Whether an event may be emitted with these arguments. */
 bool emit_is_sound(const struct hub *hub, const char *event, const struct sio_args *args);
 

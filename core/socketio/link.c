@@ -75,7 +75,7 @@ static void *begin_record(struct link *link, const struct sio_packet *packet,
     return record;
 }
 
-/* ---- opening and ending */
+/* ---- ending */
 
 static struct link *link_of_timer(struct timer_node *node)
 {
@@ -86,22 +86,6 @@ static void on_connect_timeout(struct timer_node *node)
 {
     session_close(link_of_timer(node)->session, SESSION_NEVER_JOINED,
                   "no CONNECT within connect_timeout");
-}
-
-static void *on_open(struct session *session, const struct http_request *request,
-                     const char *address, void *arg)
-{
-    struct sio *sio = arg;
-    struct link *link = mem_calloc(1, sizeof *link);
-
-    link->sio = sio;
-    link->session = session;
-    link->handle = session_handle(session);
-    link_need_rare(link)->address = mem_strdup(address);
-    if (sio->wants_opening)
-        link->rare->opening = opening_pack(request);
-    timer_start(&sio->connect_timers, &link->connect_timer);
-    return link;
 }
 
 static void link_free(struct link *link)
@@ -197,6 +181,9 @@ static void send_connect(struct link *link, const struct sio_packet *packet)
     if (!record)
         return;
     record->head = up_head(link, epoch);
+    record->sid[0] = '\0';
+    if (session_protocol(link->session) == 3)
+        session_sid(link->session, record->sid);
     record->opening = rare->opening;
     if (record->opening)
         bytes_ref(record->opening, 1);
@@ -211,8 +198,9 @@ static void send_connect(struct link *link, const struct sio_packet *packet)
 /* T15: a name that no namespace has goes no further, and comes back cut. */
 static void refuse_name(struct link *link, const struct sio_packet *packet)
 {
+    const bool is_bare = session_protocol(link->session) == 3;
     struct bytes *bytes = emit_encode_refusal(
-        packet->nsp, cut_name(packet->nsp, packet->nsp_len), INVALID_NAMESPACE);
+        packet->nsp, cut_name(packet->nsp, packet->nsp_len), INVALID_NAMESPACE, is_bare);
     struct outgoing out = {.packet = bytes};
 
     hop_log(HOP_DEBUG, "sio.connect_refused id=%s reason=\"longer than %d bytes\"",
@@ -237,7 +225,7 @@ static void on_connect(struct link *link, const struct sio_packet *packet)
 {
     const struct link_stay *stay;
 
-    if (packet->payload) {
+    if (packet->payload && session_protocol(link->session) != 3) {
         enum json_result result =
             json_scan(packet->payload, packet->payload_len, &link->sio->limits);
 
@@ -433,6 +421,21 @@ static void on_packet(struct link *link, const struct sio_packet *packet)
         on_disconnect(link, packet, stay->epoch);
 }
 
+/* In a packet of an Engine.IO 3 client, a query may follow the namespace: what its CONNECT
+ * carries, in place of a payload. */
+static void cut_query(struct sio_packet *packet)
+{
+    const char *mark = memchr(packet->nsp, '?', packet->nsp_len);
+    size_t query_len = mark ? packet->nsp_len - (size_t)(mark + 1 - packet->nsp) : 0;
+
+    if (mark)
+        packet->nsp_len = (size_t)(mark - packet->nsp);
+    if (packet->type != SIO_CONNECT)
+        return;
+    packet->payload = query_len ? mark + 1 : NULL;
+    packet->payload_len = query_len;
+}
+
 static void on_text(struct session *session, const char *text, size_t len)
 {
     struct link *link = session_upper(session);
@@ -445,8 +448,11 @@ static void on_text(struct session *session, const char *text, size_t len)
         refuse(link, sio_packet_word(SIO_PACKET_MANY_ATTACHMENTS), SESSION_PARSE_ERROR);
     else if (result != SIO_PACKET_OK)
         refuse(link, sio_packet_word(result), SESSION_PARSE_ERROR);
-    else
+    else {
+        if (session_protocol(session) == 3)
+            cut_query(&packet);
         on_packet(link, &packet);
+    }
 }
 
 static void on_binary(struct session *session, const void *data, size_t len)
@@ -476,6 +482,34 @@ static void on_binary(struct session *session, const void *data, size_t len)
 static size_t held(const struct session *session)
 {
     return half_bytes(session_upper(session));
+}
+
+/* ---- opening */
+
+/* A client of Engine.IO 3 is in "/" without having asked. */
+static void join_main(struct link *link)
+{
+    const struct sio_packet packet = {.type = SIO_CONNECT, .nsp = "/", .nsp_len = 1};
+
+    send_connect(link, &packet);
+}
+
+static void *on_open(struct session *session, const struct http_request *request,
+                     const char *address, void *arg)
+{
+    struct sio *sio = arg;
+    struct link *link = mem_calloc(1, sizeof *link);
+
+    link->sio = sio;
+    link->session = session;
+    link->handle = session_handle(session);
+    link_need_rare(link)->address = mem_strdup(address);
+    if (sio->wants_opening)
+        link->rare->opening = opening_pack(request);
+    timer_start(&sio->connect_timers, &link->connect_timer);
+    if (session_protocol(session) == 3)
+        join_main(link);
+    return link;
 }
 
 /* ---- the header's functions */

@@ -58,8 +58,10 @@ struct up_connect {
     struct up_head head;
     struct bytes *opening; /* ref: NULL where nobody wants it, or logic has it already */
     uint32_t nsp_len, address_len, auth_len; /* address: 0 when logic has it already */
-    char text
-        []; /* the namespace's name, the address, the payload: "" where there is none */
+    char sid[SESSION_SID_SIZE]; /* of a client of Engine.IO 3; "": it speaks 4 */
+    /* The namespace's name, the address, the payload (of Engine.IO 3: the query behind the
+     * name); "" where there is none. */
+    char text[];
 };
 lane_work hub_take_connect;
 

@@ -7,6 +7,7 @@
  */
 #include "core/socketio/socket.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,19 +40,35 @@ static void send_room(struct socket *socket, lane_work *work, const struct room 
 
 /* ---- opening */
 
-static void draw_id(struct socket *socket)
+static void draw_id(const struct namespace *nsp, char *id)
 {
     unsigned char bytes[ID_BYTES];
 
     do {
         random_bytes(bytes, sizeof bytes);
-        base64url(bytes, sizeof bytes, socket->id);
-    } while (namespace_find_id(socket->nsp, socket->id, SOCKET_ID_LEN));
+        base64url(bytes, sizeof bytes, id);
+    } while (namespace_find_id(nsp, id, SOCKET_ID_LEN));
+}
+
+/* Returns the length. */
+static size_t make_id(const struct namespace *nsp, const struct client *client, char *id)
+{
+    const char *engine_id = client_engine_id(client);
+
+    if (!*engine_id) {
+        draw_id(nsp, id);
+        return SOCKET_ID_LEN;
+    }
+    if (nsp == nsp->hub->spaces.main)
+        return (size_t)sprintf(id, "%s", engine_id);
+    return (size_t)sprintf(id, "%s#%s", nsp->name, engine_id);
 }
 
 struct socket *socket_new(struct namespace *nsp, struct client *client, uint32_t epoch)
 {
-    struct socket *socket = mem_calloc(1, sizeof *socket);
+    char id[SIO_MAX_NSP + 1 + SESSION_SID_SIZE];
+    size_t id_len = make_id(nsp, client, id);
+    struct socket *socket = mem_calloc(1, sizeof *socket + id_len + 1);
 
     socket->handle = slots_add(&nsp->hub->sockets, socket);
     if (socket->handle == HOP_NO_SOCKET) {
@@ -63,8 +80,9 @@ struct socket *socket_new(struct namespace *nsp, struct client *client, uint32_t
     socket->epoch = epoch;
     socket->next_of_client = client->sockets;
     client->sockets = socket;
-    draw_id(socket);
-    HASH_ADD(hh, nsp->sockets, id, SOCKET_ID_LEN, socket);
+    memcpy(socket->id, id, id_len + 1);
+    socket->id_len = (uint8_t)id_len;
+    HASH_ADD_KEYPTR(hh, nsp->sockets, socket->id, id_len, socket);
     return socket;
 }
 

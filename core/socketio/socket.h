@@ -54,11 +54,10 @@ struct socket_entry {
 
 struct socket {
     UT_hash_handle hh; /* in nsp->sockets, by id */
-    char id[SOCKET_ID_LEN + 1];
-    uint8_t state;   /* enum socket_state */
-    bool was_opened; /* for the counts */
-    uint32_t stamp;  /* of the last walk over a target that met it: see target.c */
-    uint32_t epoch;  /* of the session's stay, as in records */
+    uint8_t state;     /* enum socket_state */
+    bool was_opened;   /* for the counts */
+    uint32_t stamp;    /* of the last walk over a target that met it: see target.c */
+    uint32_t epoch;    /* of the session's stay, as in records */
     hop_socket handle;
     struct namespace *nsp;         /* borrowed */
     struct client *client;         /* borrowed: outlives its sockets */
@@ -73,6 +72,9 @@ struct socket {
     struct ack *acks; /* owned: hashed by id */
     const char *close_reason;
     struct socket *next_deferred; /* borrowed */
+    uint8_t id_len;
+    char id
+        []; /* NUL-terminated; of Engine.IO 3: the session's, behind "NSP#" but in "/" */
 };
 
 /* One that connects: in the namespace, in no room. NULL when handles have run out. */

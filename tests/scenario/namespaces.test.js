@@ -436,3 +436,51 @@ describe('the handshake', () => {
     await allGone(server);
   });
 });
+
+describe('clients of Engine.IO 3', () => {
+  let server;
+
+  before(async () => (server = await startWith(['gate', 'spaces'], { config: '[engine]\nallow_eio3 = yes\n' })));
+  after(() => server.stop());
+
+  const open = async (more = '') => {
+    const raw = await RawWebSocket.open(server, { path: `/socket.io/?EIO=3&transport=websocket${more}` });
+    const { sid } = JSON.parse((await raw.message()).slice(1));
+
+    return { raw, sid };
+  };
+
+  test('are in the main namespace at once, and go by the id of their session', async () => {
+    const { raw, sid } = await open();
+
+    assert.equal(await raw.message(), '40');
+    assert.equal(await raw.message(), '42["early",1]');
+    assert.equal(await raw.message(), '42["early",2]');
+    raw.send('421["where"]');
+    assert.equal(await raw.message(), `431["/","${sid}"]`);
+    raw.send('40/chat?token=a%20b&x=1,');
+    assert.equal(await raw.message(), '40/chat,');
+    raw.send('42/chat,2["where"]');
+    assert.equal(await raw.message(), `43/chat,2["/chat","/chat#${sid}"]`);
+    raw.send('42/chat,3["handshake"]');
+    const [handshake] = JSON.parse((await raw.message()).slice(9));
+    assert.deepEqual(handshake.auth, { token: 'a b', x: '1' });
+    assert.equal(handshake.query.EIO, '3');
+    raw.send('40/nowhere,');
+    assert.equal(await raw.message(), '44/nowhere,"Invalid namespace"');
+    raw.send('41/chat,', '421["where"]');
+    assert.equal(await raw.message(), `431["/","${sid}"]`);
+    await raw.close();
+    await allGone(server);
+  });
+
+  test('are told the data of a refusal alone, or its message', async () => {
+    const bare = await open('&fail=no%20way');
+    assert.equal(await bare.raw.message(), '44"no way"');
+    const data = await open('&fail=no&code=E1');
+    assert.equal(await data.raw.message(), '44{"code":"E1"}');
+    await bare.raw.close();
+    await data.raw.close();
+    await allGone(server);
+  });
+});

@@ -42,6 +42,7 @@ struct session {
     struct session *next; /* all of the bench */
     handle handle;
     void *upper;
+    int protocol;
     bool is_open, ends_when_sent_to, has_input;
     enum session_end end;
     const char *detail; /* borrowed: a constant; of its end */
@@ -142,6 +143,17 @@ bool session_is_open(const struct session *session)
 void *session_upper(const struct session *session)
 {
     return session->upper;
+}
+
+int session_protocol(const struct session *session)
+{
+    return session->protocol;
+}
+
+void session_sid(const struct session *session, char sid[SESSION_SID_SIZE])
+{
+    (void)session;
+    strcpy(sid, "the-sid");
 }
 
 const char *session_log_id(const struct session *session)
@@ -249,13 +261,14 @@ static inline void pump(void)
     loops_drain(bench.loops);
 }
 
-static inline struct session *open_session(unsigned shard)
+static inline struct session *open_session_of(unsigned shard, int protocol)
 {
     struct session *session = mem_calloc(1, sizeof *session);
     char address[] = "127.0.0.1";
 
     session->engine = &bench.engine[shard];
     session->is_open = true;
+    session->protocol = protocol;
     session->handle = slots_add(&session->engine->slots, session);
     session->next = bench.sessions;
     bench.sessions = session;
@@ -263,6 +276,11 @@ static inline struct session *open_session(unsigned shard)
                                                     session->engine->upper.arg);
     memset(address, 'x', sizeof address - 1); /* it was borrowed */
     return session;
+}
+
+static inline struct session *open_session(unsigned shard)
+{
+    return open_session_of(shard, 4);
 }
 
 /* From a block of exactly that size, so that a read behind it is seen. */

@@ -738,6 +738,33 @@ static void dynamic_namespaces_are_bounded_and_go_with_their_last_client(void **
     bench.log_len = 0;
 }
 
+/* PROTOCOL.md 1.3: EIO3 */
+static void a_client_of_engine_io_3_is_in_the_main_namespace_at_once(void **state)
+{
+    struct session *session = open_session_of(0, 3);
+
+    (void)state;
+    pump();
+    expect_got(session, "0\n");
+    expect_log("connect 1\n");
+    assert_string_equal(id_of(1), "the-sid");
+    assert_true(hub_find(bench.hub, "/", "the-sid") == bench.socket[1]);
+    say(session, "0/chat?token=a%20b&x=1,");
+    say(session, "0/none?token=1");
+    pump();
+    expect_got(session, "0/chat,\n4/none,\"Invalid namespace\"\n");
+    assert_string_equal(id_of(2), "/chat#the-sid");
+    say(session, "2/chat,1[\"a\"]");
+    say(session, "2[\"b\"]");
+    say(session, "1/chat");
+    pump();
+    expect_log("connect 2\nevent 2 a [\"a\"] 1\nevent 1 b [\"b\"]\n"
+               "disconnect 2 client namespace disconnect\n");
+    say(session, "0");
+    pump();
+    assert_int_equal(session->end, SESSION_SERVER_FORCED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -763,6 +790,7 @@ int main(void)
          bench_done, NULL},
         ON_BOTH(a_client_may_leave_and_come_back),
         ON_BOTH(what_belonged_to_an_earlier_stay_does_not_touch_the_later),
+        ON_BOTH(a_client_of_engine_io_3_is_in_the_main_namespace_at_once),
         ON_BOTH(one_session_is_in_several_namespaces),
         ON_BOTH(rooms_of_two_namespaces_share_but_their_name),
         ON_BOTH(a_namespace_is_left_and_joined_without_the_main_one),

@@ -72,6 +72,18 @@ void *session_upper(const struct session *session)
     return session->upper;
 }
 
+int session_protocol(const struct session *session)
+{
+    (void)session;
+    return 4;
+}
+
+void session_sid(const struct session *session, char sid[SESSION_SID_SIZE])
+{
+    (void)session;
+    strcpy(sid, "the-sid");
+}
+
 const char *session_log_id(const struct session *session)
 {
     (void)session;
