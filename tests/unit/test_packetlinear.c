@@ -17,7 +17,8 @@
 #include "tests/unit/masked.h"
 
 static const struct json_limits json_limits = {64, SIZE_MAX};
-static const struct frame_limits frame_limits = {SIZE_MAX / 4, UINT32_MAX};
+static const struct frame_limits frame_limits = {.max_message_bytes = SIZE_MAX / 4,
+                                                 .max_fragments = UINT32_MAX};
 
 /* ---- what is measured */
 
