@@ -2,17 +2,17 @@
  * build.mjs - builds the page: node build.mjs OUTDIR
  *
  * Bundles the scripts and styles under names that carry their hash, writes index.html with those
- * names, copies the stand-alone Socket.IO clients for GET /socket.io/, and puts a .gz copy beside
- * each text file worth it. A file that would not change is not touched; assets of an earlier build
+ * names, copies the stand-alone Socket.IO clients for GET /socket.io/, and puts a .br and a .gz
+ * copy beside each text file worth it. A file that would not change is not touched; assets of an earlier build
  * are removed. Called by: Makefile.am. Needs `npm ci` in this folder first.
  */
 import { mkdir, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { gzipSync } from 'node:zlib';
+import { brotliCompressSync, gzipSync } from 'node:zlib';
 
 const HERE = dirname(fileURLToPath(import.meta.url));
-const GZIP_FROM_BYTES = 1024; /* below, the header costs what the packing saves */
+const PACK_FROM_BYTES = 1024; /* below, the header costs what the packing saves */
 const TARGETS = ['chrome111', 'firefox115', 'safari16.4']; /* the oldest that know color-mix() */
 
 /* The tags of index.html that name a source, and the entry point each stands for. */
@@ -121,7 +121,9 @@ async function main(outdir) {
   const files = new Map([...(await bundle()), ...(await copies())]);
   for (const [name, bytes] of [...files]) {
     /* node:zlib writes no time into the header: same bytes in, same bytes out */
-    if (bytes.length > GZIP_FROM_BYTES) files.set(`${name}.gz`, gzipSync(bytes, { level: 9 }));
+    if (bytes.length <= PACK_FROM_BYTES) continue;
+    files.set(`${name}.gz`, gzipSync(bytes, { level: 9 }));
+    files.set(`${name}.br`, brotliCompressSync(bytes));
   }
 
   let n_written = 0;

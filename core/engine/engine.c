@@ -513,7 +513,7 @@ static void on_request(struct httpconn *http, const struct http_request *request
     const char *bundle = bundle_name(route, request);
 
     if (bundle && (request->method == HTTP_M_GET || request->method == HTTP_M_HEAD))
-        static_serve(route->files, http, request, bundle);
+        static_serve(route->files, http, request, bundle, &(struct static_options){0});
     else
         on_engine_request(route->engines[http_conn(http)->net->loop->index], http,
                           request, body, body_len);

@@ -87,6 +87,7 @@ static void send_head(struct httpconn *http, const struct http_response *respons
     static const char end[] = "\r\n";
     char head[512 + TYPE_MAX];
     const char *type = response->content_type;
+    const char *encoding = response->encoding;
     const char *connection = !http->keeps_alive ? "Connection: close\r\n"
                              : http->minor == 0 ? "Connection: keep-alive\r\n"
                                                 : "";
@@ -99,14 +100,18 @@ static void send_head(struct httpconn *http, const struct http_response *respons
         snprintf(length, sizeof length, "Content-Length: %llu\r\n",
                  (unsigned long long)body_len);
     n = snprintf(head, sizeof head,
-                 "HTTP/1.1 %d %s\r\nDate: %s\r\n%s%s%s%s%s"
+                 "HTTP/1.1 %d %s\r\nDate: %s\r\n%s%s%s%s%s%s%s%s"
                  "X-Content-Type-Options: nosniff\r\n",
                  response->status, http_reason(response->status), date_now(),
-                 type ? "Content-Type: " : "", type ? type : "", type ? end : "", length,
-                 connection);
+                 type ? "Content-Type: " : "", type ? type : "", type ? end : "",
+                 encoding ? "Content-Encoding: " : "", encoding ? encoding : "",
+                 encoding ? end : "", length, connection);
     conn_send_copy(http->conn, head, (size_t)n);
     if (response->headers)
         conn_send_copy(http->conn, response->headers, strlen(response->headers));
+    if (response->more_headers)
+        conn_send_copy(http->conn, response->more_headers,
+                       strlen(response->more_headers));
     conn_send_copy(http->conn, end, strlen(end));
 }
 

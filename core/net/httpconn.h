@@ -55,6 +55,8 @@ struct http_response {
     int status;
     const char *content_type; /* NULL: none */
     const char *headers;      /* further lines, each ended by CRLF; "" or NULL: none */
+    const char *more_headers; /* the same, behind them */
+    const char *encoding;     /* Content-Encoding; NULL: none */
     const void *data;         /* copied */
     size_t len;
     struct bytes *bytes; /* ref taken over: instead of data */

@@ -19,11 +19,13 @@
 
 #include "core/base/mem.h"
 #include "core/base/text.h"
+#include "core/net/encoding.h"
 #include "core/net/uri.h"
 
 enum {
     NAME_MAX_BYTES = 1024, /* of a path below the folder; a longer one is no file */
     HASH_LEN = 8,          /* of a name's hash: page-5X2QAZ7K.js */
+    ETAG_BYTES = 40,
     OPEN_RETRIES = 4,      /* openat2 gives EAGAIN when somebody renames meanwhile */
     MAX_BODY_BYTES = 16384 /* read and dropped, to answer 405 instead of 413 */
 };
@@ -44,7 +46,7 @@ struct static_files {
 struct type {
     const char *extension;
     const char *content_type;
-    bool is_text; /* worth a .gz */
+    bool is_text; /* worth a packed copy */
 };
 
 /* Also: what a browser expects to be a file, never the page. */
@@ -70,6 +72,16 @@ static const struct type types[] = {
     {"woff", "font/woff", false},
     {"woff2", "font/woff2", false},
     {"xml", "text/xml; charset=utf-8", true},
+};
+
+/* Of the packed copies that may lie beside a text file, and of their tags. */
+static const char *const suffixes[N_HTTP_ENCODINGS] = {
+    [HTTP_BROTLI] = ".br",
+    [HTTP_GZIP] = ".gz",
+};
+static const char *const etag_ends[N_HTTP_ENCODINGS] = {
+    [HTTP_BROTLI] = "-br",
+    [HTTP_GZIP] = "-gz",
 };
 
 static const struct type unknown_type = {"", "application/octet-stream", false};
@@ -207,14 +219,16 @@ static uint64_t mix(uint64_t hash, uint64_t value)
 }
 
 /* Strong: another file, time or size is another tag. It tells nothing of the three. */
-static void make_etag(const struct opened *file, bool is_gzip, char *out, size_t size)
+static void make_etag(const struct opened *file, enum http_encoding encoding, char *out,
+                      size_t size)
 {
     uint64_t hash = mix(1, (uint64_t)file->stat.st_ino);
 
     hash = mix(hash, (uint64_t)file->stat.st_size);
     hash = mix(hash, (uint64_t)file->stat.st_mtim.tv_sec);
     hash = mix(hash, (uint64_t)file->stat.st_mtim.tv_nsec);
-    snprintf(out, size, "\"%016llx%s\"", (unsigned long long)hash, is_gzip ? "-gz" : "");
+    snprintf(out, size, "\"%016llx%s\"", (unsigned long long)hash,
+             encoding == HTTP_IDENTITY ? "" : etag_ends[encoding]);
 }
 
 static bool is_blank(char c)
@@ -248,51 +262,6 @@ static bool matches_etag(const char *list, const char *etag)
     }
 }
 
-/* Whether an item's parameters say q=0: "gzip;q=0.000". */
-static bool is_refused(const char *item, size_t len)
-{
-    const char *end = item + len;
-    const char *at = memchr(item, ';', len);
-
-    while (at) {
-        at++;
-        while (at < end && is_blank(*at))
-            at++;
-        if (end - at >= 3 && (at[0] == 'q' || at[0] == 'Q') && at[1] == '=') {
-            for (at += 2; at < end && !is_blank(*at); at++)
-                if (*at >= '1' && *at <= '9')
-                    return false;
-            return true;
-        }
-        at = at < end ? memchr(at, ';', (size_t)(end - at)) : NULL;
-    }
-    return false;
-}
-
-/* Accept-Encoding (RFC 9110 12.5.3): gzip by name, else by "*". */
-static bool takes_gzip(const struct http_request *request)
-{
-    const char *list = http_header(request, "accept-encoding", NULL);
-    bool by_star = false;
-
-    while (list && *list) {
-        size_t len = strcspn(list, ",");
-        const char *item = list + strspn(list, " \t");
-        size_t item_len = item < list + len ? (size_t)(list + len - item) : 0;
-        size_t name_len = 0;
-
-        while (name_len < item_len && item[name_len] != ';' && !is_blank(item[name_len]))
-            name_len++;
-        if (ascii_equal_nocase(item, name_len, "gzip") ||
-            ascii_equal_nocase(item, name_len, "x-gzip"))
-            return !is_refused(item, item_len);
-        if (name_len == 1 && *item == '*')
-            by_star = !is_refused(item, item_len);
-        list += len + (list[len] == ',');
-    }
-    return by_star;
-}
-
 static const char *cache_control(const char *name)
 {
     if (is_hashed(name))
@@ -319,44 +288,88 @@ static void answer_not_found(struct httpconn *http)
     answer_text(http, 404, NULL);
 }
 
-/* Serve one of the two copies; takes the descriptor over. */
+/* What a file is answered with. */
+struct copy {
+    struct opened file; /* the one that is sent */
+    enum http_encoding encoding;
+    bool has_others; /* there are copies of other codings */
+};
+
+/* Serve a copy; takes the descriptor over. */
 static void answer_file(struct httpconn *http, const struct http_request *request,
                         const char *name, const struct type *type,
-                        const struct opened *file, bool is_gzip, bool has_gzip)
+                        const struct copy *copy, const struct static_options *options)
 {
     const char *known = http_header(request, "if-none-match", NULL);
     bool is_document = strncmp(type->content_type, "text/html", 9) == 0;
-    char etag[32], headers[640];
-    struct http_response response = {.status = 200, .headers = headers};
+    char etag[ETAG_BYTES], headers[640];
+    struct http_response response = {
+        .status = 200,
+        .headers = headers,
+        .more_headers = options->headers,
+        .encoding = http_encoding_name(copy->encoding),
+    };
 
-    make_etag(file, is_gzip, etag, sizeof etag);
-    snprintf(headers, sizeof headers, "ETag: %s\r\nCache-Control: %s\r\n%s%s%s", etag,
-             cache_control(name), has_gzip ? "Vary: Accept-Encoding\r\n" : "",
-             is_gzip ? "Content-Encoding: gzip\r\n" : "",
+    if (options->version && strlen(options->version) < ETAG_BYTES - 2)
+        snprintf(etag, sizeof etag, "\"%s\"", options->version);
+    else
+        make_etag(&copy->file, copy->encoding, etag, sizeof etag);
+    snprintf(headers, sizeof headers, "ETag: %s\r\nCache-Control: %s\r\n%s%s", etag,
+             cache_control(name), copy->has_others ? "Vary: Accept-Encoding\r\n" : "",
              is_document ? DOCUMENT_HEADERS : "");
     if (known && matches_etag(known, etag)) {
-        close(file->fd);
+        close(copy->file.fd);
         response.status = 304;
+        response.encoding = NULL;
     } else {
         response.content_type = type->content_type;
-        response.file = file->fd;
+        response.file = copy->file.fd;
         response.has_file = true;
-        response.file_len = (uint64_t)file->stat.st_size;
+        response.file_len = (uint64_t)copy->file.stat.st_size;
     }
     http_respond(http, &response);
+}
+
+/* Of a file and its packed copies the one that the request had best get; the others are
+ * closed. file: owned. */
+static struct copy choose_copy(const struct static_files *files,
+                               const struct http_request *request, const char *name,
+                               const struct opened *file)
+{
+    struct opened copies[N_HTTP_ENCODINGS] = {[HTTP_IDENTITY] = *file};
+    struct copy copy = {.encoding = HTTP_IDENTITY};
+    unsigned offered = 0;
+
+    for (int i = 1; i < N_HTTP_ENCODINGS; i++) {
+        char packed_name[NAME_MAX_BYTES + 4];
+
+        copies[i].fd = -1;
+        if (!suffixes[i])
+            continue;
+        snprintf(packed_name, sizeof packed_name, "%s%s", name, suffixes[i]);
+        copies[i] = open_file(files, packed_name);
+        if (copies[i].fd >= 0)
+            offered |= 1u << i;
+    }
+    copy.has_others = offered != 0;
+    copy.encoding = http_choose_encoding(request, offered);
+    copy.file = copies[copy.encoding];
+    for (int i = 0; i < N_HTTP_ENCODINGS; i++)
+        if (copies[i].fd >= 0 && i != (int)copy.encoding)
+            close(copies[i].fd);
+    return copy;
 }
 
 /* Serve a name that is_safe_name(). Returns false, unanswered, when it is no file of
  * ours. */
 static bool serve(const struct static_files *files, struct httpconn *http,
-                  const struct http_request *request, const char *name)
+                  const struct http_request *request, const char *name,
+                  const struct static_options *options)
 {
     const struct type *type = type_of(name);
-    struct opened file = open_file(files, name);
-    struct opened gzip = {.fd = -1};
-    bool has_gzip, is_gzip;
+    struct copy copy = {.file = open_file(files, name)};
 
-    if (file.fd < 0) {
+    if (copy.file.fd < 0) {
         if (!is_out_of_resources(errno))
             return false;
         answer_text(http, 503, "Retry-After: 1\r\n");
@@ -365,18 +378,15 @@ static bool serve(const struct static_files *files, struct httpconn *http,
     if (!type)
         type = &unknown_type;
     if (type->is_text) {
-        char gzip_name[NAME_MAX_BYTES + 4];
+        const struct opened file = copy.file;
 
-        snprintf(gzip_name, sizeof gzip_name, "%s.gz", name);
-        gzip = open_file(files, gzip_name);
+        copy = choose_copy(files, request, name, &file);
     }
-    has_gzip = gzip.fd >= 0;
-    is_gzip = has_gzip && takes_gzip(request);
-    if (has_gzip)
-        close(is_gzip ? file.fd : gzip.fd);
-    answer_file(http, request, name, type, is_gzip ? &gzip : &file, is_gzip, has_gzip);
+    answer_file(http, request, name, type, &copy, options);
     return true;
 }
+
+static const struct static_options no_options = {0};
 
 /* GET and HEAD only. Returns whether to go on. */
 static bool is_readable_method(struct httpconn *http, const struct http_request *request)
@@ -426,10 +436,10 @@ static void on_request(struct httpconn *http, const struct http_request *request
         answer_not_found(http);
         return;
     }
-    if (name[0] && serve(files, http, request, name))
+    if (name[0] && serve(files, http, request, name, &no_options))
         return;
     /* A browser that asked for a script or a picture must not get the page instead. */
-    if (type_of(name) || !serve(files, http, request, "index.html"))
+    if (type_of(name) || !serve(files, http, request, "index.html", &no_options))
         answer_not_found(http);
 }
 
@@ -474,10 +484,22 @@ struct http_route static_route(struct static_files *files)
 }
 
 void static_serve(struct static_files *files, struct httpconn *http,
-                  const struct http_request *request, const char *name)
+                  const struct http_request *request, const char *name,
+                  const struct static_options *options)
 {
     if (!is_readable_method(http, request))
         return;
-    if (!is_safe_name(name) || !serve(files, http, request, name))
+    if (!is_safe_name(name) || !serve(files, http, request, name, options))
         answer_not_found(http);
+}
+
+size_t static_peek(const struct static_files *files, const char *name, char *out,
+                   size_t size)
+{
+    const struct opened file = open_file(files, name);
+    ssize_t n = file.fd < 0 ? 0 : pread(file.fd, out, size, 0);
+
+    if (file.fd >= 0)
+        close(file.fd);
+    return n > 0 ? (size_t)n : 0;
 }

@@ -6,7 +6,7 @@
  * files only, no component starting with a dot, no "%2f". A path that is no file gets
  * /index.html (the page routes itself), unless its extension is one that a browser loads
  * (the table of types in static.c: .js, .css, .map, .png ...): that is 404, as is every
- * path above. ETag and 304, `NAME.gz` for clients that take gzip, names with a hash
+ * path above. ETag and 304, `NAME.br` and `NAME.gz` for who takes them, names with a hash
  * (`-[A-Z0-9]{8}.`) are immutable. No ranges: a Range header is ignored, as it may be.
  * Thread: shard.
  */
@@ -34,7 +34,17 @@ struct http_route static_route(struct static_files *files);
  * Serve one named file of the folder ("socket.io/socket.io.js"), 404 when it is not
  * there: no index.html instead. For routes that have decided already.
  */
+struct static_options {
+    const char *headers; /* further lines, each ended by CRLF, or NULL */
+    const char
+        *version; /* the ETag of all copies of the file, or NULL: made of the file */
+};
 void static_serve(struct static_files *files, struct httpconn *http,
-                  const struct http_request *request, const char *name);
+                  const struct http_request *request, const char *name,
+                  const struct static_options *options);
+
+/* The first bytes of a file, at most size; 0 when there is none. */
+size_t static_peek(const struct static_files *files, const char *name, char *out,
+                   size_t size);
 
 #endif

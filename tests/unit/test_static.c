@@ -64,7 +64,7 @@ static void on_named(struct httpconn *http, const struct http_request *request,
 {
     (void)body;
     (void)body_len;
-    static_serve(arg, http, request, request->query.text);
+    static_serve(arg, http, request, request->query.text, &(struct static_options){0});
 }
 
 static int start(void **state)
@@ -94,6 +94,9 @@ static int start(void **state)
     write_file(site, "root/assets/page-5X2QAZ7K.js", "script");
     write_file(site, "root/assets/page-5X2QAZ7K.js.gz", "gzipped");
     write_file(site, "root/assets/page-5X2QAZ7K.js.map", "{}");
+    write_file(site, "root/style.css", "style");
+    write_file(site, "root/style.css.gz", "gzipped");
+    write_file(site, "root/style.css.br", "brotli");
     write_file(site, "root/assets/my-component.css", "style");
     make_link(site, "../secret.txt", "root/link.txt");
     make_link(site, "..", "root/up");
@@ -434,6 +437,38 @@ static void gzip_goes_to_those_who_take_it(void **state)
     free(reply.text);
 }
 
+static void the_best_copy_goes_to_those_who_take_it(void **state)
+{
+    static const struct {
+        const char *accept, *body, *encoding;
+    } rows[] = {
+        {"", "style", NULL},
+        {"Accept-Encoding: br\r\n", "brotli", "\r\nContent-Encoding: br\r\n"},
+        {"Accept-Encoding: gzip, deflate, br\r\n", "brotli",
+         "\r\nContent-Encoding: br\r\n"},
+        {"Accept-Encoding: gzip, br;q=0.9\r\n", "gzipped",
+         "\r\nContent-Encoding: gzip\r\n"},
+        {"Accept-Encoding: deflate\r\n", "style", NULL},
+        {"Accept-Encoding: br;q=0.5, identity\r\n", "style", NULL},
+    };
+    char br[64], gzip[64];
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct reply reply = request(*state, "GET", "/style.css", rows[i].accept);
+
+        assert_string_equal(reply_body(&reply), rows[i].body);
+        assert_int_equal(reply_has(&reply, "\r\nContent-Encoding:"),
+                         rows[i].encoding != NULL);
+        if (rows[i].encoding)
+            assert_true(reply_has(&reply, rows[i].encoding));
+        assert_true(reply_has(&reply, "\r\nVary: Accept-Encoding\r\n"));
+        free(reply.text);
+    }
+    etag_of(*state, "/style.css", "Accept-Encoding: br\r\n", br);
+    etag_of(*state, "/style.css", "Accept-Encoding: gzip\r\n", gzip);
+    assert_string_not_equal(br, gzip);
+}
+
 /* T30: a file and a link to the secret take turns under one name, all the time */
 struct swapper {
     char a[128], b[128];
@@ -625,6 +660,7 @@ int main(void)
         cmocka_unit_test(a_known_etag_is_answered_304),
         cmocka_unit_test(a_changed_file_has_another_etag),
         cmocka_unit_test(gzip_goes_to_those_who_take_it),
+        cmocka_unit_test(the_best_copy_goes_to_those_who_take_it),
         cmocka_unit_test(a_swapped_link_never_shows_the_secret),
         cmocka_unit_test(devices_and_sockets_are_no_files),
         cmocka_unit_test(without_index_html_there_is_404),
