@@ -28,6 +28,7 @@
 #define SECONDS INT64_C(1000)
 #define MINUTES (60 * SECONDS)
 #define HOURS (60 * MINUTES)
+#define DAYS (24 * HOURS)
 
 enum {
     MAX_THREADS = 64,    /* shard numbers must fit into a session's id */
@@ -67,6 +68,10 @@ static const hop_config_key server_keys[] = {
 
 static const hop_config_key engine_keys[] = {
     HOP_STRING(S, path, "path", "/socket.io", "path that clients connect to"),
+    HOP_BOOL(S, add_trailing_slash, "add_trailing_slash", true,
+             "whether clients put a / behind path; no: with and without"),
+    HOP_BOOL(S, serve_client, "serve_client", true,
+             "whether the client's scripts are served below path"),
     HOP_MS(S, ping_interval_ms, "ping_interval", 25 * SECONDS, MIN_MS, 24 * HOURS,
            "time between two pings"),
     HOP_MS(S, ping_timeout_ms, "ping_timeout", 20 * SECONDS, MIN_MS, 24 * HOURS,
@@ -89,8 +94,39 @@ static const hop_config_key engine_keys[] = {
              "whether WebSocket messages are compressed for clients that can"),
     HOP_SIZE_RANGE(S, deflate_min_bytes, "permessage_deflate_threshold", 1024, 0, 1 * GIB,
                    "shortest message that is sent compressed, bytes"),
+    HOP_BOOL(S, http_compression, "http_compression", true,
+             "whether polling responses are compressed for clients that take it"),
+    HOP_SIZE_RANGE(S, http_compression_threshold, "http_compression_threshold", 1 * KIB,
+                   0, 1 * GIB, "shortest polling response that is, bytes"),
+    HOP_STRING(S, initial_packet, "initial_packet", "",
+               "message sent behind the handshake; empty: none"),
     HOP_STRING(S, origins, "origins", "",
                "origins of other hosts' pages, as https://example.org; *: any"),
+    HOP_BOOL(S, cors_credentials, "cors_credentials", false,
+             "whether pages of listed origins may send cookies"),
+    HOP_STRING(S, cors_allowed_headers, "cors_allowed_headers", "",
+               "request headers that such pages may send; empty: what they ask for"),
+    HOP_STRING(S, cors_exposed_headers, "cors_exposed_headers", "",
+               "response headers that such pages may read, beside the usual"),
+    HOP_MS(S, cors_max_age_ms, "cors_max_age", 10 * MINUTES, 0, 24 * HOURS,
+           "how long a browser need not ask again (preflight)"),
+    HOP_BOOL(S, cookie, "cookie", false,
+             "whether a polling handshake sets a cookie with the session's id"),
+    HOP_STRING(S, cookie_name, "cookie_name", "io", "the cookie's name"),
+    HOP_STRING(S, cookie_path, "cookie_path", "/", "the cookie's Path; empty: none"),
+    HOP_STRING(S, cookie_domain, "cookie_domain", "", "the cookie's Domain; empty: none"),
+    HOP_MS(S, cookie_max_age_ms, "cookie_max_age", 0, 0, 400 * DAYS,
+           "the cookie's Max-Age; 0: until the browser ends"),
+    HOP_BOOL(S, cookie_http_only, "cookie_http_only", true,
+             "whether scripts cannot read the cookie"),
+    HOP_BOOL(S, cookie_secure, "cookie_secure", false,
+             "whether the cookie goes over HTTPS only"),
+    HOP_CHOICE(S, cookie_same_site, "cookie_same_site", "lax", "strict|lax|none|unset",
+               "strict, lax, none or unset: whether other sites' requests carry it"),
+    HOP_BOOL(S, cookie_partitioned, "cookie_partitioned", false,
+             "whether each embedding site gets a cookie of its own"),
+    HOP_CHOICE(S, cookie_priority, "cookie_priority", "unset", "low|medium|high|unset",
+               "low, medium, high or unset: what a full browser drops first"),
     HOP_BOOL(S, cleanup_empty_child_namespaces, "cleanup_empty_child_namespaces", true,
              "whether a namespace made for a client goes with its last client"),
     HOP_KEYS_END,

@@ -13,6 +13,15 @@
 
 struct config;
 
+/* The words of two keys, in their order. */
+enum cookie_same_site {
+    SAME_SITE_STRICT,
+    SAME_SITE_LAX,
+    SAME_SITE_NONE,
+    SAME_SITE_UNSET
+};
+enum cookie_priority { PRIORITY_LOW, PRIORITY_MEDIUM, PRIORITY_HIGH, PRIORITY_UNSET };
+
 struct settings {
     /* [server] */
     const char *listen;     /* "127.0.0.1, ::1" */
@@ -30,6 +39,8 @@ struct settings {
 
     /* [engine]: the reference's options in snake case */
     const char *path;             /* /socket.io */
+    bool add_trailing_slash;      /* clients ask for PATH/ and nothing else */
+    bool serve_client;            /* the client bundles below path */
     int64_t ping_interval_ms;     /* 25,000 */
     int64_t ping_timeout_ms;      /* 20,000 */
     int64_t upgrade_timeout_ms;   /* 10,000 */
@@ -41,7 +52,24 @@ struct settings {
     bool permessage_deflate;  /* no: whether messages of WebSockets may be deflated */
     size_t deflate_min_bytes; /* 1,024: shorter ones are sent as they are */
     bool allow_eio3;          /* clients of Socket.IO 2.x */
-    const char *origins;      /* "" same host only; list; "*" any */
+    bool http_compression;
+    size_t http_compression_threshold; /* 1,024 bytes of a response */
+    const char *initial_packet;        /* sent behind "open", "" for none */
+    const char *origins;               /* "" same host only; list; "*" any */
+    bool cors_credentials;             /* for listed origins */
+    const char *cors_allowed_headers;  /* list; "" what a preflight asks for */
+    const char *cors_exposed_headers;  /* list */
+    int64_t cors_max_age_ms;           /* 10 min: of a preflight's answer */
+    bool cookie;                       /* whether a polling handshake sets one */
+    const char *cookie_name;           /* io */
+    const char *cookie_path;           /* "/"; "" for none, as the next */
+    const char *cookie_domain;
+    int64_t cookie_max_age_ms; /* 0: until the browser ends */
+    bool cookie_http_only;
+    bool cookie_secure;
+    int cookie_same_site; /* enum cookie_same_site */
+    bool cookie_partitioned;
+    int cookie_priority; /* enum cookie_priority */
     bool cleanup_empty_child_namespaces;
 
     /* [limits] */

@@ -7,6 +7,7 @@
  */
 #include "core/engine/engine.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +15,9 @@
 
 #include "core/base/mem.h"
 #include "core/base/text.h"
+#include "core/engine/bundle.h"
+#include "core/engine/compress.h"
+#include "core/engine/cookie.h"
 #include "core/engine/handshake.h"
 #include "core/engine/packet.h"
 #include "core/engine/polling.h"
@@ -24,7 +28,6 @@
 #include "core/loop/bytes.h"
 #include "core/loop/loop.h"
 #include "core/net/pressure.h"
-#include "core/net/static.h"
 #include "core/net/uri.h"
 
 enum {
@@ -72,6 +75,20 @@ static void done_timers(struct engine *engine)
 
 static void engine_collect(void *arg, struct holders *holders);
 
+/* A message as a packet; NULL when it is empty. */
+static struct bytes *message_packet(const char *text)
+{
+    size_t len = strlen(text);
+    struct bytes *packet;
+
+    if (len == 0)
+        return NULL;
+    packet = bytes_new(1 + len);
+    packet->data[0] = '4';
+    memcpy(packet->data + 1, text, len);
+    return packet;
+}
+
 struct engine *engine_new(struct net *net, const struct settings *settings,
                           const struct engine_upper *upper)
 {
@@ -94,6 +111,8 @@ struct engine *engine_new(struct net *net, const struct settings *settings,
     engine->noop_packet = bytes_copy("6", 1);
     engine->close_packet = bytes_copy("1", 1);
     engine->probe_packet = bytes_copy("3probe", 6);
+    engine->initial_packet = message_packet(settings->initial_packet);
+    engine->compressor = compressor_new();
     engine->takes_polling = list_has(settings->transports, "polling");
     engine->takes_websocket = list_has(settings->transports, "websocket");
     engine->takes_upgrades = settings->allow_upgrades && engine->takes_websocket;
@@ -139,6 +158,8 @@ void engine_free(struct engine *engine)
     bytes_unref(engine->noop_packet);
     bytes_unref(engine->close_packet);
     bytes_unref(engine->probe_packet);
+    bytes_unref(engine->initial_packet);
+    compressor_free(engine->compressor);
     free(engine);
 }
 
@@ -196,6 +217,7 @@ void engine_bury(void *arg)
         engine->dead_websockets = ws->next;
         websocket_free(ws);
     }
+    compressor_forget(engine->compressor);
 }
 
 /* ---- memory is full */
@@ -291,7 +313,7 @@ struct engine_route {
     struct engine *const *engines; /* borrowed: by shard number */
     unsigned n_engines;
     const struct settings *settings; /* borrowed */
-    struct static_files *files;      /* borrowed: NULL when there is no bundle */
+    struct bundle bundle;
 };
 
 static void respond_text(struct httpconn *http, int status, const char *headers,
@@ -322,10 +344,22 @@ bool engine_is_out_of_memory(struct engine *engine)
     return true;
 }
 
+/* The lines of a polling handshake's response. */
+static void open_headers(const struct session *session, const struct handshake *handshake,
+                         char *out, size_t size)
+{
+    char sid[SESSION_SID_SIZE], cookie[COOKIE_BYTES];
+
+    session_sid(session, sid);
+    cookie_print(session->engine->settings, sid, cookie, sizeof cookie);
+    snprintf(out, size, "%s%s", handshake->headers, cookie);
+}
+
 static void open_polling(struct engine *engine, struct httpconn *http,
                          const struct http_request *request,
                          const struct handshake *handshake)
 {
+    char headers[ORIGIN_HEADERS_MAX + COOKIE_BYTES];
     struct session *session = session_new(engine);
     struct bytes *open;
 
@@ -339,9 +373,12 @@ static void open_polling(struct engine *engine, struct httpconn *http,
     session->polling->takes_bytes =
         session->is_v3 && !handshake->is_base64 && !handshake->jsonp.is_given;
     open = session_open_packet(session);
-    polling_get(session, http, handshake->headers);
+    open_headers(session, handshake, headers, sizeof headers);
+    polling_get(session, http, request, headers);
     polling_push(session, open);
     bytes_unref(open);
+    if (engine->initial_packet)
+        polling_push(session, engine->initial_packet);
     session_announce(session, request, http_conn(http));
 }
 
@@ -367,6 +404,8 @@ static void open_websocket(struct engine *engine, struct httpconn *http,
     open = session_open_packet(session);
     websocket_send_packet(ws, open);
     bytes_unref(open);
+    if (engine->initial_packet)
+        websocket_send_packet(ws, engine->initial_packet);
     session_announce(session, request, http_conn(http));
     websocket_adopt(ws, http);
 }
@@ -444,7 +483,7 @@ static void on_session_request(struct session *session, struct httpconn *http,
                                size_t body_len, const char *headers)
 {
     if (request->method == HTTP_M_GET)
-        polling_get(session, http, headers);
+        polling_get(session, http, request, headers);
     else if (request->method == HTTP_M_POST)
         polling_post(session, http, request, body, body_len, headers);
     else
@@ -476,44 +515,40 @@ static void on_engine_request(struct engine *engine, struct httpconn *http,
         open_polling(engine, http, request, &handshake);
 }
 
-/* The client bundle: PATH/NAME for these names. Returns the file's name, or NULL. */
-static const char *bundle_name(const struct engine_route *route,
-                               const struct http_request *request)
+/* Of engine.path, without a slash at its end. */
+static size_t length_of_path(const struct settings *settings)
 {
-    static const char *const names[] = {
-        "socket.io/socket.io.js",
-        "socket.io/socket.io.js.map",
-        "socket.io/socket.io.min.js",
-        "socket.io/socket.io.min.js.map",
-        "socket.io/socket.io.esm.min.js",
-        "socket.io/socket.io.esm.min.js.map",
-        "socket.io/socket.io.msgpack.min.js",
-        "socket.io/socket.io.msgpack.min.js.map",
-    };
-    const size_t folder_len = strlen("socket.io/");
-    size_t path_len = strlen(route->settings->path);
-    const struct http_span *path = &request->path;
+    size_t len = strlen(settings->path);
 
-    if (!route->files || path->len <= path_len + 1 || path->text[path_len] != '/')
-        return NULL;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        const char *name = names[i] + folder_len;
+    return len - (settings->path[len - 1] == '/');
+}
 
-        if (path->len - path_len - 1 == strlen(name) &&
-            memcmp(path->text + path_len + 1, name, strlen(name)) == 0)
-            return names[i];
-    }
-    return NULL;
+/* ---- requests */
+
+/* Whether a request for the path itself, without a slash behind it, is not for us. */
+static bool lacks_slash(const struct engine_route *route,
+                        const struct http_request *request)
+{
+    size_t n = 0, n_ours = 0;
+
+    if (!route->settings->add_trailing_slash)
+        return false;
+    for (size_t i = 0; i < request->path.len; i++)
+        n += request->path.text[i] == '/';
+    for (size_t i = 0; i < length_of_path(route->settings); i++)
+        n_ours += route->settings->path[i] == '/';
+    return n <= n_ours;
 }
 
 static void on_request(struct httpconn *http, const struct http_request *request,
                        const char *body, size_t body_len, void *arg)
 {
     const struct engine_route *route = arg;
-    const char *bundle = bundle_name(route, request);
 
-    if (bundle && (request->method == HTTP_M_GET || request->method == HTTP_M_HEAD))
-        static_serve(route->files, http, request, bundle, &(struct static_options){0});
+    if (bundle_serve(&route->bundle, http, request, length_of_path(route->settings)))
+        return;
+    if (lacks_slash(route, request))
+        respond_text(http, 404, NULL, "Not Found");
     else
         on_engine_request(route->engines[http_conn(http)->net->loop->index], http,
                           request, body, body_len);
@@ -527,7 +562,7 @@ static struct session *posted_to(const struct httpconn *http,
     unsigned shard = http_conn(http)->net->loop->index;
     struct handshake handshake;
 
-    if (request->method != HTTP_M_POST ||
+    if (request->method != HTTP_M_POST || lacks_slash(route, request) ||
         handshake_verify(route->engines[shard], request, &handshake) != HANDSHAKE_OK)
         return NULL; /* on_request will say why */
     return handshake.session && handshake.session->polling ? handshake.session : NULL;
@@ -569,7 +604,12 @@ struct http_route engine_route(struct engine *const *engines, unsigned n_engines
 {
     struct engine_route *route = mem_alloc(sizeof *route);
 
-    *route = (struct engine_route){engines, n_engines, settings, files};
+    *route = (struct engine_route){
+        .engines = engines,
+        .n_engines = n_engines,
+        .settings = settings,
+    };
+    bundle_init(&route->bundle, settings, files);
     /* A body over the limit is answered 413 by core/net, and the session survives. */
     return (struct http_route){
         .shard_for = shard_for,

@@ -7,6 +7,7 @@
  */
 #include "core/engine/handshake.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -136,41 +137,69 @@ enum origin_verdict origin_check(const char *origin, const char *host,
     return list_has(origins, "*") ? ORIGIN_ANY : ORIGIN_FORBIDDEN;
 }
 
+static bool is_cross(enum origin_verdict verdict)
+{
+    return verdict == ORIGIN_LISTED || verdict == ORIGIN_ANY;
+}
+
 /* Credentials only where the operator named the origin: "*" names nobody (C02). Vary: as the
  * answer to another origin, or to none, is not this one. */
-static void add_cors(struct handshake *handshake, enum origin_verdict verdict,
-                     const char *origin, const char *origins)
+static void print_cors(const struct settings *settings, enum origin_verdict verdict,
+                       const char *origin, char headers[ORIGIN_HEADERS_MAX])
 {
     static const char vary[] = "Vary: Origin\r\n";
+    const char *exposed = settings->cors_exposed_headers;
 
-    handshake->is_cross_origin = verdict == ORIGIN_LISTED || verdict == ORIGIN_ANY;
-    if (handshake->is_cross_origin)
-        snprintf(handshake->headers, sizeof handshake->headers,
-                 "Access-Control-Allow-Origin: %s\r\n%s%s", origin,
-                 verdict == ORIGIN_LISTED ? "Access-Control-Allow-Credentials: true\r\n"
-                                          : "",
-                 vary);
-    else if (*origins)
-        memcpy(handshake->headers, vary, sizeof vary);
+    if (is_cross(verdict))
+        snprintf(headers, ORIGIN_HEADERS_MAX,
+                 "Access-Control-Allow-Origin: %s\r\n%s%s%s%s%s", origin,
+                 verdict == ORIGIN_LISTED && settings->cors_credentials
+                     ? "Access-Control-Allow-Credentials: true\r\n"
+                     : "",
+                 *exposed ? "Access-Control-Expose-Headers: " : "", exposed,
+                 *exposed ? "\r\n" : "", vary);
+    else if (*settings->origins)
+        memcpy(headers, vary, sizeof vary);
+    else
+        headers[0] = '\0';
+}
+
+/* Of the request's Origin, several of which are as good as a foreign one. */
+static enum origin_verdict verdict_of(const struct settings *settings,
+                                      const struct http_request *request,
+                                      const char **origin)
+{
+    size_t n_origins = 0;
+    enum origin_verdict verdict;
+
+    *origin = http_header(request, "origin", &n_origins);
+    verdict =
+        origin_check(*origin, http_header(request, "host", NULL), settings->origins);
+    return n_origins > 1 && verdict != ORIGIN_INVALID ? ORIGIN_FORBIDDEN : verdict;
+}
+
+void handshake_cors(const struct settings *settings, const struct http_request *request,
+                    char headers[ORIGIN_HEADERS_MAX])
+{
+    const char *origin;
+    enum origin_verdict verdict = verdict_of(settings, request, &origin);
+
+    print_cors(settings, verdict, origin, headers);
 }
 
 enum handshake_error handshake_check_origin(const struct engine *engine,
                                             const struct http_request *request,
                                             struct handshake *handshake)
 {
-    size_t n_origins = 0;
-    const char *origins = engine->settings->origins;
-    const char *origin = http_header(request, "origin", &n_origins);
-    enum origin_verdict verdict =
-        origin_check(origin, http_header(request, "host", NULL), origins);
+    const char *origin;
+    enum origin_verdict verdict = verdict_of(engine->settings, request, &origin);
 
     if (verdict == ORIGIN_INVALID) {
         handshake->reason = "bad characters in Origin";
         return HANDSHAKE_BAD_REQUEST;
     }
-    if (n_origins > 1)
-        verdict = ORIGIN_FORBIDDEN;
-    add_cors(handshake, verdict, origin, origins);
+    handshake->is_cross_origin = is_cross(verdict);
+    print_cors(engine->settings, verdict, origin, handshake->headers);
     if (verdict == ORIGIN_FORBIDDEN) {
         handshake->reason = "Origin is not allowed (engine.origins)";
         return HANDSHAKE_FORBIDDEN;
@@ -199,20 +228,24 @@ bool handshake_preflight(const struct engine *engine, struct httpconn *http,
                          const struct http_request *request)
 {
     struct handshake handshake = {0};
-    char headers[ORIGIN_HEADERS_MAX + REQUESTED_MAX + 256];
-    const char *names;
+    char headers[ORIGIN_HEADERS_MAX + REQUESTED_MAX + 256], max_age[64] = "";
+    const char *names = engine->settings->cors_allowed_headers;
+    int64_t max_age_ms = engine->settings->cors_max_age_ms;
 
     if (request->method != HTTP_M_OPTIONS ||
         !http_header(request, "access-control-request-method", NULL) ||
         handshake_check_origin(engine, request, &handshake) != HANDSHAKE_OK ||
         !handshake.is_cross_origin)
         return false;
-    names = requested_headers(request);
+    if (!*names)
+        names = requested_headers(request);
+    if (max_age_ms > 0)
+        snprintf(max_age, sizeof max_age, "Access-Control-Max-Age: %" PRId64 "\r\n",
+                 max_age_ms / 1000);
     snprintf(headers, sizeof headers,
-             "%sAccess-Control-Allow-Methods: GET, POST\r\n%s%s%s"
-             "Access-Control-Max-Age: 600\r\n",
-             handshake.headers, names ? "Access-Control-Allow-Headers: " : "",
-             names ? names : "", names ? "\r\n" : "");
+             "%sAccess-Control-Allow-Methods: GET, POST\r\n%s%s%s%s", handshake.headers,
+             names ? "Access-Control-Allow-Headers: " : "", names ? names : "",
+             names ? "\r\n" : "", max_age);
     http_respond(http, &(struct http_response){.status = 204, .headers = headers});
     return true;
 }

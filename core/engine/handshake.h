@@ -48,6 +48,10 @@ enum handshake_error handshake_check_origin(const struct engine *engine,
 bool handshake_preflight(const struct engine *engine, struct httpconn *http,
                          const struct http_request *request);
 
+/* The CORS lines of an answer that everybody gets, whatever its Origin. */
+void handshake_cors(const struct settings *settings, const struct http_request *request,
+                    char headers[ORIGIN_HEADERS_MAX]);
+
 const char *handshake_error_message(enum handshake_error error);
 
 /* Answer with the error, in the form that its kind of request expects; log the reason. */

@@ -13,6 +13,7 @@
 
 #include "core/base/mem.h"
 #include "core/base/text.h"
+#include "core/engine/compress.h"
 #include "core/engine/packet.h"
 #include "core/engine/polling_body.h"
 #include "core/engine/session_impl.h"
@@ -61,6 +62,7 @@ void polling_drop_queue(struct session *session)
     for (uint32_t i = 0; i < polling->n_queued; i++)
         bytes_unref(polling->queue[i]);
     polling->n_queued = 0;
+    polling->may_compress = false;
     count_queued(session, -(int64_t)polling->queued_bytes);
     timer_stop(&polling->slow);
     if (polling->queue_cap > KEPT_QUEUE) {
@@ -108,6 +110,7 @@ void polling_send(struct session *session, const struct outgoing *out)
         metric_add(engine_metrics(session->engine), METRIC_VOLATILE_DROPPED, 1);
         return;
     }
+    session->polling->may_compress |= out->may_compress;
     polling_push(session, out->packet);
 }
 
@@ -146,33 +149,51 @@ void polling_free(struct session *session)
 
 /* ---- answers */
 
+/* Replace the body by a packed one where the client takes it, and it is worth it. */
+static void compress(const struct session *session, struct http_response *response)
+{
+    const struct polling *polling = session->polling;
+    const struct engine *engine = session->engine;
+    struct bytes *packed;
+
+    if (!polling->may_compress || polling->get_encoding == HTTP_IDENTITY ||
+        response->bytes->len < engine->settings->http_compression_threshold)
+        return;
+    packed = compressor_pack(engine->compressor, response->bytes,
+                             (enum http_encoding)polling->get_encoding);
+    if (!packed)
+        return;
+    bytes_unref(response->bytes);
+    response->bytes = packed;
+    response->encoding = http_encoding_name((enum http_encoding)polling->get_encoding);
+}
+
 bool polling_answer(struct session *session, struct bytes *last)
 {
     struct polling *polling = session->polling;
     struct httpconn *get = polling->get;
-    char *cors = polling->get_headers;
-    char headers[sizeof NO_STORE + ORIGIN_HEADERS_MAX];
+    char *headers = polling->get_headers;
     struct http_response response = {
         .status = 200,
-        .headers = headers,
+        .headers = headers ? headers : NO_STORE,
     };
 
     if (!get)
         return false;
     response.bytes = polling_body_join(polling, last, &response.content_type);
+    if (response.bytes)
+        compress(session, &response);
     polling_drop_queue(session);
     polling->get = NULL;
     polling->get_headers = NULL;
-    memcpy(headers, NO_STORE, sizeof NO_STORE);
-    if (cors)
-        strcat(headers, cors);
-    free(cors);
     if (!response.bytes) {
+        free(headers);
         session_end(session, SESSION_TRANSPORT_ERROR, "no memory for a poll");
         http_respond_error(get, 503, "no memory for a poll");
         return true;
     }
     http_respond(get, &response);
+    free(headers);
     return true;
 }
 
@@ -200,7 +221,22 @@ static void on_aborted(struct httpconn *http, void *arg)
     session_end(session, SESSION_TRANSPORT_ERROR, "poll aborted");
 }
 
-void polling_get(struct session *session, struct httpconn *http, const char *headers)
+/* Owned by the caller; NULL when there are none. */
+static char *copy_headers(const char *headers)
+{
+    size_t len = strlen(headers);
+    char *lines;
+
+    if (len == 0)
+        return NULL;
+    lines = mem_alloc(sizeof NO_STORE + len);
+    memcpy(lines, NO_STORE, strlen(NO_STORE));
+    memcpy(lines + strlen(NO_STORE), headers, len + 1);
+    return lines;
+}
+
+void polling_get(struct session *session, struct httpconn *http,
+                 const struct http_request *request, const char *headers)
 {
     struct polling *polling = session->polling;
 
@@ -210,7 +246,11 @@ void polling_get(struct session *session, struct httpconn *http, const char *hea
         return;
     }
     polling->get = http;
-    polling->get_headers = *headers ? mem_strdup(headers) : NULL;
+    polling->get_headers = copy_headers(headers);
+    polling->get_encoding =
+        session->engine->settings->http_compression
+            ? (uint8_t)http_choose_encoding(request, COMPRESS_ENCODINGS)
+            : HTTP_IDENTITY;
     if (session->is_lingering && polling->n_queued) {
         polling_answer(session, NULL); /* the close packet is for the next GET */
         return;

@@ -30,7 +30,8 @@ void polling_send(struct session *session, const struct outgoing *out);
  * A GET: held until there are packets, or answered at once. headers: further lines of the
  * response, copied. Ends the session when another GET is held.
  */
-void polling_get(struct session *session, struct httpconn *http, const char *headers);
+void polling_get(struct session *session, struct httpconn *http,
+                 const struct http_request *request, const char *headers);
 
 /* A POST's head: its body comes next. Ends the session when another is on its way. */
 void polling_post_begins(struct session *session, struct httpconn *http);

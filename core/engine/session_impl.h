@@ -21,7 +21,7 @@ enum {
     LOG_ID_BYTES = 6, /* 8 characters: 40 random bits, 104 stay secret (T23) */
     LOG_ID_CHARS = 8,
     FIRST_PING_LISTS = 8, /* the first ping comes after 8/16 .. 15/16 of the interval */
-    ORIGIN_HEADERS_MAX = 768 /* the CORS lines of a response */
+    ORIGIN_HEADERS_MAX = 1024 /* the CORS lines of a response */
 };
 
 struct websocket;
@@ -57,7 +57,7 @@ struct polling {
         struct httpconn *post; /* borrowed: the POST whose body is arriving, or NULL */
         struct rest *rest;     /* borrowed: of the POST that is_posting */
     };
-    char *get_headers;    /* owned: CORS lines of its response, or NULL */
+    char *get_headers;    /* owned: lines of its response, or NULL for NO_STORE alone */
     struct bytes **queue; /* refs: packets for the next response */
     uint32_t n_queued, queue_cap;
     size_t queued_bytes;
@@ -65,6 +65,8 @@ struct polling {
     struct websocket *probe; /* borrowed, frees itself: the upgrade under way, or NULL */
     struct timer_node upgrade; /* limits the probe; while is_probing, the next noop */
     uint16_t n_noops;          /* how many of them may still come */
+    uint8_t get_encoding;      /* enum http_encoding that its response may have */
+    bool may_compress;         /* a queued packet's maker allows it */
     bool is_probing;           /* "2probe" was answered: the client waits for its GET */
     bool is_posting;           /* packets of a complete POST wait for their turn */
     bool is_over_limit;        /* ends with SESSION_SLOW at LOOP_PACK */
@@ -105,7 +107,8 @@ struct engine {
     struct slots sessions, raws;
     struct sidmap sids;
     struct frame_pool readers;
-    struct frame_writer *writer; /* owned */
+    struct compressor *compressor; /* owned */
+    struct frame_writer *writer;   /* owned */
     struct frame_limits frame_limits,
         deflate_limits; /* deflate: where it was negotiated */
     struct timer_list first_ping[FIRST_PING_LISTS], ping, pong, upgrade, noop, slow,
@@ -116,7 +119,8 @@ struct engine {
     struct raw *dead_raws;
     struct websocket *websockets, *dead_websockets;
     struct bytes *ping_packet, *pong_packet, *noop_packet, *close_packet,
-        *probe_packet; /* refs */
+        *probe_packet;            /* refs */
+    struct bytes *initial_packet; /* ref: NULL for none */
     bool takes_polling, takes_websocket, takes_upgrades;
     bool is_shut_down;
 };

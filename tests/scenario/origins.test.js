@@ -111,7 +111,7 @@ describe('T02 C02: listed origins', () => {
   const PREFLIGHT = 'Access-Control-Request-Method: POST\r\n';
   let server;
 
-  before(async () => (server = await startWith(['echo'], { config: '[engine]\norigins = https://listed.example, http://other.example:81\n' })));
+  before(async () => (server = await startWith(['echo'], { config: '[engine]\norigins = https://listed.example, http://other.example:81\ncors_credentials = yes\n' })));
   after(() => server.stop());
 
   function assertCors(answer, origin) {

@@ -84,6 +84,25 @@ static void an_empty_file_gives_the_documented_defaults(void **state)
     assert_true(it.allow_upgrades);
     assert_false(it.allow_eio3);
     assert_string_equal(it.origins, "");
+    assert_true(it.add_trailing_slash);
+    assert_true(it.serve_client);
+    assert_true(it.http_compression);
+    assert_int_equal(it.http_compression_threshold, 1024);
+    assert_string_equal(it.initial_packet, "");
+    assert_false(it.cors_credentials);
+    assert_string_equal(it.cors_allowed_headers, "");
+    assert_string_equal(it.cors_exposed_headers, "");
+    assert_int_equal(it.cors_max_age_ms, 600000);
+    assert_false(it.cookie);
+    assert_string_equal(it.cookie_name, "io");
+    assert_string_equal(it.cookie_path, "/");
+    assert_string_equal(it.cookie_domain, "");
+    assert_int_equal(it.cookie_max_age_ms, 0);
+    assert_true(it.cookie_http_only);
+    assert_false(it.cookie_secure);
+    assert_int_equal(it.cookie_same_site, SAME_SITE_LAX);
+    assert_false(it.cookie_partitioned);
+    assert_int_equal(it.cookie_priority, PRIORITY_UNSET);
     assert_int_equal(it.max_head_bytes, 16384);
     assert_int_equal(it.max_target_bytes, 8192);
     assert_int_equal(it.max_headers, 100);
@@ -129,6 +148,14 @@ static void each_key_reaches_its_member(void **state)
         "allow_upgrades=no\nallow_eio3=yes\nmax_attachments=26\n"
         "origins=https://example.org, "
         "http://localhost:3000\n"
+        "add_trailing_slash=no\nserve_client=no\nhttp_compression=no\nhttp_compression_"
+        "threshold=9\n"
+        "initial_packet=hello\ncors_credentials=yes\ncors_allowed_headers=x-a, x-b\n"
+        "cors_exposed_headers=x-c\ncors_max_age=26s\ncookie=yes\ncookie_name=node\n"
+        "cookie_path=/"
+        "p\ncookie_domain=example.org\ncookie_max_age=1d\ncookie_http_only=no\n"
+        "cookie_secure=yes\ncookie_same_site=none\ncookie_partitioned=yes\ncookie_"
+        "priority=high\n"
         "cleanup_empty_child_namespaces=no\n"
         "[limits]\nmax_head=8k\nmax_target=1k\nmax_headers=9\nmax_body=10\n"
         "head_timeout=11s\nbody_timeout=12s\nkeep_alive=13s\nmax_queue=14k\n"
@@ -165,6 +192,25 @@ static void each_key_reaches_its_member(void **state)
     assert_false(it.allow_upgrades);
     assert_true(it.allow_eio3);
     assert_string_equal(it.origins, "https://example.org, http://localhost:3000");
+    assert_false(it.add_trailing_slash);
+    assert_false(it.serve_client);
+    assert_false(it.http_compression);
+    assert_int_equal(it.http_compression_threshold, 9);
+    assert_string_equal(it.initial_packet, "hello");
+    assert_true(it.cors_credentials);
+    assert_string_equal(it.cors_allowed_headers, "x-a, x-b");
+    assert_string_equal(it.cors_exposed_headers, "x-c");
+    assert_int_equal(it.cors_max_age_ms, 26000);
+    assert_true(it.cookie);
+    assert_string_equal(it.cookie_name, "node");
+    assert_string_equal(it.cookie_path, "/p");
+    assert_string_equal(it.cookie_domain, "example.org");
+    assert_int_equal(it.cookie_max_age_ms, 86400000);
+    assert_false(it.cookie_http_only);
+    assert_true(it.cookie_secure);
+    assert_int_equal(it.cookie_same_site, SAME_SITE_NONE);
+    assert_true(it.cookie_partitioned);
+    assert_int_equal(it.cookie_priority, PRIORITY_HIGH);
     assert_string_equal(it.namespaces, "/a, /b");
     assert_false(it.cleanup_empty_child_namespaces);
     assert_int_equal(it.max_namespaces, 36);
@@ -277,9 +323,9 @@ static void wrong_settings_are_refused_with_the_way_out(void **state)
          "x.ini:2: engine.path: \"\" must start with \"/\": use one such as /socket.io"},
         {"[engine]\npath = /\n", "x.ini:2: engine.path: \"/\" must name something below "
                                  "\"/\", which the page has: use one such as /socket.io"},
-        {"[engine]\npath = /a/\n",
-         "x.ini:2: engine.path: \"/a/\" must not end with \"/\": "
-         "use one such as /socket.io"},
+        {"[engine]\npath = /a//\n",
+         "x.ini:2: engine.path: \"/a//\" must not have \"//\", nor a part that starts "
+         "with a dot: use one such as /socket.io"},
         {"[engine]\npath = /a?b\n",
          "x.ini:2: engine.path: \"/a?b\" may have letters, "
          "digits and / . _ ~ - only: use one such as /socket.io"},
@@ -299,6 +345,27 @@ static void wrong_settings_are_refused_with_the_way_out(void **state)
          "x.ini:2: engine.origins: \"https://example.org/\" is not an origin: use *, or "
          "one "
          "such as https://example.org, in small letters, nothing behind the host"},
+        {"[engine]\ncors_credentials = yes\norigins = *\n",
+         "x.ini:2: engine.cors_credentials: is for origins that are named, and "
+         "engine.origins names none: add them there"},
+        {"[engine]\ncors_allowed_headers = x-a, x b\n",
+         "x.ini:2: engine.cors_allowed_headers: \"x b\" is not the name of a header"},
+        {"[engine]\ncors_exposed_headers = x:y\n",
+         "x.ini:2: engine.cors_exposed_headers: \"x:y\" is not the name of a header"},
+        {"[engine]\ncookie_name = a=b\n",
+         "x.ini:2: engine.cookie_name: \"a=b\" is no cookie's name: use letters, digits, "
+         "- and _"},
+        {"[engine]\ncookie_path = /;x\n",
+         "x.ini:2: engine.cookie_path: \"/;x\" is no path: use one such as /"},
+        {"[engine]\ncookie_domain = Example.org\n",
+         "x.ini:2: engine.cookie_domain: \"Example.org\" is no domain: use one such as "
+         "example.org"},
+        {"[engine]\ncookie = yes\ncookie_same_site = none\n",
+         "x.ini:3: engine.cookie_same_site: \"none\" makes browsers drop the cookie "
+         "without cookie_secure = yes"},
+        {"[engine]\ncookie = yes\ncookie_partitioned = yes\n",
+         "x.ini:3: engine.cookie_partitioned: \"yes\" makes browsers drop the cookie "
+         "without cookie_secure = yes"},
         {"[limits]\nsoft_queue = 2M\n",
          "x.ini:2: limits.soft_queue: 2097152 is more than "
          "max_queue, which is 1048576: lower it, or raise "
