@@ -17,7 +17,7 @@ TRANSPORTS = {
     'websocket': ['websocket'],
     'upgrade': ['polling', 'websocket'],
 }
-NAMESPACES = ['/']
+NAMESPACES = ['/', '/custom']
 VALUES = [1, 'zwei', {'drei': [None, True]}]
 BYTES = [b'\x00\x01\x02\xff', {'deep': [b'xy']}]
 
@@ -145,6 +145,7 @@ async def run(kind, choice, url):
     await client.hear('connect')
     said['transport'] = client.sio.transport()
     said['sid'] = client.sio.get_sid('/')
+    said['custom_sid'] = client.sio.get_sid('/custom')
 
     await client.emit('message', tuple(VALUES))
     said['event'] = plain(await client.hear('message-back'))
@@ -155,7 +156,7 @@ async def run(kind, choice, url):
     await client.emit('ask', ('why', BYTES[0]))
     said['question'] = plain(await client.hear('question'))
     said['answer'] = plain(await client.hear('answer'))
-    said['whoami'] = await client.call('whoami', None)
+    said['whoami'] = await client.call('whoami', None, namespace='/custom')
 
     await client.emit('kick-hard', None)
     await client.hear('disconnect')

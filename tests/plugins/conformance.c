@@ -89,10 +89,15 @@ static int start_anew(const struct conformance *conformance)
 
 /* ---- what the profiles share */
 
-void reactions_register(struct conformance *conformance, const struct reaction *list)
+void reactions_register(struct conformance *conformance, const char *nsp,
+                        const struct reaction *list)
 {
+    const hop_on_options options = {
+        .size = sizeof options, .phase = HOP_HANDLE, .nsp = nsp};
+
     for (; list->event; list++)
-        hop_on(conformance->server, list->event, list->handler, conformance);
+        hop_on_with(conformance->server, list->event, list->handler, conformance,
+                    &options);
 }
 
 void emit_to(struct conformance *conformance, hop_socket socket, const char *event,
@@ -128,6 +133,7 @@ static int conformance_init(hop_server *server, void *self)
     struct conformance *conformance = self;
 
     conformance->server = server;
+    hop_want_handshake(server);
     if (*settings[conformance->profile][0] && !conformance->is_prepared)
         return start_anew(conformance);
     inits[conformance->profile](conformance);

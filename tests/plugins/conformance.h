@@ -28,8 +28,9 @@ void smoke_init(struct conformance *conformance);
 void client_init(struct conformance *conformance);
 void engine_init(struct conformance *conformance);
 
-/* Register a list that ends with a NULL event. */
-void reactions_register(struct conformance *conformance, const struct reaction *list);
+/* Register a list that ends with a NULL event for a namespace: "*" for all of them. */
+void reactions_register(struct conformance *conformance, const char *nsp,
+                        const struct reaction *list);
 
 /* An event for one socket, without arguments that came from a client. args: owned. */
 void emit_to(struct conformance *conformance, hop_socket socket, const char *event,

@@ -217,6 +217,44 @@ static hop_verdict on_blob3(hop_socket socket, hop_event *event, void *self)
     return HOP_STOP;
 }
 
+/* ---- the handshake, and who is refused */
+
+static hop_verdict on_get_handshake(hop_socket socket, hop_event *event, void *self)
+{
+    struct conformance *conformance = self;
+
+    hop_event_ack(event,
+                  json_pack("[o]", hop_socket_handshake(conformance->server, socket)));
+    return HOP_STOP;
+}
+
+static void tell_handshake(hop_socket socket, void *self)
+{
+    struct conformance *conformance = self;
+
+    emit_to(conformance, socket, "handshake",
+            json_pack("[o]", hop_socket_handshake(conformance->server, socket)));
+}
+
+static hop_verdict check_query(hop_socket socket, hop_connect *connect, void *self)
+{
+    json_t *fail = hop_connect_query(connect, "fail");
+
+    (void)socket;
+    (void)self;
+    if (!fail)
+        return HOP_NEXT;
+    json_decref(fail);
+    return hop_connect_reject(connect, "Auth failed (main namespace)", NULL);
+}
+
+static hop_verdict refuse(hop_socket socket, hop_connect *connect, void *self)
+{
+    (void)socket;
+    (void)self;
+    return hop_connect_reject(connect, "Auth failed (custom namespace)", NULL);
+}
+
 void client_init(struct conformance *conformance)
 {
     static const struct reaction reactions[] = {
@@ -240,8 +278,19 @@ void client_init(struct conformance *conformance)
         {"abuff2", on_abuff2},
         {"blob2", on_blob2},
         {"blob3", on_blob3},
+        {"getHandshake", on_get_handshake},
         {NULL, NULL},
     };
+    static const struct reaction foo[] = {{"getId", on_get_id}, {NULL, NULL}};
+    static const char *const others[] = {
+        "/abc", "/asd", "/foo", "/no", "/timeout_socket", "/valid"};
+    hop_server *server = conformance->server;
 
-    reactions_register(conformance, reactions);
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        hop_namespace(server, others[i]);
+    reactions_register(conformance, "/", reactions);
+    reactions_register(conformance, "/foo", foo);
+    hop_on_connect_in(server, "/abc", tell_handshake, conformance);
+    hop_use(server, "/", check_query, conformance);
+    hop_use(server, "/no", refuse, conformance);
 }

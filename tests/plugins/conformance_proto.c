@@ -9,7 +9,8 @@ static void tell_auth(hop_socket socket, void *self)
 {
     struct conformance *conformance = self;
 
-    emit_to(conformance, socket, "auth", json_pack("[{}]"));
+    emit_to(conformance, socket, "auth",
+            json_pack("[o]", hop_socket_auth(conformance->server, socket)));
 }
 
 static hop_verdict on_message(hop_socket socket, hop_event *event, void *self)
@@ -38,7 +39,8 @@ void proto_init(struct conformance *conformance)
     };
     static const hop_endpoint echo = {HOP_ENDPOINT, .on_message = echo_message};
 
-    reactions_register(conformance, reactions);
-    hop_on_connect(conformance->server, tell_auth, conformance);
+    hop_namespace(conformance->server, "/custom");
+    reactions_register(conformance, "*", reactions);
+    hop_on_connect_in(conformance->server, "*", tell_auth, conformance);
     hop_engine(conformance->server, "/engine.io", &echo, conformance);
 }

@@ -20,10 +20,21 @@ static hop_verdict on_whoami(hop_socket socket, hop_event *event, void *self)
 {
     struct conformance *conformance = self;
     hop_server *server = conformance->server;
+    json_t *handshake = hop_socket_handshake(server, socket);
 
-    hop_event_ack(
-        event, json_pack("[{ss, ss}]", "id", hop_socket_id(server, socket), "nsp", "/"));
+    hop_event_ack(event, json_pack("[{ss, ss, sO?}]", "id", hop_socket_id(server, socket),
+                                   "nsp", hop_socket_namespace(server, socket), "query",
+                                   json_object_get(handshake, "query")));
+    json_decref(handshake);
     return HOP_STOP;
+}
+
+static hop_verdict deny(hop_socket socket, hop_connect *connect, void *self)
+{
+    (void)socket;
+    (void)self;
+    return hop_connect_reject(connect, "not authorized",
+                              json_pack("{ss}", "code", "E_DENIED"));
 }
 
 /* ---- in the main namespace */
@@ -152,11 +163,13 @@ void smoke_init(struct conformance *conformance)
         {"whoami", on_whoami},
         {NULL, NULL},
     };
-
-    static const hop_endpoint echo = {HOP_ENDPOINT, .on_message = echo_message};
+    static const hop_endpoint echo = {HOP_ENDPOINT,
+                                      .on_message = echo_message}; /* Autobahn's */
 
     proto_init(conformance);
-    reactions_register(conformance, everywhere);
-    reactions_register(conformance, reactions);
+    hop_namespace(conformance->server, "/denied");
+    hop_use(conformance->server, "/denied", deny, conformance);
+    reactions_register(conformance, "*", everywhere);
+    reactions_register(conformance, "/", reactions);
     hop_websocket(conformance->server, "/ws-echo", &echo, conformance);
 }

@@ -1,7 +1,7 @@
 /*
  * clients.test.js - the clients that are out there, each over each transport, against the profile
- * `smoke` of the plugin conformance (docs/CONFORMANCE.md): npm's socket.io-client of major versions 3
- * and 4, and Debian's python3-socketio.
+ * `smoke` of the plugin conformance (docs/CONFORMANCE.md): npm's socket.io-client of major versions 2,
+ * 3 and 4, and Debian's python3-socketio.
  *
  * Each client has a table's row; what is asked of one is asked of all.
  */
@@ -12,6 +12,7 @@ import { after, afterEach, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 
 import { io as io4 } from 'socket.io-client';
+import io2 from 'socket.io-client-2';
 import { io as io3 } from 'socket.io-client-3';
 import { io as io40 } from 'socket.io-client-4.0';
 
@@ -21,6 +22,7 @@ const SMOKE = '[engine]\nallow_eio3 = yes\n';
 
 /* eio: the Engine.IO protocol. */
 const CLIENTS = [
+  { name: 'socket.io-client 2.x', io: io2, eio: 3 },
   { name: 'socket.io-client 3.x', io: io3, eio: 4 },
   { name: 'socket.io-client 4.0', io: io40, eio: 4 },
   { name: 'socket.io-client 4.x', io: io4, eio: 4 },
@@ -107,17 +109,37 @@ const PROMISES = {
     assert.deepEqual(plain(await answer), plain(BYTES));
   },
 
+  'namespaces share one connection': async (server, client, how) => {
+    const socket = await open(server, client, { ...how, query: { colour: 'blue & green' } });
+    const custom = socket.io.socket('/custom');
+
+    await once(custom, 'connect');
+    for (const [one, nsp] of [[socket, '/'], [custom, '/custom']]) {
+      const [who] = await ask(one, 'whoami');
+
+      assert.equal(who.id, one.id);
+      assert.equal(who.nsp, nsp);
+      assert.equal(who.query.EIO, String(client.eio));
+      assert.equal(who.query.colour, 'blue & green');
+    }
+    const left = once(custom, 'disconnect');
+
+    custom.disconnect();
+    assert.equal((await left)[0], 'io client disconnect');
+    assert.deepEqual(await ask(socket, 'message-with-ack', 'still here'), ['still here']);
+  },
+
   'a refused namespace says why, and the others stay': async (server, client, how) => {
     const socket = await open(server, client, how);
     const refusals = [
       ['/nowhere', 'Invalid namespace', undefined],
+      ['/denied', 'not authorized', { code: 'E_DENIED' }],
     ];
 
     for (const [name, message, data] of refusals) {
       const other = socket.io.socket(name);
       const refused = once(other, client.eio === 3 ? 'error' : 'connect_error');
 
-      other.connect();
       const [error] = await refused;
       if (client.eio === 3) {
         assert.deepEqual(error, data ?? message);
@@ -173,7 +195,7 @@ const PROMISES = {
 
 test('another path is served, and the default one is not', async () => {
   const server = await startWith(['conformance'], { config: '[engine]\npath = /a/b\n' });
-  const [, , client] = CLIENTS;
+  const [, , , client] = CLIENTS;
   const socket = await open(server, client, { choice: 'upgrade', path: '/a/b' });
 
   assert.deepEqual(await ask(socket, 'message-with-ack', 'here'), ['here']);
@@ -184,7 +206,8 @@ test('another path is served, and the default one is not', async () => {
   await server.stop();
 });
 
-/* ---- Python: tests/lib/client.py does all of it, and prints what it heard */
+/* ---- Python: tests/lib/client.py does all of it, and prints what it heard. It may be gone before its last
+ * packet: what it leaves behind ends by the heartbeat. */
 
 const PYTHON = existsSync('/usr/bin/python3') ? '/usr/bin/python3' : 'python3'; /* Debian's, which has the package */
 const hasPython = spawnSync(PYTHON, ['-c', 'import socketio, aiohttp, requests, websocket']).status === 0;
@@ -192,12 +215,12 @@ const hasPython = spawnSync(PYTHON, ['-c', 'import socketio, aiohttp, requests, 
 describe('python3-socketio', { skip: !hasPython && 'the package python3-socketio is not installed' }, () => {
   let server;
 
-  before(async () => (server = await startWith(['conformance'], { config: SMOKE })));
+  before(async () => (server = await startWith(['conformance'], { config: `${SMOKE}ping_interval = 4s\nping_timeout = 5s\n` })));
   after(() => server.stop());
 
   for (const flavour of ['sync', 'async'])
     for (const choice of Object.keys(TRANSPORTS))
-      test(`${flavour}, over ${choice}: events, acks, binary, a refusal, and back again`, async () => {
+      test(`${flavour}, over ${choice}: events, acks, binary, namespaces, and back again`, async () => {
         const script = new URL('../lib/client.py', import.meta.url).pathname;
         const { stdout } = await promisify(execFile)(PYTHON, [script, flavour, choice, server.url], { timeout: 4 * WAIT_MS });
         const said = JSON.parse(stdout);
@@ -210,7 +233,7 @@ describe('python3-socketio', { skip: !hasPython && 'the package python3-socketio
         assert.deepEqual(said.binary_ack, bytes);
         assert.deepEqual(said.question, ['why', 'bytes 000102ff']);
         assert.deepEqual(said.answer, ['because', 'bytes 000102ff']);
-        assert.deepEqual([said.whoami.nsp, said.whoami.id], ['/', said.sid]);
+        assert.deepEqual([said.whoami.nsp, said.whoami.id], ['/custom', said.custom_sid]);
         assert.equal(said.refused, 'Invalid namespace');
         assert.notEqual(said.sid_again, said.sid);
         assert.deepEqual(said.again, ['back']);
