@@ -147,6 +147,8 @@ void engine_free(struct engine *engine)
     while (engine->websockets)
         websocket_abort(engine->websockets);
     engine_bury(engine);
+    loop_off_stage(engine->net->loop, LOOP_PACK, engine_pack, engine);
+    loop_off_stage(engine->net->loop, LOOP_FREE, engine_bury, engine);
     done_timers(engine);
     frame_pool_done(&engine->readers);
     frame_writer_free(engine->writer);

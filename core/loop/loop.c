@@ -350,6 +350,18 @@ void loop_on_stage(struct loop *loop, enum loop_stage stage, void (*run)(void *)
     loop->hook[stage][loop->n_hooks[stage]++] = (struct loop_hook){run, arg};
 }
 
+void loop_off_stage(struct loop *loop, enum loop_stage stage, void (*run)(void *),
+                    void *arg)
+{
+    struct loop_hook *hook = loop->hook[stage];
+    unsigned n_kept = 0;
+
+    for (unsigned i = 0; i < loop->n_hooks[stage]; i++)
+        if (hook[i].run != run || hook[i].arg != arg)
+            hook[n_kept++] = hook[i];
+    loop->n_hooks[stage] = n_kept;
+}
+
 static void run_stage(struct loop *loop, enum loop_stage stage)
 {
     for (unsigned i = 0; i < loop->n_hooks[stage]; i++)

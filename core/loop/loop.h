@@ -102,6 +102,9 @@ bool loop_is_mine(const struct loop *loop);
 /* At most LOOP_HOOKS a stage, called in the order of registration. */
 void loop_on_stage(struct loop *loop, enum loop_stage stage, void (*run)(void *),
                    void *arg);
+/* Take back what loop_on_stage() was given with these; not from within that stage. */
+void loop_off_stage(struct loop *loop, enum loop_stage stage, void (*run)(void *),
+                    void *arg);
 
 /*
  * Send work to a loop (itself included): returns room for the payload (16-byte aligned),

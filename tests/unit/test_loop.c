@@ -305,6 +305,23 @@ static void a_turn_is_timers_then_lanes_then_pack_flush_free(void **state)
     loops_free(loops);
 }
 
+static void what_left_its_stage_is_not_called(void **state)
+{
+    struct loops *loops = loops_new(0, MAX_LANE_BYTES);
+    struct loop *loop = loops->logic;
+    int gone, stays;
+
+    (void)state;
+    trace[0] = '\0';
+    loop_on_stage(loop, LOOP_PACK, on_pack, &gone);
+    loop_on_stage(loop, LOOP_PACK, on_flush, &stays);
+    loop_off_stage(loop, LOOP_PACK, on_pack, &stays); /* is no hook */
+    loop_off_stage(loop, LOOP_PACK, on_pack, &gone);
+    loops_drain(loops);
+    assert_string_equal(trace, "F");
+    loops_free(loops);
+}
+
 static void in_next_turn(struct loop *loop, void *payload)
 {
     const unsigned *n_more = payload;
@@ -697,6 +714,7 @@ int main(void)
         cmocka_unit_test(posts_from_any_thread_run_in_the_loop_each_in_order),
         cmocka_unit_test(a_post_that_was_taken_runs_though_the_loop_stops),
         cmocka_unit_test(a_turn_is_timers_then_lanes_then_pack_flush_free),
+        cmocka_unit_test(what_left_its_stage_is_not_called),
         cmocka_unit_test(what_is_put_off_comes_once_a_turn),
         cmocka_unit_test(a_loop_that_talks_to_itself_for_ever_still_serves_descriptors),
         cmocka_unit_test(what_was_sent_before_the_start_is_delivered),
