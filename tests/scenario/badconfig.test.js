@@ -90,7 +90,7 @@ describe('T40: every key', () => {
         assert.equal(refused.stdout, '');
         assert.ok(refused.stderr.startsWith(place), refused.stderr);
         const reason = refused.stderr.trimEnd().slice(place.length);
-        assert.ok((kind === 'number' ? [complaint.number, complaint.size] : [complaint[kind]]).some((fits) => fits.test(reason)), refused.stderr);
+        assert.ok((kind === 'number' ? [complaint.number, complaint.size, complaint.time] : [complaint[kind]]).some((fits) => fits.test(reason)), refused.stderr);
         n++;
       }
       kinds.add(kind);
