@@ -190,7 +190,9 @@ describe('a client that leaves after each byte', () => {
         if (when === 'before') assert.equal(await raw.message(), '3probe');
         if (when !== 'after') raw.send('5');
         raw.send('422["echo","still here"]');
-        assert.equal(await raw.message(), '432["still here"]');
+        let answer = await raw.message();
+        while (answer === '2') answer = await raw.message(); /* a ping that was due */
+        assert.equal(answer, '432["still here"]');
         await raw.close();
       });
     }

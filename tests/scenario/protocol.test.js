@@ -619,7 +619,7 @@ test('with allow_upgrades = no none is offered, and none taken', async (t) => {
 });
 
 test('origins in the configuration are let in with CORS headers', async (t) => {
-  const server = await startServer({ config: '[engine]\norigins = https://chat.example\n[plugin:echo]\n' });
+  const server = await startServer({ config: '[engine]\norigins = https://chat.example\ncors_credentials = yes\n[plugin:echo]\n' });
   t.after(() => server.stop());
   const headers = { Origin: 'https://chat.example' };
   const answer = await request(server, ENGINE, { headers });
