@@ -442,6 +442,7 @@ static void finish(struct daemon *daemon)
     sigaddset(&late, SIGTERM);
     sigaddset(&late, SIGINT);
     pthread_sigmask(SIG_BLOCK, &late, NULL);
+    loops_shut(daemon->loops); /* what a plugin's thread posts late finds nobody */
     for (unsigned i = 0; i < daemon->n_listeners; i++)
         listener_close(daemon->listeners[i]);
     for (unsigned i = 0; i < n_shards; i++) {

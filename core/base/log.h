@@ -6,6 +6,8 @@
 
 #include <sockhop/log.h>
 
+enum { LOG_NAME_SIZE = 200 }; /* room for a client's name of something in a line */
+
 /* Lines above this level are not written. Default HOP_INFO. */
 void log_set_level(hop_log_level level);
 

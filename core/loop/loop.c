@@ -461,6 +461,12 @@ void loops_join(struct loops *loops)
         pthread_join(loops->loop[i]->started, NULL);
 }
 
+void loops_shut(struct loops *loops)
+{
+    for (unsigned i = 0; i < loops->n_loops; i++)
+        lane_shut(loops->loop[i]->posts);
+}
+
 /* One loop's turn without events. Returns whether it found or made work. */
 static bool drain_turn(struct loop *loop)
 {

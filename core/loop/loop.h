@@ -87,6 +87,10 @@ void loops_join(struct loops *loops);
 void loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
 
+/* After loops_join(): loop_post() refuses from now on, in loops that never ran too. What was
+ * posted before is still delivered. */
+void loops_shut(struct loops *loops);
+
 /* After loops_join(): deliver what still lies in lanes, in the caller's thread. */
 void loops_drain(struct loops *loops);
 

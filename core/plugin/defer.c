@@ -14,9 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <sockhop/log.h>
-
 #include "core/base/hash.h"
+#include "core/base/log.h"
 #include "core/base/mem.h"
 #include "core/loop/bytes.h"
 #include "core/plugin/state.h"
@@ -45,26 +44,21 @@ struct wait {
 
 /* What hop_event_resume() posts. */
 struct resumption {
-    hop_server *server; /* borrowed: looked at only while it is the running one */
+    hop_server *server; /* borrowed: outlives the posts, loops_shut() */
     hop_deferral which;
     hop_verdict verdict;
     char *code, *message; /* owned: may be NULL */
 };
 
-/* The one whose posts still mean something. Logic alone reads and writes it. */
-static hop_server *running;
-
 void defer_init(hop_server *server)
 {
     slots_init(&server->deferrals.by_id, 0);
     server->deferrals.max_held_bytes = server->settings->max_waiting_bytes;
-    running = server;
 }
 
 void defer_done(hop_server *server)
 {
     slots_done(&server->deferrals.by_id);
-    running = NULL;
 }
 
 /* ---- copies */
@@ -108,6 +102,11 @@ static void held_free(struct held *held)
     for (size_t i = 0; i < held->event.n_attachments; i++)
         bytes_unref(held->event.attachments[i]);
     free(held);
+}
+
+static const char *log_name(char *name, const struct held *held)
+{
+    return log_escape(name, LOG_NAME_SIZE, held->event.name, held->event.name_len);
 }
 
 /* ---- waits */
@@ -201,6 +200,7 @@ static void go_on(struct wait *wait)
 static void decide(struct wait *wait, hop_verdict verdict, const char *code,
                    const char *message)
 {
+    wait->is_running = true; /* whoever hears of the rejection may end the socket */
     forget_deferral(wait);
     if (verdict == HOP_REJECTED)
         hop_reject(&wait->walk.event, code, message);
@@ -211,11 +211,12 @@ static void decide(struct wait *wait, hop_verdict verdict, const char *code,
 static void on_deadline(evutil_socket_t fd, short what, void *arg)
 {
     struct wait *wait = arg;
+    char name[LOG_NAME_SIZE];
 
     (void)fd;
     (void)what;
-    hop_log(HOP_WARN, "plugin.defer_timeout plugin=%s event=%s ms=%d",
-            walk_plugin(&wait->walk)->name, wait->held->event.name,
+    hop_log(HOP_WARN, "plugin.defer_timeout plugin=%s event=\"%s\" ms=%d",
+            walk_plugin(&wait->walk)->name, log_name(name, wait->held),
             wait->walk.event.defer_ms);
     decide(wait, HOP_REJECTED, "timeout", "it took too long to decide");
 }
@@ -225,6 +226,7 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg)
 bool defer_holds_up(hop_server *server, const struct sio_event *in)
 {
     struct wait *wait = find_wait(server, in->socket);
+    char name[LOG_NAME_SIZE];
     struct held *held;
 
     if (!wait)
@@ -235,7 +237,7 @@ bool defer_holds_up(hop_server *server, const struct sio_event *in)
     if (wait->n_bytes + held->size > server->deferrals.max_held_bytes) {
         held_free(held);
         hop_log(HOP_WARN, "event.too_many_waiting event=\"%s\" max_waiting=%zu",
-                wait->held->event.name, server->deferrals.max_held_bytes);
+                log_name(name, wait->held), server->deferrals.max_held_bytes);
         hub_disconnect(server->hub, in->socket, HOP_CLOSE_TRANSPORT);
         return true;
     }
@@ -319,9 +321,8 @@ static void resumption_free(struct resumption *resumption)
 static void take_resumption(void *self)
 {
     struct resumption *resumption = self;
-    struct wait *wait = resumption->server == running
-                            ? slots_get(&running->deferrals.by_id, resumption->which)
-                            : NULL;
+    struct wait *wait =
+        slots_get(&resumption->server->deferrals.by_id, resumption->which);
 
     if (wait && wait->is_kept && !wait->is_running)
         decide(wait, resumption->verdict, resumption->code, resumption->message);

@@ -306,8 +306,12 @@ static hop_verdict call_handler(hop_server *server, const struct handler *handle
 static void log_bad_verdict(const struct plugin *plugin, const hop_event *event,
                             hop_verdict verdict, const char *hint)
 {
-    hop_log(HOP_WARN, "plugin.bad_verdict plugin=%s event=%s verdict=%d hint=\"%s\"",
-            plugin->name, event->in->name, (int)verdict, hint);
+    char name[LOG_NAME_SIZE];
+
+    hop_log(HOP_WARN, "plugin.bad_verdict plugin=%s event=\"%s\" verdict=%d hint=\"%s\"",
+            plugin->name,
+            log_escape(name, sizeof name, event->in->name, event->in->name_len),
+            (int)verdict, hint);
 }
 
 /* Whether the handlers of GUARD and HANDLE that follow are to be called. */
@@ -423,7 +427,7 @@ const struct plugin *walk_plugin(const struct walk *walk)
 
 static void log_ignored(const struct sio_event *in)
 {
-    char name[200];
+    char name[LOG_NAME_SIZE];
 
     if (hop_log_enabled(HOP_DEBUG))
         hop_log(HOP_DEBUG, "event.ignored event=\"%s\" reason=\"no handler\"",

@@ -7,10 +7,10 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
-#include <sockhop/log.h>
-
+#include "core/base/log.h"
 #include "core/base/mem.h"
 #include "core/base/text.h"
 #include "core/plugin/endpoints.h"
@@ -39,6 +39,7 @@ void call_end(hop_server *server, const struct call *call, const char *kind,
               const char *what)
 {
     uint64_t ns = now_ns() - call->from_ns;
+    char name[LOG_NAME_SIZE];
 
     server->current = call->outer;
     if (!call->plugin)
@@ -47,8 +48,8 @@ void call_end(hop_server *server, const struct call *call, const char *kind,
     if (!kind || ns < (uint64_t)SLOW_MS * 1000000)
         return;
     call->plugin->n_slow++;
-    hop_log(HOP_WARN, "plugin.slow plugin=%s %s=%s ms=%" PRIu64, call->plugin->name, kind,
-            what, ns / 1000000);
+    hop_log(HOP_WARN, "plugin.slow plugin=%s %s=\"%s\" ms=%" PRIu64, call->plugin->name,
+            kind, log_escape(name, sizeof name, what, strlen(what)), ns / 1000000);
 }
 
 void server_forget(hop_server *server, const struct plugin *plugin)

@@ -289,7 +289,7 @@ describe('a plugin that holds the logic thread', () => {
       assert.equal(socket.end, undefined);
     }
     assert.deepEqual(await late, ['late']);
-    await server.waitLog(/plugin\.slow plugin=slow event=sleep ms=\d{3,}/);
+    await server.waitLog(/plugin\.slow plugin=slow event="sleep" ms=\d{3,}/);
     closeClients();
     await allGone(server);
   });

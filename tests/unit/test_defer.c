@@ -281,6 +281,31 @@ static void a_handler_may_defer_and_close(void **state)
     called_is("");
 }
 
+static void ends_who_is_told(hop_outgoing *outgoing, void *self)
+{
+    (void)self;
+    note("told:%s ", hop_outgoing_name(outgoing));
+    hop_socket_disconnect(fixture.server, 1, HOP_CLOSE_SOCKET);
+}
+
+static void whoever_hears_of_a_rejection_may_close(void **state)
+{
+    hop_server *server = fixture.server;
+
+    (void)state;
+    server->current = &plugins[B];
+    server->is_registering = true;
+    assert_int_equal(hop_on_any_outgoing(server, ends_who_is_told, NULL), 0);
+    server->current = NULL;
+    server->is_registering = false;
+    on_all(defers);
+    fake_event(1, "[\"e\",1]", NO_ACK);
+    fake_event(1, "[\"e\",2]", NO_ACK);
+    resume(0, HOP_REJECTED);
+    called_is("g:e1 told:error o:e1 o:e2 ");
+    assert_null(server->deferrals.waits);
+}
+
 static void a_handler_of_a_waiting_event_may_close(void **state)
 {
     (void)state;
@@ -414,6 +439,7 @@ int main(void)
         TEST(a_deadline_rejects),
         TEST(a_disconnect_ends_it_and_observers_see_the_rest),
         TEST(a_handler_may_defer_and_close),
+        TEST(whoever_hears_of_a_rejection_may_close),
         TEST(a_handler_of_a_waiting_event_may_close),
         TEST(who_does_not_mean_it_does_not_defer),
         TEST(an_observer_cannot_defer),

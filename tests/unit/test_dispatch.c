@@ -327,8 +327,8 @@ static void a_verdict_that_no_handler_should_return_is_logged(void **state)
         hop_handler *handler;
         const char *line; /* NULL: none */
     } rows[] = {
-        {returns_nonsense, "plugin.bad_verdict plugin=a event=e verdict=77"},
-        {rejected_alone, "plugin.bad_verdict plugin=a event=e verdict=2"},
+        {returns_nonsense, "plugin.bad_verdict plugin=a event=\"e\" verdict=77"},
+        {rejected_alone, "plugin.bad_verdict plugin=a event=\"e\" verdict=2"},
         {rejects, NULL},
         {goes_on, NULL},
     };

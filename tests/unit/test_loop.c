@@ -221,6 +221,22 @@ static void count(void *arg)
     ++*(unsigned *)arg;
 }
 
+/* Where the start has failed, no loop has ever run. */
+static void nothing_is_posted_to_loops_that_were_shut(void **state)
+{
+    struct loops *loops = loops_new(1, MAX_LANE_BYTES);
+    int n = 0;
+
+    (void)state;
+    assert_int_equal(loop_post(loops->logic, count, &n), 0);
+    loops_shut(loops);
+    assert_int_equal(loop_post(loops->logic, count, &n), -1);
+    assert_int_equal(loop_post(loops->loop[0], count, &n), -1);
+    loops_drain(loops);
+    assert_int_equal(n, 1); /* what came before is not lost */
+    loops_free(loops);
+}
+
 static void a_post_that_was_taken_runs_though_the_loop_stops(void **state)
 {
     struct loops *loops = start(0);
@@ -713,6 +729,7 @@ int main(void)
         cmocka_unit_test(a_message_wakes_a_loop_that_sleeps),
         cmocka_unit_test(posts_from_any_thread_run_in_the_loop_each_in_order),
         cmocka_unit_test(a_post_that_was_taken_runs_though_the_loop_stops),
+        cmocka_unit_test(nothing_is_posted_to_loops_that_were_shut),
         cmocka_unit_test(a_turn_is_timers_then_lanes_then_pack_flush_free),
         cmocka_unit_test(what_left_its_stage_is_not_called),
         cmocka_unit_test(what_is_put_off_comes_once_a_turn),
