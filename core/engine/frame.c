@@ -355,6 +355,7 @@ static enum frame_event inflate_piece(struct frame_reader *reader,
             !utf8_check_feed(&reader->utf8, reader->message + reader->message_len, n))
             return refuse(frame, WS_CLOSE_BAD_DATA, "text is not UTF-8");
         reader->message_len += n;
+        reader->pool->n_inflated += n;
         if (reader->message_len > limits->max_message_bytes)
             return refuse(frame, WS_CLOSE_TOO_BIG, "message inflates beyond the limit");
     } while (result == INFLATE_FULL);

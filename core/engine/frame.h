@@ -68,6 +68,7 @@ struct frame_pool {
     struct frame_reader *free_readers; /* owned */
     struct deflate_pool deflate; /* inflaters; the rest of it is its owner's to use */
     unsigned n_free;
+    size_t n_inflated; /* bytes that came of deflated messages: for the pool's owner */
 };
 
 struct frame_reader *frame_pool_take(struct frame_pool *pool);

@@ -112,9 +112,12 @@ static long decode_form(const char *text, size_t len, char *out)
             out[n++] = (char)(text[i] == '+' ? ' ' : text[i]);
             continue;
         }
-        if (len - i < 3 || hex_value(text[i + 1]) < 0 || hex_value(text[i + 2]) < 0)
+        int high = len - i < 3 ? -1 : hex_value(text[i + 1]);
+        int low = high < 0 ? -1 : hex_value(text[i + 2]);
+
+        if (low < 0)
             return -1;
-        out[n++] = (char)(hex_value(text[i + 1]) << 4 | hex_value(text[i + 2]));
+        out[n++] = (char)(high * 16 + low);
         i += 2;
     }
     return n;

@@ -230,8 +230,7 @@ static char *copy_headers(const char *headers)
     if (len == 0)
         return NULL;
     lines = mem_alloc(sizeof NO_STORE + len);
-    memcpy(lines, NO_STORE, strlen(NO_STORE));
-    memcpy(lines + strlen(NO_STORE), headers, len + 1);
+    strcpy(stpcpy(lines, NO_STORE), headers);
     return lines;
 }
 

@@ -235,15 +235,27 @@ size_t raw_count_silent(const struct engine *engine)
     return n;
 }
 
+/* As of sessions: one with input shields nobody behind it. */
+static struct raw *most_silent(const struct engine *engine)
+{
+    struct timer_node *node = engine->raw_pong.head;
+
+    for (int i = 0; node && i < SILENT_LOOKS && is_silent(engine, node);
+         i++, node = node->next)
+        if (!conn_has_input(raw_of_beat(node)->ws->conn))
+            return raw_of_beat(node);
+    return NULL;
+}
+
 bool raw_end_most_silent(struct engine *engine)
 {
     static const char reason[] = "memory is full";
-    struct timer_node *node = engine->raw_pong.head;
-    struct raw *raw = node ? raw_of_beat(node) : NULL;
-    struct websocket *ws = raw ? raw->ws : NULL;
+    struct raw *raw = most_silent(engine);
+    struct websocket *ws;
 
-    if (!node || !is_silent(engine, node) || conn_has_input(ws->conn))
+    if (!raw)
         return false;
+    ws = raw->ws;
     end(raw, WS_CLOSE_POLICY, reason, sizeof reason - 1);
     websocket_abort(ws); /* it would wait for the peer's FIN */
     return true;

@@ -422,15 +422,27 @@ size_t session_count_silent(const struct engine *engine)
     return count_silent(engine, &engine->pong) + count_silent(engine, &engine->silence);
 }
 
+/* One that has input not looked at yet may have answered: it shields nobody behind it. */
+static struct timer_node *most_silent(const struct engine *engine,
+                                      const struct timer_list *list)
+{
+    struct timer_node *node = list->head;
+
+    for (int i = 0; node && i < SILENT_LOOKS && is_silent(engine, node);
+         i++, node = node->next)
+        if (!session_has_input(session_of_beat(node)))
+            return node;
+    return NULL;
+}
+
 struct session *session_most_silent(const struct engine *engine)
 {
-    struct timer_node *node = engine->pong.head, *other = engine->silence.head;
+    struct timer_node *node = most_silent(engine, &engine->pong),
+                      *other = most_silent(engine, &engine->silence);
 
     if (!node || (other && other->due_ms < node->due_ms))
         node = other;
-    if (!node || !is_silent(engine, node) || session_has_input(session_of_beat(node)))
-        return NULL;
-    return session_of_beat(node);
+    return node ? session_of_beat(node) : NULL;
 }
 
 void session_on_linger(struct timer_node *node)

@@ -158,6 +158,9 @@ void session_count(const struct session *session, int64_t n); /* in the gauges *
 
 /* Those who have owed a pong for half its time: nobody may be there any more. */
 size_t session_count_silent(const struct engine *engine);
+/* How many of those who owe a sign of life for longest are looked at, for one that has sent
+ * nothing: each costs a system call. */
+enum { SILENT_LOOKS = 64 };
 /* Who owes one longest; NULL when nobody is known to be silent. */
 struct session *session_most_silent(const struct engine *engine);
 

@@ -1,5 +1,6 @@
 /*
- * websocket.c - one connection that speaks WebSocket: see websocket.h.
+ * websocket.c - one connection that speaks WebSocket: see websocket.h. What it sends but
+ * for control frames is in websocket_send.c.
  *
  * Called by: engine.c (handshake), session.c and upgrade.c (send, close), conn.c (ops).
  * It dies with its connection; the struct itself is freed at LOOP_FREE, so that whoever
@@ -21,17 +22,14 @@
 #include "core/engine/raw.h"
 #include "core/engine/session_impl.h"
 #include "core/engine/upgrade.h"
-#include "core/loop/bytes.h"
 #include "core/loop/loop.h"
-#include "core/loop/turnbuf.h"
 #include "core/net/conn.h"
 
 enum {
     KEY_CHARS = 24, /* RFC 6455 4.1: base64 of 16 bytes */
     KEY_BYTES = 16,
-    CONTROL_WINDOW_MS = 1000, /* of limits.max_controls */
-    LONG_BYTES = 4096,        /* a packet's: then a slice more costs less than a copy */
-    LONG_PART_BYTES = 512 /* a part's of such a packet: the same, for many receivers */
+    CONTROL_WINDOW_MS = 1000,            /* of limits.max_controls */
+    INFLATED_A_TURN = 4 * NET_READ_BYTES /* what one connection's messages may become */
 };
 
 /* ---- opening handshake */
@@ -167,219 +165,7 @@ static void fail(struct websocket *ws, uint16_t code, const char *reason)
         tell_session(ws, SESSION_TRANSPORT_ERROR, reason);
 }
 
-/* ---- frames out */
-
-static bool can_send(const struct websocket *ws)
-{
-    return ws->conn && !ws->is_closing;
-}
-
-static void send_frame(struct websocket *ws, enum frame_kind kind, const void *data,
-                       size_t len)
-{
-    char *space = conn_send_space(ws->conn, frame_size(len));
-
-    if (space)
-        frame_write(ws->engine->writer, kind, data, len, space);
-}
-
-static enum frame_kind kind_of(const struct packet_part *part)
-{
-    return part->is_binary ? FRAME_KIND_BINARY : FRAME_KIND_TEXT;
-}
-
-/* What is long is sent from where it is, behind a head of its own: no size that its author
- * chose is allocated or copied once more, whoever is slow to read it. */
-static void send_long(struct websocket *ws, struct bytes *packet,
-                      const struct packet_part *part)
-{
-    unsigned char head[FRAME_HEAD_MAX];
-    size_t head_len = frame_head(kind_of(part), part->len, head);
-
-    if (conn_send_copy(ws->conn, head, head_len))
-        conn_send(ws->conn, packet, part->from, part->from + part->len);
-}
-
-/* A message of bytes as v3 has it: its type goes before, and b64=1 makes it text. */
-static void send_bytes3(struct websocket *ws, struct bytes *packet,
-                        const struct packet_part *part)
-{
-    enum frame_kind kind = ws->is_base64 ? FRAME_KIND_TEXT : FRAME_KIND_BINARY;
-    size_t len = ws->is_base64 ? 2 + base64_size(part->len) : 1 + part->len;
-    unsigned char head[FRAME_HEAD_MAX + 1];
-    size_t head_len = frame_head(kind, len, head);
-    char *space;
-
-    if (!ws->is_base64 && part->len > LONG_PART_BYTES) {
-        head[head_len++] = PACKET_MESSAGE;
-        if (conn_send_copy(ws->conn, head, head_len))
-            conn_send(ws->conn, packet, part->from, part->from + part->len);
-        return;
-    }
-    space = conn_send_space(ws->conn, head_len + len);
-    if (!space)
-        return;
-    memcpy(space, head, head_len);
-    space += head_len;
-    if (ws->is_base64) {
-        memcpy(space, "b4", 2);
-        base64_encode(part->data, part->len, space + 2);
-    } else {
-        *space = PACKET_MESSAGE;
-        memcpy(space + 1, part->data, part->len);
-    }
-}
-
-__attribute__((noinline)) void websocket_send_packet(struct websocket *ws,
-                                                     struct bytes *packet)
-{
-    size_t long_bytes = packet->len > LONG_BYTES ? LONG_PART_BYTES : LONG_BYTES;
-    struct packet_parts parts;
-    struct packet_part part;
-
-    if (!can_send(ws))
-        return;
-    packet_parts_init(&parts, packet);
-    while (packet_parts_next(&parts, &part))
-        if (part.is_binary && ws->is_v3)
-            send_bytes3(ws, packet, &part);
-        else if (part.len > long_bytes)
-            send_long(ws, packet, &part);
-        else
-            send_frame(ws, kind_of(&part), part.data, part.len);
-}
-
-void websocket_ping(struct websocket *ws)
-{
-    if (can_send(ws))
-        send_frame(ws, FRAME_KIND_PING, "", 0);
-}
-
-static size_t frames_size(const struct bytes *packet)
-{
-    struct packet_parts parts;
-    struct packet_part part;
-    size_t size = 0;
-
-    if (packet->n_parts == 0)
-        return frame_size(packet->len);
-    packet_parts_init(&parts, packet);
-    while (packet_parts_next(&parts, &part))
-        size += frame_size(part.len);
-    return size;
-}
-
-/* The frames are made for the first receiver and shared by those that follow: which save
- * no registers for it, and so are 3 % cheaper. */
-static __attribute__((noinline)) void make_frames(struct websocket *ws,
-                                                  struct outgoing *out)
-{
-    struct net *net = ws->engine->net;
-    struct turnbuf *buffer = out->buffer ? out->buffer : &net->direct;
-    size_t size = frames_size(out->packet);
-    char *space = turnbuf_append(buffer, net->loop, size, &out->frame, &out->from);
-    struct packet_parts parts;
-    struct packet_part part;
-
-    packet_parts_init(&parts, out->packet);
-    while (packet_parts_next(&parts, &part)) {
-        frame_write(ws->engine->writer, kind_of(&part), part.data, part.len, space);
-        space += frame_size(part.len);
-    }
-    out->to = out->from + size;
-}
-
-/* ---- frames out, deflated */
-
-/* One frame of a packet: deflated where that pays. Returns where the next one goes. */
-static char *put_part(const struct websocket *ws, unsigned window_bits,
-                      const struct packet_part *part, char *at)
-{
-    struct engine *engine = ws->engine;
-    const char *data = part->data;
-    size_t len = 0, head_len;
-
-    if (part->len >= engine->settings->deflate_min_bytes)
-        len = deflate_message(&engine->readers.deflate, window_bits, part->data,
-                              part->len, &data);
-    head_len = frame_head(kind_of(part), len ? len : part->len, (unsigned char *)at);
-    if (len)
-        *at = (char)(*at | FRAME_DEFLATED);
-    else
-        len = part->len;
-    memcpy(at + head_len, data, len);
-    return at + head_len + len;
-}
-
-/* A new reference; NULL when nothing becomes shorter, or without memory. */
-static struct bytes *deflate_packet(const struct websocket *ws, unsigned window_bits,
-                                    const struct bytes *packet)
-{
-    size_t size = frames_size(packet);
-    char *space = mem_try_alloc(size + FRAME_HEAD_MAX), *at = space;
-    struct bytes *frames = NULL;
-    struct packet_parts parts;
-    struct packet_part part;
-
-    if (!space)
-        return NULL;
-    packet_parts_init(&parts, packet);
-    while (packet_parts_next(&parts, &part))
-        at = put_part(ws, window_bits, &part, at);
-    if ((size_t)(at - space) < size)
-        frames = bytes_try_new((size_t)(at - space)); /* a slow reader holds no more */
-    if (frames)
-        memcpy(frames->data, space, frames->len);
-    free(space);
-    return frames;
-}
-
-/* Deflated once for all receivers. Returns false when it has to be sent as it is. */
-static bool send_deflated(struct websocket *ws, struct outgoing *out)
-{
-    static const unsigned bits[DEFLATE_CLASSES] = {DEFLATE_MAX_BITS, DEFLATE_NARROW_BITS};
-    enum deflate_class class = deflate_class(ws->window_bits, out->packet->len);
-
-    if (class == DEFLATE_NOT)
-        return false;
-    if (!out->deflated[class].was_tried) {
-        out->deflated[class].was_tried = true;
-        out->deflated[class].frames = deflate_packet(ws, bits[class], out->packet);
-        if (out->deflated[class].frames)
-            loop_keep_bytes(ws->engine->net->loop, out->deflated[class].frames);
-    }
-    if (!out->deflated[class].frames)
-        return false;
-    conn_send(ws->conn, out->deflated[class].frames, 0, out->deflated[class].frames->len);
-    return true;
-}
-
-static bool may_deflate(const struct websocket *ws, const struct outgoing *out)
-{
-    return ws->window_bits && out->may_compress &&
-           out->packet->len >= ws->engine->settings->deflate_min_bytes &&
-           !(ws->is_v3 && out->packet->n_parts > 0);
-}
-
-void websocket_send(struct websocket *ws, struct outgoing *out)
-{
-    if (!can_send(ws))
-        return;
-    if (out->is_volatile && !conn_is_writable(ws->conn)) {
-        metric_add(engine_metrics(ws->engine), METRIC_VOLATILE_DROPPED, 1);
-        return;
-    }
-    if (may_deflate(ws, out) && send_deflated(ws, out))
-        return;
-    if (out->packet->len > LONG_BYTES || (ws->is_v3 && out->packet->n_parts > 0) ||
-        (!out->frame && !out->buffer && ws->conn->is_blocked)) {
-        websocket_send_packet(ws, out->packet); /* keeps nobody else's frames alive */
-        return;
-    }
-    if (!out->frame)
-        make_frames(ws, out);
-    conn_send(ws->conn, out->frame, out->from, out->to);
-}
+/* ---- closing */
 
 void websocket_close(struct websocket *ws, uint16_t code)
 {
@@ -392,14 +178,14 @@ void websocket_close_with(struct websocket *ws, uint16_t code, const char *reaso
     unsigned char payload[FRAME_CONTROL_MAX] = {(unsigned char)(code >> 8),
                                                 (unsigned char)code};
 
-    if (!can_send(ws))
+    if (!websocket_can_send(ws))
         return;
     if (!ws->is_ours) {
         ws->close_code = code;
         return;
     }
     memcpy(payload + 2, reason, len);
-    send_frame(ws, FRAME_KIND_CLOSE, payload, code ? 2 + len : 0);
+    websocket_send_frame(ws, FRAME_KIND_CLOSE, payload, code ? 2 + len : 0);
     ws->is_closing = true;
     conn_close_after_flush(ws->conn);
     settle_reader(ws);
@@ -428,7 +214,7 @@ static bool is_flooding(struct websocket *ws)
 static void on_ping(struct websocket *ws, const struct frame *frame)
 {
     if (!ws->conn->is_blocked) {
-        send_frame(ws, FRAME_KIND_PONG, frame->data, frame->len);
+        websocket_send_frame(ws, FRAME_KIND_PONG, frame->data, frame->len);
         return;
     }
     if (!ws->pong)
@@ -441,9 +227,9 @@ static void on_drained(struct conn *conn)
 {
     struct websocket *ws = conn->user;
 
-    if (!ws->pong || !can_send(ws))
+    if (!ws->pong || !websocket_can_send(ws))
         return;
-    send_frame(ws, FRAME_KIND_PONG, ws->pong, ws->pong_len);
+    websocket_send_frame(ws, FRAME_KIND_PONG, ws->pong, ws->pong_len);
     free(ws->pong);
     ws->pong = NULL;
 }
@@ -520,6 +306,18 @@ static void on_frame(struct websocket *ws, enum frame_event event,
         take_message(ws, event, frame);
 }
 
+/* What has become of a few bytes is memory and work as if it had come so. Returns whether it
+ * is enough for this turn. */
+static bool count_inflated(struct websocket *ws, size_t *sum)
+{
+    struct frame_pool *pool = &ws->engine->readers;
+
+    *sum += pool->n_inflated;
+    ws->engine->net->read_bytes += (int64_t)pool->n_inflated;
+    pool->n_inflated = 0;
+    return *sum >= INFLATED_A_TURN;
+}
+
 /* As many as one turn takes; the rest is held for the next. */
 static void on_data(struct conn *conn, const char *data, size_t len)
 {
@@ -527,18 +325,20 @@ static void on_data(struct conn *conn, const char *data, size_t len)
     const struct frame_limits *limits =
         ws->window_bits ? &ws->engine->deflate_limits : &ws->engine->frame_limits;
     int64_t n_left = ws->engine->settings->max_turn_packets;
+    size_t n_inflated = 0;
     struct frame frame;
 
     ws->is_reading = true;
-    if (!ws->reader && can_send(ws))
+    if (!ws->reader && websocket_can_send(ws))
         ws->reader = frame_pool_take(&ws->engine->readers);
-    while (can_send(ws)) {
+    while (websocket_can_send(ws)) {
         enum frame_event event = frame_read(ws->reader, limits, &data, &len, &frame);
+        bool is_enough = count_inflated(ws, &n_inflated);
 
         if (event == FRAME_MORE)
             break;
         on_frame(ws, event, &frame);
-        if (--n_left <= 0 && can_send(ws)) {
+        if ((--n_left <= 0 || is_enough) && websocket_can_send(ws)) {
             conn_hold(conn, data, len);
             break;
         }
@@ -577,7 +377,7 @@ static void on_closed(struct conn *conn, enum conn_end end)
 static size_t held(const struct conn *conn)
 {
     const struct websocket *ws = conn->user;
-    const struct session *session = ws->session;
+    const struct session *session = ws->is_raw ? NULL : ws->session;
 
     return frame_reader_bytes(ws->reader) +
            (session && session->ws == ws ? session_held(session) : 0);

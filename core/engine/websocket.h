@@ -6,6 +6,7 @@
 #ifndef ENGINE_WEBSOCKET_H
 #define ENGINE_WEBSOCKET_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -56,5 +57,12 @@ void websocket_close_with(struct websocket *ws, uint16_t code, const char *reaso
 void websocket_abort(struct websocket *ws);
 
 void websocket_free(struct websocket *ws); /* of the dead: LOOP_FREE */
+
+/* ---- of websocket_send.c, for websocket.c */
+
+bool websocket_can_send(const struct websocket *ws);
+/* One frame, which must be able to go; short, as its bytes are copied. */
+void websocket_send_frame(struct websocket *ws, enum frame_kind kind, const void *data,
+                          size_t len);
 
 #endif

@@ -128,6 +128,42 @@ static void a_burst_of_frames_takes_as_many_turns_as_it_has_shares(void **state)
     }
 }
 
+/* And so do few bytes that become many (T10). */
+static void what_inflates_counts_as_it_has_become(void **state)
+{
+    enum { LEN = 90000, MESSAGES = 5 };
+    struct settings settings = settings_with(64);
+    struct deflate_pool pool = {0};
+    struct client client = {0};
+    char *zeros = calloc(1, LEN), frames[MESSAGES * 1024];
+    const char *deflated;
+    size_t len, n = 0;
+
+    (void)state;
+    settings.permessage_deflate = true;
+    client.wire = wire_new(&settings);
+    client.peer = peer_new(client.wire);
+    client.other = peer_new(client.wire);
+    ws_open_with(client.wire, client.peer, "",
+                 "Sec-WebSocket-Extensions: permessage-deflate\r\n");
+    wire_expect(client.wire, "open ");
+    len = deflate_message(&pool, DEFLATE_MAX_BITS, zeros, LEN, &deflated);
+    assert_true(len > 0 && len < 1000);
+    for (int i = 0; i < MESSAGES; i++)
+        n += put_frame(frames + n, FIN | FRAME_DEFLATED | BINARY, deflated, len);
+    client.wire->net->read_bytes = 0;
+    peer_write(client.peer, frames, n);
+    turn(client.wire->loop);
+    wire_expect(client.wire, "binary: binary: binary: ");
+    assert_true(client.wire->net->read_bytes >=
+                3 * LEN); /* the memory watch goes by it */
+    turn(client.wire->loop);
+    wire_expect(client.wire, "binary: binary: ");
+    deflate_pool_done(&pool);
+    free(zeros);
+    client_close(&client);
+}
+
 /* T06: pings cost a turn as messages do. */
 static void control_frames_count_too(void **state)
 {
@@ -690,6 +726,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_burst_of_frames_takes_as_many_turns_as_it_has_shares),
+        cmocka_unit_test(what_inflates_counts_as_it_has_become),
         cmocka_unit_test(control_frames_count_too),
         cmocka_unit_test(others_are_served_in_between),
         cmocka_unit_test(nothing_is_read_beside_the_rest),

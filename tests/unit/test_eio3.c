@@ -544,6 +544,32 @@ static void many_bytes_leave_whole(void **state)
     }
 }
 
+/* What base64 makes of an attachment counts at once, not when the turn ends (T05). */
+static void many_long_texts_of_bytes_do_not_pass_the_queue(void **state)
+{
+    enum { LEN = 60000, N = 40, FRAME = 12 + 80000 };
+    struct client client = ws_client("EIO=3&b64=1");
+    const struct conn *conn = client.wire->session->ws->conn;
+    struct bytes *packet = packet_try_new(4, LEN, 1);
+    char *zeros = calloc(1, LEN);
+
+    (void)state;
+    memcpy(packet->data, "451-", 4);
+    packet_end_text(packet, 4);
+    packet_attach(packet, zeros, LEN);
+    for (int i = 0; i < N; i++) {
+        struct outgoing out = {.packet = packet};
+
+        session_send(client.wire->session, &out);
+        assert_true(conn->queued_bytes <= client.wire->settings.max_queue_bytes + FRAME);
+    }
+    peer_read(client.wire, client.ws);
+    wire_expect(client.wire, "closed:transport error ");
+    bytes_unref(packet);
+    free(zeros);
+    client_close(&client);
+}
+
 static void a_receiver_of_v4_beside_one_of_v3_gets_its_own_frames(void **state)
 {
     struct client client = ws_client("EIO=3");
@@ -771,6 +797,7 @@ int main(void)
         cmocka_unit_test(each_message_of_a_websocket_has_its_effect),
         cmocka_unit_test(bytes_leave_a_websocket_with_their_type),
         cmocka_unit_test(many_bytes_leave_whole),
+        cmocka_unit_test(many_long_texts_of_bytes_do_not_pass_the_queue),
         cmocka_unit_test(a_receiver_of_v4_beside_one_of_v3_gets_its_own_frames),
         cmocka_unit_test(an_upgrade_keeps_order_and_pings),
         cmocka_unit_test(a_handshake_with_j_is_answered_by_a_script),

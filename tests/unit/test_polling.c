@@ -578,6 +578,39 @@ static void whoever_owes_a_pong_for_long_goes_when_memory_is_full(void **state)
     wire_free(wire);
 }
 
+static void who_may_have_answered_shields_nobody_behind_it(void **state)
+{
+    const struct settings settings = wire_settings();
+    struct wire *wire = wire_new(&settings);
+    struct engine *engine = wire->engine;
+    struct peer *busy = peer_new(wire), *peer = peer_new(wire);
+    struct session *first, *second;
+    struct holders holders = {0};
+    unsigned n = 0;
+    char sid[32];
+
+    (void)state;
+    ws_open(wire, busy, "");
+    wire_expect(wire, "open ");
+    first = wire->session;
+    open_session(wire, peer, sid);
+    second = wire->session;
+    engine->pong.interval_ms = settings.ping_timeout_ms / 2;
+    session_on_beat(&first->beat);
+    session_on_beat(&second->beat);
+    peer_write(busy, "\x81", 1); /* which nobody has read yet */
+
+    net_collect(wire->net, &holders);
+    holders.end_idle(holders.idle_arg, SIZE_MAX, &n);
+    assert_int_equal(n, 1);
+    assert_true(session_is_open(first));
+    assert_false(session_is_open(second));
+    free(holders.all);
+    peer_free(busy);
+    peer_free(peer);
+    wire_free(wire);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -602,6 +635,7 @@ int main(void)
         cmocka_unit_test(a_queue_over_the_soft_limit_may_stay_so_for_a_while),
         cmocka_unit_test(a_request_cut_at_every_byte_is_the_same_request),
         cmocka_unit_test(whoever_owes_a_pong_for_long_goes_when_memory_is_full),
+        cmocka_unit_test(who_may_have_answered_shields_nobody_behind_it),
     };
 
     return cmocka_run_group_tests_name("polling", tests, NULL, NULL);

@@ -325,16 +325,18 @@ static inline void open_session(struct wire *wire, struct peer *peer, char *sid)
     wire_expect(wire, "open ");
 }
 
-/* Send the opening handshake; sid "" for a session of its own. Takes the 101 off. */
-static inline void ws_open(struct wire *wire, struct peer *peer, const char *sid)
+/* Send the opening handshake; sid "" for a session of its own. Takes the 101 off. headers:
+ * of the request, or "". */
+static inline void ws_open_with(struct wire *wire, struct peer *peer, const char *sid,
+                                const char *headers)
 {
     char text[512];
     char *end;
 
     snprintf(text, sizeof text,
              "GET /socket.io/?EIO=4&transport=websocket%s%s HTTP/1.1\r\n" HOST WS_HEADERS
-             "\r\n",
-             *sid ? "&sid=" : "", sid);
+             "%s\r\n",
+             *sid ? "&sid=" : "", sid, headers);
     peer_ask(wire, peer, text);
     assert_memory_equal(peer->in, "HTTP/1.1 101 ", 13);
     assert_non_null(
@@ -343,6 +345,11 @@ static inline void ws_open(struct wire *wire, struct peer *peer, const char *sid
     assert_non_null(end);
     peer->len -= (size_t)(end + 4 - peer->in);
     memmove(peer->in, end + 4, peer->len + 1);
+}
+
+static inline void ws_open(struct wire *wire, struct peer *peer, const char *sid)
+{
+    ws_open_with(wire, peer, sid, "");
 }
 
 static inline void ws_frame(struct wire *wire, struct peer *peer, unsigned first,
