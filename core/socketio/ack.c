@@ -73,9 +73,10 @@ static void settle(struct ack *ack, hop_ack_status status, const struct sio_args
     struct socket *socket = ack->socket;
     sio_on_answer *on_answer = ack->on_answer;
     void *self = ack->self;
+    char id[UINT8_MAX + 1]; /* a copy: the handler may end the socket, then look at it */
     const struct sio_answer answer = {
         .socket = socket->handle,
-        .id = socket->id,
+        .id = memcpy(id, socket->id, (size_t)socket->id_len + 1),
         .status = status,
         .text = args->text,
         .text_len = args->len,

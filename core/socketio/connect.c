@@ -137,6 +137,21 @@ static void send_connect_reply(struct socket *socket)
     emit_to_socket(socket, emit_encode(&packet), 0);
 }
 
+/* It would have its reply and then not what was emitted to it before. */
+static void close_for_kept(struct socket *socket)
+{
+    struct hub *hub = socket->nsp->hub;
+    char name[4 * SIO_MAX_NSP + 1];
+
+    log_escape(name, sizeof name, socket->nsp->name, socket->nsp->name_len);
+    hop_log(
+        HOP_WARN,
+        "sio.kept_too_much namespace=\"%s\" max_queue=%zu hint=\"a plugin emitted more "
+        "to a socket that it had not yet accepted\"",
+        name, hub->max_kept_bytes);
+    hub_close_transport(hub, socket->client);
+}
+
 /* The reply goes first, then what was kept for it, then the room of all: whatever is
  * emitted later arrives later. */
 int hub_accept(struct hub *hub, hop_socket which)
@@ -145,6 +160,10 @@ int hub_accept(struct hub *hub, hop_socket which)
 
     if (!socket || socket->state != SOCKET_CONNECTING)
         return -1;
+    if (socket->entry && socket->entry->is_over_limit) {
+        close_for_kept(socket);
+        return -1;
+    }
     socket_open(socket, send_connect_reply);
     if (hub->upper.on_connect && socket_find_open(hub, which))
         hub->upper.on_connect(which, hub->upper.arg);

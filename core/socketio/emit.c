@@ -105,7 +105,8 @@ static bool is_excepted(const struct audience *audience, const struct socket *so
 }
 
 /* Each once, as often as it may be named. */
-static void keep_for_waiting(const struct audience *audience, struct bytes *packet)
+static void keep_for_waiting(const struct audience *audience, struct bytes *packet,
+                             unsigned flags)
 {
     for (size_t i = 0; i < audience->n_waiting; i++) {
         struct socket *socket = audience->waiting[i];
@@ -116,7 +117,7 @@ static void keep_for_waiting(const struct audience *audience, struct bytes *pack
         if (first < i || is_excepted(audience, socket))
             continue;
         bytes_ref(packet, 1);
-        emit_to_socket(socket, packet, 0);
+        emit_to_socket(socket, packet, flags);
     }
 }
 
@@ -130,7 +131,7 @@ void emit_to_socket(struct socket *socket, struct bytes *packet, unsigned flags)
         return;
     }
     if (socket->state == SOCKET_CONNECTING) {
-        socket_keep(socket, packet);
+        socket_keep(socket, packet, flags);
         return;
     }
     record = hub_send_down(hub, socket, link_take_send, sizeof *record, packet->len);
@@ -328,7 +329,7 @@ static int emit_to_target(const hop_target *target, const struct sio_packet *hea
     if (!packet)
         return -1;
     if (is_for_waiting)
-        keep_for_waiting(audience, packet);
+        keep_for_waiting(audience, packet, target->flags);
     if (n_shards > 0)
         broadcast(hub, audience, shards, n_shards, packet, target->flags);
     else

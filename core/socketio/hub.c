@@ -38,6 +38,7 @@ struct hub *hub_new(struct loops *loops, const struct settings *settings)
 
     hub->loops = loops;
     hub->loop = loops->logic;
+    hub->max_kept_bytes = settings->max_queue_bytes;
     hub->max_rooms = (uint32_t)settings->max_rooms;
     hub->max_attachments = (size_t)settings->max_attachments;
     hub->acks.max = (size_t)settings->max_acks;
@@ -45,7 +46,8 @@ struct hub *hub_new(struct loops *loops, const struct settings *settings)
     slots_init(&hub->sockets, 0);
     hub->max_client_namespaces = (size_t)settings->max_client_namespaces;
     namespaces_init(&hub->spaces, hub, settings);
-    loop_on_stage(hub->loop, LOOP_FREE, on_turn_end, hub);
+    /* Hooks of namespaces that go may emit: before this turn's records are published. */
+    loop_on_stage(hub->loop, LOOP_PACK, on_turn_end, hub);
     return hub;
 }
 
@@ -413,6 +415,8 @@ int hub_disconnect(struct hub *hub, hop_socket which, hop_close_mode mode)
         hub_close_transport(hub, socket->client);
         return 0;
     }
+    if (socket->state == SOCKET_CONNECTING)
+        return hub_refuse(hub, which, "disconnected", NULL);
     if (socket->state == SOCKET_OPEN) {
         send_disconnect(socket);
         socket_close(socket, "server namespace disconnect");

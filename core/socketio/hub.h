@@ -21,8 +21,6 @@ struct bytes;
 struct hub;
 struct sio;
 
-struct bytes;
-
 /* Arguments: text of a JSON array, and what its placeholders stand for. Borrowed. */
 struct sio_args {
     const char *text; /* "[1,2]"; NULL: none */

@@ -28,6 +28,7 @@ struct hub {
     struct slots sockets; /* of all namespaces, by hop_socket */
     struct room_numbers room_numbers;
     size_t max_attachments; /* of a packet */
+    size_t max_kept_bytes;  /* of packets for one socket that connects */
     uint32_t max_rooms;     /* that one socket is in */
     size_t max_client_namespaces;
     bool wants_auth, wants_opening; /* see hub_want_auth() */

@@ -161,7 +161,8 @@ static bool is_main(const struct sio_packet *packet)
 
 static char *put_text(char *out, const char *text, size_t len)
 {
-    memcpy(out, text, len);
+    if (len > 0)
+        memcpy(out, text, len);
     out[len] = '\0';
     return out + len + 1;
 }
@@ -221,11 +222,27 @@ static bool is_object(const struct sio_packet *packet)
     return blanks < packet->payload_len && packet->payload[blanks] == '{';
 }
 
+/* Of clients of v3 the payload is a query, which logic makes an object of. */
+static bool has_too_many_parameters(const struct link *link,
+                                    const struct sio_packet *packet)
+{
+    size_t n = 1;
+
+    for (size_t i = 0; i < packet->payload_len; i++)
+        n += packet->payload[i] == '&';
+    return n > (size_t)link->sio->limits.max_values;
+}
+
 static void on_connect(struct link *link, const struct sio_packet *packet)
 {
     const struct link_stay *stay;
 
-    if (packet->payload && session_protocol(link->session) != 3) {
+    if (session_protocol(link->session) == 3) {
+        if (has_too_many_parameters(link, packet)) {
+            refuse(link, "query with more than max_json_values", SESSION_PARSE_ERROR);
+            return;
+        }
+    } else if (packet->payload) {
         enum json_result result =
             json_scan(packet->payload, packet->payload_len, &link->sio->limits);
 

@@ -173,13 +173,16 @@ static size_t decode(const char *text, size_t len, char *out)
     return n;
 }
 
-/* As text: each byte that is not well-formed becomes U+FFFD. A new reference. */
+/* As text: each byte that is not well-formed becomes U+FFFD. A new reference: null without
+ * memory, as a client has chosen the length. */
 static json_t *repaired(const char *text, size_t len)
 {
-    char *good = mem_alloc(3 * len + 1);
+    char *good = mem_try_alloc(3 * len + 1);
     size_t n = 0;
     json_t *value;
 
+    if (!good)
+        return json_null();
     for (size_t i = 0; i < len;) {
         uint32_t code;
         size_t size = utf8_decode(text + i, len - i, &code);
@@ -195,10 +198,12 @@ static json_t *repaired(const char *text, size_t len)
 
 static json_t *decoded(const char *text, size_t len)
 {
-    char *plain = mem_alloc(len + 1);
-    size_t n = decode(text, len, plain);
-    json_t *value = repaired(plain, n);
+    char *plain = mem_try_alloc(len + 1);
+    json_t *value;
 
+    if (!plain)
+        return json_null();
+    value = repaired(plain, decode(text, len, plain));
     free(plain);
     return value;
 }
@@ -233,8 +238,9 @@ void opening_add_query(json_t *into, const char *query, size_t len)
             json_t *name = decoded(query, (size_t)((equals ? equals : stop) - query));
             const char *value = equals ? equals + 1 : stop;
 
-            add_parameter(into, mine, json_string_value(name),
-                          decoded(value, (size_t)(stop - value)));
+            if (json_is_string(name))
+                add_parameter(into, mine, json_string_value(name),
+                              decoded(value, (size_t)(stop - value)));
             json_decref(name);
         }
         query = stop < end ? stop + 1 : end;

@@ -93,24 +93,43 @@ struct socket_entry *socket_need_entry(struct socket *socket)
     return socket->entry;
 }
 
-void socket_keep(struct socket *socket, struct bytes *packet)
+static void drop_kept(struct socket_entry *entry)
 {
-    struct socket_entry *entry = socket_need_entry(socket);
+    for (size_t i = 0; i < entry->n_kept; i++)
+        bytes_unref(entry->kept[i].packet);
+    free(entry->kept);
+    entry->kept = NULL;
+    entry->n_kept = entry->cap = entry->kept_bytes = 0;
+}
 
+static void add_kept(struct socket_entry *entry, struct bytes *packet, unsigned flags)
+{
     if (entry->n_kept == entry->cap) {
         entry->cap = entry->cap ? entry->cap * 2 : 4;
         entry->kept = mem_realloc(entry->kept, entry->cap * sizeof *entry->kept);
     }
-    entry->kept[entry->n_kept++] = packet;
+    entry->kept[entry->n_kept++] = (struct kept_packet){packet, flags};
+    entry->kept_bytes += packet->len;
 }
 
-static void drop_kept(struct socket_entry *entry)
+void socket_keep(struct socket *socket, struct bytes *packet, unsigned flags)
 {
-    for (size_t i = 0; i < entry->n_kept; i++)
-        bytes_unref(entry->kept[i]);
-    free(entry->kept);
-    entry->kept = NULL;
-    entry->n_kept = entry->cap = 0;
+    const struct hub *hub = socket->nsp->hub;
+    struct socket_entry *entry = socket_need_entry(socket);
+
+    if (flags & SEND_VOLATILE) { /* what cannot be sent now is not sent */
+        metric_add(&hub->loop->metrics, METRIC_VOLATILE_DROPPED, 1);
+        bytes_unref(packet);
+        return;
+    }
+    if (entry->kept_bytes + packet->len > hub->max_kept_bytes) {
+        entry->is_over_limit = true;
+        drop_kept(entry);
+    }
+    if (entry->is_over_limit)
+        bytes_unref(packet);
+    else
+        add_kept(entry, packet, flags);
 }
 
 static void drop_entry(struct socket *socket)
@@ -128,8 +147,8 @@ static void send_kept(struct socket *socket)
     struct socket_entry *entry = socket->entry;
 
     for (size_t i = 0; i < entry->n_kept; i++) {
-        bytes_ref(entry->kept[i], 1);
-        emit_to_socket(socket, entry->kept[i], 0);
+        bytes_ref(entry->kept[i].packet, 1);
+        emit_to_socket(socket, entry->kept[i].packet, entry->kept[i].flags);
     }
     drop_kept(entry);
     if (!socket->nsp->hub->wants_opening)

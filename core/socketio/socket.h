@@ -43,13 +43,20 @@ struct socket_room {
     uint32_t index;    /* in room->member, once it is open */
 };
 
+/* A packet that goes out behind the reply to a CONNECT. */
+struct kept_packet {
+    struct bytes *packet; /* ref */
+    unsigned flags;       /* SEND_* */
+};
+
 /* What came with a socket's CONNECT, and what waits for its reply: where there is any. */
 struct socket_entry {
     char *auth; /* owned: JSON text, NULL for none */
     size_t auth_len;
-    int64_t issued_ms;   /* since the epoch; where the opening is wanted */
-    struct bytes **kept; /* refs: packets that go out behind the reply */
-    size_t n_kept, cap;
+    int64_t issued_ms;        /* since the epoch; where the opening is wanted */
+    struct kept_packet *kept; /* owned */
+    size_t n_kept, cap, kept_bytes;
+    bool is_over_limit; /* more than hub->max_kept_bytes: it cannot be accepted */
 };
 
 struct socket {
@@ -86,8 +93,9 @@ void socket_open(struct socket *socket, void (*reply)(struct socket *socket));
 void socket_drop(struct socket *socket);
 /* socket->entry, made if it is not there. */
 struct socket_entry *socket_need_entry(struct socket *socket);
-/* While it connects: send that packet later. packet: owned. */
-void socket_keep(struct socket *socket, struct bytes *packet);
+/* While it connects: send that packet later, unless it is volatile. Too many bytes are
+ * dropped, and mark its entry. packet: owned. */
+void socket_keep(struct socket *socket, struct bytes *packet, unsigned flags);
 
 /* Close it, or drop it while it connects: hooks, rooms, slots, acks, in this order. Frees the socket, now or (when many
  * closes nest) before the outermost one returns. A socket that closes already stays so. */

@@ -228,8 +228,8 @@ static void include_socket(struct audience *audience, struct socket *socket)
 
 static void exclude_room(struct audience *audience, struct room *room)
 {
-    if (!room || room->n_members == 0)
-        return;
+    if (!room)
+        return; /* one without members may be a newcomer's wish */
     RESERVE(audience->except_rooms, audience->n_except_rooms, audience->except_rooms_cap);
     audience->except_rooms[audience->n_except_rooms++] = room;
 }
@@ -351,50 +351,52 @@ const struct socket_list *target_sockets(struct hop_target *target)
 const hop_socket *hub_target_sockets(hop_target *target, size_t *n)
 {
     *n = target_sockets(target)->n;
-    return target->found.socket;
+    return *n > 0 ? target->found.socket : NULL;
 }
 
-/* Taken out, as a hook of the walk may ask the same target. The caller frees .socket. */
-static struct socket_list take_sockets(hop_target *target)
+/* Calls it with each of them; returns how many it has changed. A hook may ask the same target
+ * meanwhile: so the list is taken out of it. */
+static size_t with_sockets(hop_target *target,
+                           int (*change)(struct hub *hub, hop_socket which, void *arg),
+                           void *arg)
 {
+    struct hub *hub = target->nsp->hub;
     struct socket_list list = *target_sockets(target);
+    size_t n = 0;
 
     target->found = (struct socket_list){0};
-    return list;
+    for (size_t i = 0; i < list.n; i++)
+        n += change(hub, list.socket[i], arg) == 0;
+    free(list.socket);
+    return n;
+}
+
+static int join(struct hub *hub, hop_socket which, void *room)
+{
+    return hub_join(hub, which, room);
+}
+
+static int leave(struct hub *hub, hop_socket which, void *room)
+{
+    return hub_leave(hub, which, room);
+}
+
+static int end(struct hub *hub, hop_socket which, void *mode)
+{
+    return hub_disconnect(hub, which, *(const hop_close_mode *)mode);
 }
 
 size_t hub_target_join(hop_target *target, const char *room)
 {
-    struct hub *hub = target->nsp->hub;
-    struct socket_list list = take_sockets(target);
-    size_t n = 0;
-
-    for (size_t i = 0; i < list.n; i++)
-        n += hub_join(hub, list.socket[i], room) == 0;
-    free(list.socket);
-    return n;
+    return with_sockets(target, join, (void *)(uintptr_t)room);
 }
 
 size_t hub_target_leave(hop_target *target, const char *room)
 {
-    struct hub *hub = target->nsp->hub;
-    struct socket_list list = take_sockets(target);
-    size_t n = 0;
-
-    for (size_t i = 0; i < list.n; i++)
-        n += hub_leave(hub, list.socket[i], room) == 0;
-    free(list.socket);
-    return n;
+    return with_sockets(target, leave, (void *)(uintptr_t)room);
 }
 
 size_t hub_target_disconnect(hop_target *target, hop_close_mode mode)
 {
-    struct hub *hub = target->nsp->hub;
-    struct socket_list list = take_sockets(target);
-    size_t n = 0;
-
-    for (size_t i = 0; i < list.n; i++)
-        n += hub_disconnect(hub, list.socket[i], mode) == 0;
-    free(list.socket);
-    return n;
+    return with_sockets(target, end, &mode);
 }

@@ -51,7 +51,7 @@ HOP_API const char *hop_socket_room(hop_server *server, hop_socket socket, size_
 /*
  * Disconnect the socket: HOP_CLOSE_SOCKET sends DISCONNECT for its namespace (a stock
  * client does not come back by itself), HOP_CLOSE_TRANSPORT closes the whole connection
- * (it does). What was emitted before is sent first; the disconnect hooks run before this
+ * (it does). One that is still connecting is refused with "disconnected". What was emitted before is sent first; the disconnect hooks run before this
  * returns, unless they are running already, or disconnects nest too deep in each other's
  * hooks: then they run before the outermost returns. Returns 0, or -1. Thread: logic.
  */

@@ -26,7 +26,8 @@ enum {
     BENCH_ROOMS = 20,
     BENCH_ACKS = 21000,
     BENCH_ANSWER_BYTES = 1000,
-    BENCH_NAMESPACES = 5, /* that clients make */
+    BENCH_QUEUE = 1 << 20, /* bytes of packets for one that connects */
+    BENCH_NAMESPACES = 5,  /* that clients make */
     BENCH_OF_CLIENT = 4,
     GOT_MAX = 1 << 16,
     LOG_MAX = 1 << 16
@@ -65,6 +66,7 @@ static struct bench {
     unsigned n_sockets;
     char log[LOG_MAX]; /* what the upper was told, a line each */
     size_t log_len;
+    void (*on_connecting)(hop_socket socket); /* NULL: it is accepted */
     void (*on_connect)(hop_socket socket);
     void (*on_event)(const struct sio_event *event);
     void (*on_disconnect)(hop_socket socket);
@@ -198,6 +200,15 @@ static void __attribute__((format(printf, 1, 2))) note(const char *format, ...)
     va_end(values);
     if (bench.log_len > LOG_MAX / 2)
         bench.log_len = 0; /* a test that makes so much does not read it */
+}
+
+static void bench_on_connecting(const struct hub_connect *connect, void *arg)
+{
+    (void)arg;
+    if (bench.on_connecting)
+        bench.on_connecting(connect->socket);
+    else
+        hub_accept(bench.hub, connect->socket);
 }
 
 static void bench_on_connect(hop_socket socket, void *arg)
@@ -373,6 +384,7 @@ static inline void bench_open(int n_threads)
                                              .max_attached_bytes = 1000,
                                              .attachment_timeout_ms = 30,
                                              .max_rooms = BENCH_ROOMS,
+                                             .max_queue_bytes = BENCH_QUEUE,
                                              .max_acks = BENCH_ACKS,
                                              .max_answer_bytes = BENCH_ANSWER_BYTES,
                                              .namespaces = "/chat, /news",
@@ -380,6 +392,7 @@ static inline void bench_open(int n_threads)
                                              .max_client_namespaces = BENCH_OF_CLIENT,
                                              .cleanup_empty_child_namespaces = true};
     const struct hub_upper upper = {
+        .on_connecting = bench_on_connecting,
         .on_connect = bench_on_connect,
         .on_event = bench_on_event,
         .on_disconnect = bench_on_disconnect,

@@ -386,6 +386,32 @@ static void rolls_that_nobody_answers_leave_nothing(void **state)
     assert_int_equal(bench_metric(METRIC_ACKS_PENDING), 0);
 }
 
+static char answer_id[64];
+
+static void end_and_read(const struct sio_answer *answer, void *self)
+{
+    (void)self;
+    hub_disconnect(bench.hub, answer->socket, HOP_CLOSE_TRANSPORT);
+    snprintf(answer_id, sizeof answer_id, "%s", answer->id);
+}
+
+static void the_id_in_an_answer_outlives_the_socket(void **state)
+{
+    char id[64];
+
+    (void)state;
+    open_people(1);
+    snprintf(id, sizeof id, "%s", hub_socket_id(bench.hub, bench.socket[1]));
+    assert_int_equal(hub_emit_with_ack(bench.hub, bench.socket[1], "q", ARGS(NULL), 1000,
+                                       end_and_read, NULL),
+                     0);
+    pump();
+    say(people[1], "30[]");
+    pump();
+    assert_string_equal(answer_id, id);
+    assert_null(hub_socket_id(bench.hub, bench.socket[1]));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -401,6 +427,7 @@ int main(void)
         ON_BOTH(a_handler_may_close_those_who_are_asked),
         ON_BOTH(a_hook_of_one_that_goes_may_ask_the_others),
         ON_BOTH(a_shutdown_ends_every_roll),
+        ON_BOTH(the_id_in_an_answer_outlives_the_socket),
         ON_BOTH(rolls_that_nobody_answers_leave_nothing),
     };
 

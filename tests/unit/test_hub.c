@@ -871,6 +871,92 @@ static void random_work_is_as_in_a_model(void **state)
     model_check();
 }
 
+/* ---- sockets that connect */
+
+static hop_socket newcomer;
+
+static void keep_waiting(hop_socket socket)
+{
+    newcomer = socket;
+}
+
+static struct session *open_newcomer(void)
+{
+    struct session *session = open_session(0);
+
+    bench.on_connecting = keep_waiting;
+    say(session, "0");
+    pump();
+    expect_got(session, "");
+    return session;
+}
+
+static void what_is_kept_for_a_newcomer_keeps_its_flags(void **state)
+{
+    struct session *session = open_newcomer();
+    hop_target *target = to_socket(newcomer);
+
+    (void)state;
+    hub_target_compress(target, false);
+    emit(target, "plain");
+    target = to_socket(newcomer);
+    hub_target_set_volatile(target);
+    emit(target, "gone");
+    assert_int_equal(bench_metric(METRIC_VOLATILE_DROPPED), 1);
+    assert_int_equal(hub_accept(bench.hub, newcomer), 0);
+    pump();
+    assert_non_null(strstr(session->got, "2[\"plain\"]\n"));
+    assert_null(strstr(session->got, "gone"));
+    assert_false(session->may_compress);
+}
+
+static void too_much_for_a_newcomer_closes_it(void **state)
+{
+    struct session *session = open_newcomer();
+    const size_t len = BENCH_QUEUE / 3;
+    char *args = malloc(len + 5);
+
+    (void)state;
+    memset(args, 'a', len + 4);
+    memcpy(args, "[\"", 2);
+    memcpy(args + len + 2, "\"]", 3);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(hub_emit(to_socket(newcomer), "e", ARGS(args)), 0);
+    assert_int_equal(hub_accept(bench.hub, newcomer), -1);
+    pump();
+    expect_got(session, "");
+    assert_int_equal(session->end, SESSION_SERVER_FORCED);
+    assert_null(hub_socket_id(bench.hub, newcomer));
+    expect_log(""); /* nobody has heard of it */
+    free(args);
+}
+
+static void a_newcomer_that_is_disconnected_is_refused(void **state)
+{
+    struct session *session = open_newcomer();
+
+    (void)state;
+    assert_int_equal(hub_disconnect(bench.hub, newcomer, HOP_CLOSE_SOCKET), 0);
+    assert_int_equal(hub_accept(bench.hub, newcomer), -1);
+    pump();
+    expect_got(session, "4{\"message\":\"disconnected\"}\n");
+    expect_log("");
+}
+
+static void a_newcomer_is_excepted_by_a_room_that_is_its_own_wish(void **state)
+{
+    struct session *session = open_newcomer();
+
+    (void)state;
+    assert_int_equal(hub_join(bench.hub, newcomer, "quiet"), 0);
+    emit(except_room(to_socket(newcomer), "quiet"), "loud");
+    emit(to_socket(newcomer), "soft");
+    assert_int_equal(hub_accept(bench.hub, newcomer), 0);
+    pump();
+    assert_non_null(strstr(session->got, "2[\"soft\"]\n"));
+    assert_null(strstr(session->got, "loud"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -897,6 +983,10 @@ int main(void)
         ON_BOTH(an_ack_is_taken_once_and_only_by_its_socket),
         ON_BOTH(acks_that_never_come_leave_nothing),
         ON_BOTH(the_id_of_an_ack_is_echoed_exactly),
+        ON_BOTH(what_is_kept_for_a_newcomer_keeps_its_flags),
+        ON_BOTH(too_much_for_a_newcomer_closes_it),
+        ON_BOTH(a_newcomer_that_is_disconnected_is_refused),
+        ON_BOTH(a_newcomer_is_excepted_by_a_room_that_is_its_own_wish),
         ON_BOTH(random_work_is_as_in_a_model),
     };
 

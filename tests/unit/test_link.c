@@ -765,6 +765,32 @@ static void a_client_of_engine_io_3_is_in_the_main_namespace_at_once(void **stat
     assert_int_equal(session->end, SESSION_SERVER_FORCED);
 }
 
+/* A query is made an object of: so it is limited as JSON is. */
+static void a_query_of_engine_io_3_has_so_many_parameters(void **state)
+{
+    enum { MOST = 10000 };
+    static const char nsp[] = "0/chat?a";
+    char *text = malloc(sizeof nsp + 2 * MOST + 1);
+    size_t len = sizeof nsp - 1;
+
+    (void)state;
+    for (int n = MOST; n <= MOST + 1; n++) {
+        struct session *session = open_session_of(0, 3);
+
+        memcpy(text, nsp, len + 1);
+        for (int i = 1; i < n; i++)
+            memcpy(text + len + 2 * (i - 1), "&a", 2);
+        memcpy(text + len + 2 * (n - 1), ",", 2);
+        say(session, text);
+        pump();
+        assert_int_equal(session_is_open(session), n == MOST);
+        if (n > MOST)
+            assert_int_equal(session->end, SESSION_PARSE_ERROR);
+    }
+    free(text);
+    bench.log_len = 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -790,6 +816,7 @@ int main(void)
          bench_done, NULL},
         ON_BOTH(a_client_may_leave_and_come_back),
         ON_BOTH(what_belonged_to_an_earlier_stay_does_not_touch_the_later),
+        ON_BOTH(a_query_of_engine_io_3_has_so_many_parameters),
         ON_BOTH(a_client_of_engine_io_3_is_in_the_main_namespace_at_once),
         ON_BOTH(one_session_is_in_several_namespaces),
         ON_BOTH(rooms_of_two_namespaces_share_but_their_name),

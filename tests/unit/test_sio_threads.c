@@ -221,6 +221,7 @@ static void each_member_on_each_shard_gets_all_in_order(void **state)
                                              .max_attached_bytes = 5,
                                              .attachment_timeout_ms = 60000,
                                              .max_rooms = 1000,
+                                             .max_queue_bytes = 1 << 20,
                                              .max_acks = 30000,
                                              .max_answer_bytes = 1000};
     const struct hub_upper upper = {.on_connect = on_connect, .on_event = on_event};

@@ -201,6 +201,21 @@ static void the_data_of_a_socket_lives_as_long_as_it(void **state)
     bench.on_disconnect = NULL;
 }
 
+static void nobody_is_no_list(void **state)
+{
+    hop_target *target;
+    size_t n = 1;
+
+    (void)state;
+    open_people(1);
+    join(1, "a");
+    target = to_room("a");
+    assert_non_null(hub_target_sockets(target, &n));
+    hub_leave(bench.hub, bench.socket[1], "a");
+    assert_null(hub_target_sockets(target, &n));
+    assert_int_equal(n, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -209,6 +224,7 @@ int main(void)
         ON_BOTH(all_of_a_target_join_and_leave),
         ON_BOTH(a_hook_may_end_the_walk_that_called_it),
         ON_BOTH(all_of_a_target_are_disconnected),
+        ON_BOTH(nobody_is_no_list),
         ON_BOTH(the_rooms_of_a_socket_can_be_listed),
         ON_BOTH(the_data_of_a_socket_lives_as_long_as_it),
     };
