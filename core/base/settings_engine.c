@@ -135,11 +135,11 @@ static int check_header_names(const struct config *config, const char *key,
 static int check_cors(const struct settings *settings, const struct config *config,
                       hop_error *error)
 {
-    const char *list = settings->origins, *item;
+    const char *list = settings->origins;
     bool names_one = false;
     size_t len;
 
-    while ((item = list_next(&list, &len)))
+    while (list_next(&list, &len))
         names_one |= len > 1;
     if (settings->cors_credentials && !names_one) {
         config_error(config, "engine", "cors_credentials", error,

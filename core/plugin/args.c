@@ -156,11 +156,13 @@ static size_t attach(hop_args *args, struct bytes *bytes)
     if (n < args->n_attachments)
         return n;
     grown = grow(args, args->attachments, n, &args->attachments_cap, sizeof *grown);
+    if (!grown)
+        return 0;
+    args->attachments = grown; /* the old one has gone, whatever follows */
     if (n >= PACKET_MAX_ATTACHMENTS)
         args->is_bad = true;
-    if (!grown || args->is_bad)
+    if (args->is_bad)
         return 0;
-    args->attachments = grown;
     args->attachments[args->n_attachments++] = bytes;
     bytes_ref(bytes, 1);
     return n;
@@ -270,7 +272,7 @@ static void make_fakes_plain(hop_args *args)
     struct edits edits = {NULL, 0, 0};
     struct placeholders walk;
     struct placeholder one;
-    size_t put, done;
+    size_t put;
 
     placeholders_init(&walk, args->text, args->len);
     while (placeholders_next(&walk, &one) && !args->is_bad)
@@ -278,12 +280,12 @@ static void make_fakes_plain(hop_args *args)
             add_edit(args, &edits, &(struct edit){one.true_from, strlen("true"), 0});
     if (edits.n > 1)
         qsort(edits.all, edits.n, sizeof *edits.all, compare_edits);
-    put = done = edits.n > 0 ? edits.all[0].from : args->len;
+    put = edits.n > 0 ? edits.all[0].from : args->len;
     for (size_t i = 0; i < edits.n; i++) {
         size_t to = i + 1 < edits.n ? edits.all[i + 1].from : args->len;
+        size_t done = edits.all[i].from + edits.all[i].len;
 
         args->text[put++] = '1';
-        done = edits.all[i].from + edits.all[i].len;
         memmove(args->text + put, args->text + done, to - done);
         put += to - done;
     }

@@ -156,14 +156,16 @@ static struct peer *peer_new(const struct up_open *record)
     peer->endpoint = endpoint;
     peer->conn = record->head.conn;
     peer->address = mem_strdup(record->address);
-    *place_of(endpoint, peer->conn) = peer;
+    table->peer[handle_slot(peer->conn)] = peer;
     return peer;
 }
 
 static void peer_free(struct peer *peer)
 {
+    struct peer_table *table = &peer->endpoint->shard[handle_shard(peer->conn)];
+
     slots_remove(&peer->endpoint->server->peers, peer->self);
-    *place_of(peer->endpoint, peer->conn) = NULL;
+    table->peer[handle_slot(peer->conn)] = NULL;
     free(peer->address);
     free(peer);
 }
