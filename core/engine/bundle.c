@@ -3,7 +3,7 @@
  *
  * They are public: whatever its Origin, a request is answered, but only pages of origins that
  * are let in may read more of it than a <script> does.
- * Called by: engine.c. Thread: shard; bundle_init() at the start.
+ * Called by: route.c. Thread: shard; bundle_init() at the start.
  */
 #include "core/engine/bundle.h"
 

@@ -3,7 +3,7 @@
  *
  * It tells a load balancer which server has the session. We read no cookie: a session is
  * named by the sid in the query alone (T24).
- * Called by: engine.c. Thread: any; no state. Source: RFC 6265.
+ * Called by: open.c. Thread: any; no state. Source: RFC 6265.
  */
 #include "core/engine/cookie.h"
 

@@ -1,7 +1,7 @@
 /*
  * deflate.c - permessage-deflate through zlib: see deflate.h.
  *
- * Called by: engine.c (the handshake), frame.c (in), websocket_send.c (out). Thread: any; a pool
+ * Called by: open.c (the handshake), frame.c (in), websocket_send.c (out). Thread: any; a pool
  * has one user.
  */
 #include "core/engine/deflate.h"

@@ -1,25 +1,17 @@
 /*
- * engine.c - Engine.IO on one shard: its route, its timers, its stages of the turn.
+ * engine.c - Engine.IO on one shard: its timers, its stages of the turn, and whom it ends
+ * where memory is full. Requests: route.c.
  *
- * Called by: core/net (requests), the loop (stages), main (start and stop). A request is
- * verified (handshake.c), then goes to its session's transport (polling.c, websocket.c).
- * Thread: shard; engine_route() and engine_route_free() before and after the loops run.
+ * Called by: the loop (stages), core/net (memory), main (start and stop). Thread: shard.
  */
 #include "core/engine/engine.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <sockhop/log.h>
-
 #include "core/base/mem.h"
 #include "core/base/text.h"
-#include "core/engine/bundle.h"
 #include "core/engine/compress.h"
-#include "core/engine/cookie.h"
-#include "core/engine/handshake.h"
-#include "core/engine/packet.h"
 #include "core/engine/polling.h"
 #include "core/engine/raw.h"
 #include "core/engine/session_impl.h"
@@ -28,7 +20,6 @@
 #include "core/loop/bytes.h"
 #include "core/loop/loop.h"
 #include "core/net/pressure.h"
-#include "core/net/uri.h"
 
 enum {
     LINGER_MS = 30000, /* for the last GET of an ended session, as the reference */
@@ -99,6 +90,7 @@ struct engine *engine_new(struct net *net, const struct settings *settings,
     engine->upper = *upper;
     slots_init(&engine->sessions, net->loop->index);
     slots_init(&engine->raws, net->loop->index);
+    random_bytes(engine->id_secret, sizeof engine->id_secret);
     engine->writer = frame_writer_new();
     engine->frame_limits = (struct frame_limits){
         .max_message_bytes = settings->max_http_buffer_bytes,
@@ -307,325 +299,4 @@ static void engine_collect(void *arg, struct holders *holders)
         collect_of(engine, holders);
     holders->end_idle = end_idle;
     holders->idle_arg = arg;
-}
-
-/* ---- the route */
-
-struct engine_route {
-    struct engine *const *engines; /* borrowed: by shard number */
-    unsigned n_engines;
-    const struct settings *settings; /* borrowed */
-    struct bundle bundle;
-};
-
-static void respond_text(struct httpconn *http, int status, const char *headers,
-                         const char *text)
-{
-    http_respond(http, &(struct http_response){.status = status,
-                                               .content_type = "text/html",
-                                               .headers = headers,
-                                               .data = text,
-                                               .len = strlen(text),
-                                               .close = true});
-}
-
-void engine_refuse_full(struct httpconn *http, const char *reason)
-{
-    hop_log(HOP_DEBUG, "handshake.refused code=503 reason=\"%s\"", reason);
-    respond_text(http, 503, "Retry-After: 10\r\n", reason);
-}
-
-/* A connection that is inside may open sessions without end (T47). */
-bool engine_is_out_of_memory(struct engine *engine)
-{
-    struct net *net = engine->net;
-
-    if (!pressure_is_tight(net->pressure, net->loop))
-        return false;
-    metric_add(engine_metrics(engine), METRIC_REFUSED_MEMORY, 1);
-    return true;
-}
-
-/* The lines of a polling handshake's response. */
-static void open_headers(const struct session *session, const struct handshake *handshake,
-                         char *out, size_t size)
-{
-    char sid[SESSION_SID_SIZE], cookie[COOKIE_BYTES];
-
-    session_sid(session, sid);
-    cookie_print(session->engine->settings, sid, cookie, sizeof cookie);
-    snprintf(out, size, "%s%s", handshake->headers, cookie);
-}
-
-static void open_polling(struct engine *engine, struct httpconn *http,
-                         const struct http_request *request,
-                         const struct handshake *handshake)
-{
-    char headers[ORIGIN_HEADERS_MAX + COOKIE_BYTES];
-    struct session *session = session_new(engine);
-    struct bytes *open;
-
-    if (!session) {
-        engine_refuse_full(http, "too many sessions");
-        return;
-    }
-    session->is_v3 = handshake->is_v3;
-    session->polling = polling_new(session);
-    session->polling->jsonp = handshake->jsonp;
-    session->polling->takes_bytes =
-        session->is_v3 && !handshake->is_base64 && !handshake->jsonp.is_given;
-    open = session_open_packet(session);
-    open_headers(session, handshake, headers, sizeof headers);
-    polling_get(session, http, request, headers);
-    polling_push(session, open);
-    bytes_unref(open);
-    if (engine->initial_packet)
-        polling_push(session, engine->initial_packet);
-    session_announce(session, request, http_conn(http));
-}
-
-static void open_websocket(struct engine *engine, struct httpconn *http,
-                           const struct http_request *request,
-                           const struct handshake *handshake,
-                           const struct websocket_offer *offer)
-{
-    struct session *session = session_new(engine);
-    struct websocket *ws;
-    struct bytes *open;
-
-    if (!session) {
-        engine_refuse_full(http, "too many sessions");
-        return;
-    }
-    session->is_v3 = handshake->is_v3;
-    ws = websocket_accept(engine, http, offer);
-    ws->is_v3 = handshake->is_v3;
-    ws->is_base64 = handshake->is_base64;
-    session->ws = ws;
-    ws->session = session;
-    open = session_open_packet(session);
-    websocket_send_packet(ws, open);
-    bytes_unref(open);
-    if (engine->initial_packet)
-        websocket_send_packet(ws, engine->initial_packet);
-    session_announce(session, request, http_conn(http));
-    websocket_adopt(ws, http);
-}
-
-/* A second WebSocket for one session is closed, and the session kept (C09). */
-static void open_probe(struct session *session, struct httpconn *http,
-                       const struct handshake *handshake,
-                       const struct websocket_offer *offer)
-{
-    struct websocket *ws = websocket_accept(session->engine, http, offer);
-
-    ws->is_v3 = session->is_v3;
-    ws->is_base64 = handshake->is_base64;
-    if (upgrade_is_possible(session))
-        upgrade_begin(session, ws);
-    else
-        websocket_close(ws, WS_CLOSE_POLICY);
-    websocket_adopt(ws, http);
-}
-
-/* One header or several: they are one list. */
-static enum deflate_offer find_deflate_offer(const struct http_request *request,
-                                             unsigned *window_bits)
-{
-    enum deflate_offer result = DEFLATE_NONE;
-
-    for (size_t i = 0; i < request->n_headers && result == DEFLATE_NONE; i++) {
-        const struct http_header *header = &request->headers[i];
-
-        if (ascii_equal_nocase(header->name.text, header->name.len,
-                               "sec-websocket-extensions"))
-            result = deflate_read_offer(header->value.text, window_bits);
-    }
-    return result;
-}
-
-bool engine_take_offer(const struct engine *engine, struct httpconn *http,
-                       const struct http_request *request, struct websocket_offer *offer)
-{
-    enum deflate_offer deflate = DEFLATE_NONE;
-    const char *reason;
-    int status = websocket_check(request, offer, &reason);
-
-    offer->window_bits = 0;
-    if (!status && engine->settings->permessage_deflate)
-        deflate = find_deflate_offer(request, &offer->window_bits);
-    if (deflate == DEFLATE_MALFORMED) {
-        status = 400;
-        reason = "Sec-WebSocket-Extensions is malformed";
-    }
-    if (!status)
-        return true;
-    hop_log(HOP_DEBUG, "handshake.refused code=%d reason=\"%s\"", status, reason);
-    respond_text(http, status, status == 426 ? "Sec-WebSocket-Version: 13\r\n" : NULL,
-                 reason);
-    return false;
-}
-
-static void on_websocket(struct engine *engine, struct httpconn *http,
-                         const struct http_request *request,
-                         const struct handshake *handshake)
-{
-    struct websocket_offer offer;
-
-    if (!engine_take_offer(engine, http, request, &offer))
-        return;
-    if (handshake->session)
-        open_probe(handshake->session, http, handshake, &offer);
-    else
-        open_websocket(engine, http, request, handshake, &offer);
-}
-
-static void on_session_request(struct session *session, struct httpconn *http,
-                               const struct http_request *request, const char *body,
-                               size_t body_len, const char *headers)
-{
-    if (request->method == HTTP_M_GET)
-        polling_get(session, http, request, headers);
-    else if (request->method == HTTP_M_POST)
-        polling_post(session, http, request, body, body_len, headers);
-    else
-        respond_text(http, 500, NULL, ""); /* as the reference */
-}
-
-static void on_engine_request(struct engine *engine, struct httpconn *http,
-                              const struct http_request *request, const char *body,
-                              size_t body_len)
-{
-    struct handshake handshake;
-    enum handshake_error error;
-
-    if (handshake_preflight(engine, http, request))
-        return;
-    error = handshake_verify(engine, request, &handshake);
-    if (error != HANDSHAKE_OK)
-        handshake_refuse(http, request, error, &handshake);
-    else if (engine->is_shut_down && !handshake.session)
-        engine_refuse_full(http, "server shutting down");
-    else if (!handshake.session && engine_is_out_of_memory(engine))
-        engine_refuse_full(http, "memory is full");
-    else if (request->is_websocket)
-        on_websocket(engine, http, request, &handshake);
-    else if (handshake.session)
-        on_session_request(handshake.session, http, request, body, body_len,
-                           handshake.headers);
-    else
-        open_polling(engine, http, request, &handshake);
-}
-
-/* Of engine.path, without a slash at its end. */
-static size_t length_of_path(const struct settings *settings)
-{
-    size_t len = strlen(settings->path);
-
-    return len - (settings->path[len - 1] == '/');
-}
-
-/* ---- requests */
-
-/* Whether a request for the path itself, without a slash behind it, is not for us. */
-static bool lacks_slash(const struct engine_route *route,
-                        const struct http_request *request)
-{
-    size_t n = 0, n_ours = 0;
-
-    if (!route->settings->add_trailing_slash)
-        return false;
-    for (size_t i = 0; i < request->path.len; i++)
-        n += request->path.text[i] == '/';
-    for (size_t i = 0; i < length_of_path(route->settings); i++)
-        n_ours += route->settings->path[i] == '/';
-    return n <= n_ours;
-}
-
-static void on_request(struct httpconn *http, const struct http_request *request,
-                       const char *body, size_t body_len, void *arg)
-{
-    const struct engine_route *route = arg;
-
-    if (bundle_serve(&route->bundle, http, request, length_of_path(route->settings)))
-        return;
-    if (lacks_slash(route, request))
-        respond_text(http, 404, NULL, "Not Found");
-    else
-        on_engine_request(route->engines[http_conn(http)->net->loop->index], http,
-                          request, body, body_len);
-}
-
-/* The polling session that a request with a body is for, or NULL. */
-static struct session *posted_to(const struct httpconn *http,
-                                 const struct http_request *request,
-                                 const struct engine_route *route)
-{
-    unsigned shard = http_conn(http)->net->loop->index;
-    struct handshake handshake;
-
-    if (request->method != HTTP_M_POST || lacks_slash(route, request) ||
-        handshake_verify(route->engines[shard], request, &handshake) != HANDSHAKE_OK)
-        return NULL; /* on_request will say why */
-    return handshake.session && handshake.session->polling ? handshake.session : NULL;
-}
-
-static void on_body(struct httpconn *http, const struct http_request *request, void *arg)
-{
-    struct session *session = posted_to(http, request, arg);
-
-    if (session)
-        polling_post_begins(session, http);
-}
-
-static void on_too_large(struct httpconn *http, const struct http_request *request,
-                         void *arg)
-{
-    struct session *session = posted_to(http, request, arg);
-
-    if (session)
-        polling_post_refused(session, http);
-}
-
-static int shard_for(const struct http_request *request, void *arg)
-{
-    const struct engine_route *route = arg;
-    unsigned char bytes[SID_BYTES];
-    char sid[SID_CHARS + 1];
-    long len =
-        uri_query_get(request->query.text, request->query.len, "sid", sid, sizeof sid);
-
-    if (len != SID_CHARS || base64url_decode(sid, SID_CHARS, bytes) != SID_BYTES)
-        return -1;
-    return bytes[0] < route->n_engines ? bytes[0] : -1;
-}
-
-struct http_route engine_route(struct engine *const *engines, unsigned n_engines,
-                               const struct settings *settings,
-                               struct static_files *files)
-{
-    struct engine_route *route = mem_alloc(sizeof *route);
-
-    *route = (struct engine_route){
-        .engines = engines,
-        .n_engines = n_engines,
-        .settings = settings,
-    };
-    bundle_init(&route->bundle, settings, files);
-    /* A body over the limit is answered 413 by core/net, and the session survives. */
-    return (struct http_route){
-        .shard_for = shard_for,
-        .on_body = on_body,
-        .on_too_large = on_too_large,
-        .is_terse = true,
-        .max_body_bytes = settings->max_http_buffer_bytes,
-        .on_request = on_request,
-        .arg = route,
-    };
-}
-
-void engine_route_free(struct http_route *route)
-{
-    free(route->arg);
-    route->arg = NULL;
 }

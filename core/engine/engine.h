@@ -10,8 +10,10 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
 #include "core/engine/session.h"
+#include "core/net/conn.h"
 #include "core/net/httpconn.h"
 #include "core/net/net.h"
 
@@ -38,6 +40,48 @@ struct engine_upper {
 
 struct engine; /* one for each shard */
 
+enum {
+    ENGINE_ID_MAX = 64,     /* characters of an id that the layer above gives */
+    HELD_HEADERS_MAX = 4096 /* bytes of header lines, of each kind */
+};
+
+/*
+ * A handshake that has passed the engine's checks, while the layer above decides. It may be
+ * read, and filled in, by any thread, one at a time; engine_answer_handshake() takes it back.
+ */
+struct held_handshake {
+    struct engine *engine;              /* borrowed */
+    handle conn;                        /* of the client, in the engine's shard */
+    const struct http_request *request; /* a copy: owned by this */
+    size_t n_bytes;                     /* of all that is held */
+    bool is_websocket;                  /* what it asks for; else polling */
+    char address[CONN_ADDRESS_MAX];
+
+    /* The decision; all owned, NULL for none. */
+    bool is_refused;
+    char *message;       /* where it is: UTF-8 for the client; NULL: "Forbidden" */
+    char *id;            /* see engine_is_id(); NULL: one is drawn */
+    char *first_headers; /* lines for the response to this request */
+    char *headers;       /* lines for each response of the session, this one included */
+};
+
+/* What was refused, and why: borrowed. */
+struct handshake_refusal {
+    unsigned shard; /* that has refused it */
+    int code;       /* enum handshake_error */
+    const char *message, *reason;
+    const struct http_request *request;
+    char address[CONN_ADDRESS_MAX];
+};
+
+struct engine_gate {
+    /* Every handshake must come to engine_answer_handshake(). NULL: all are admitted. */
+    void (*on_handshake)(struct held_handshake *held, void *arg);
+    /* A request was refused, whatever it asked for. NULL: nobody wants to know. */
+    void (*on_refused)(const struct handshake_refusal *refusal, void *arg);
+    void *arg;
+};
+
 struct engine *engine_new(struct net *net, const struct settings *settings,
                           const struct engine_upper *upper);
 void engine_free(struct engine *engine); /* ends its sessions with SESSION_SHUTDOWN */
@@ -51,6 +95,23 @@ struct http_route engine_route(struct engine *const *engines, unsigned n_engines
                                const struct settings *settings,
                                struct static_files *files);
 void engine_route_free(struct http_route *route);
+
+/* Who decides about new sessions: nobody at first. Before the loops run. */
+void engine_set_gate(struct engine *engine, const struct engine_gate *gate);
+/* It is decided: owned. Thread: the engine's shard. */
+void engine_answer_handshake(struct held_handshake *held);
+/* Instead of the answer, where the loops have ended. Thread: any. */
+void held_handshake_free(struct held_handshake *held);
+/* Whether text may be an id: 1 to ENGINE_ID_MAX letters, digits, '-' or '_'. What clients get
+ * is longer: the shard's number stands behind it. */
+static inline bool engine_is_id(const char *text)
+{
+    const size_t len = strlen(text);
+
+    return len > 0 && len <= ENGINE_ID_MAX &&
+           strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                        "0123456789-_") == len;
+}
 
 /* The session of a handle, or NULL. */
 struct session *engine_find(struct engine *engine, handle session);

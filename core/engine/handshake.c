@@ -3,11 +3,13 @@
  * handshake.h.
  *
  * The order of the checks is the reference's, with the Origin's host behind its characters:
- * what is refused there learns nothing of sessions. Called by: engine.c. Thread: shard.
+ * what is refused there learns nothing of sessions. Called by: route.c, open.c, raw.c, bundle.c.
+ * Thread: shard.
  */
 #include "core/engine/handshake.h"
 
 #include <inttypes.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -326,7 +328,7 @@ static bool is_from_elsewhere(const struct engine *engine,
     size_t len;
 
     if (list_has(origins, "*") || http_header(request, "origin", NULL))
-        return false; /* or verify_origin() has said so */
+        return false; /* or handshake_check_origin() has said so */
     if (!referer)
         return site ? strcmp(site, "same-origin") != 0 && strcmp(site, "none") != 0
                     : http_header(request, "cookie", NULL) != NULL;
@@ -398,7 +400,7 @@ enum handshake_error handshake_verify(const struct engine *engine,
                                       const struct http_request *request,
                                       struct handshake *handshake)
 {
-    char sid[QUERY_VALUE_MAX];
+    char sid[SESSION_SID_SIZE];
     enum handshake_error error;
     long sid_len;
 
@@ -408,7 +410,8 @@ enum handshake_error handshake_verify(const struct engine *engine,
         error = handshake_check_origin(engine, request, handshake);
     if (error != HANDSHAKE_OK)
         return error;
-    sid_len = query_get(request, "sid", sid);
+    sid_len =
+        uri_query_get(request->query.text, request->query.len, "sid", sid, sizeof sid);
     if (sid_len == 0 || sid_len == -1) /* as the reference: an empty sid is none */
         return verify_new(engine, request, handshake);
     if (request->is_websocket && request->method != HTTP_M_GET) {
@@ -434,11 +437,22 @@ const char *handshake_error_message(enum handshake_error error)
     return error == HANDSHAKE_OK ? "" : messages[error];
 }
 
+/* A plugin's words as JSON: owned by the caller. */
+static char *error_json(enum handshake_error error, const char *message)
+{
+    json_t *body = json_pack("{siss}", "code", (int)error, "message", message);
+    char *text = json_dumps(body, JSON_COMPACT);
+
+    json_decref(body);
+    return text;
+}
+
 void handshake_refuse(struct httpconn *http, const struct http_request *request,
                       enum handshake_error error, const struct handshake *handshake)
 {
-    const char *message = handshake_error_message(error);
-    char json[96];
+    const char *message =
+        handshake->message ? handshake->message : handshake_error_message(error);
+    char *json = NULL;
     struct http_response response = {
         .status = error == HANDSHAKE_FORBIDDEN ? 403 : 400,
         .headers = handshake->headers,
@@ -447,15 +461,15 @@ void handshake_refuse(struct httpconn *http, const struct http_request *request,
     hop_log(HOP_DEBUG, "handshake.refused code=%d reason=\"%s\"", (int)error,
             handshake->reason ? handshake->reason : message);
     if (request->is_websocket) {
-        response.content_type = "text/html";
+        response.content_type =
+            handshake->message ? "text/plain; charset=utf-8" : "text/html";
         response.data = message;
-        response.len = strlen(message);
         response.close = true;
     } else {
         response.content_type = "application/json";
-        response.data = json;
-        response.len = (size_t)snprintf(
-            json, sizeof json, "{\"code\":%d,\"message\":\"%s\"}", (int)error, message);
+        response.data = json = error_json(error, message);
     }
+    response.len = strlen(response.data);
     http_respond(http, &response);
+    free(json);
 }

@@ -31,6 +31,7 @@ struct handshake {
     struct jsonp_index jsonp;         /* of a new one that polls */
     bool is_cross_origin;             /* let in by engine.origins */
     const char *reason;               /* why it was refused: for the log */
+    const char *message;              /* the same for the client; NULL: the error's own */
     char headers[ORIGIN_HEADERS_MAX]; /* CORS lines for the response, or "" */
 };
 

@@ -1,7 +1,7 @@
 /*
  * jsonp.c - polling by scripts and forms: see jsonp.h.
  *
- * Called by: handshake.c (the parameter), polling.c (bodies). Thread: any: no state.
+ * Called by: handshake.c (the parameter), polling_body.c (bodies). Thread: any: no state.
  */
 #include "core/engine/jsonp.h"
 

@@ -3,7 +3,7 @@
  *
  * What decodes is what the reference would write, byte for byte, but for empty entries of
  * text, which it skips: lengths have no leading zeros, and no more digits than any body
- * that is let in could need. Called by: polling.c, websocket.c, packet.c (payload_next).
+ * that is let in could need. Called by: polling_body.c, websocket.c, packet.c (payload_next).
  * Thread: any: no state.
  */
 #include "core/engine/payload3.h"

@@ -143,6 +143,7 @@ void polling_free(struct session *session)
     timer_stop(&polling->upgrade);
     free(polling->queue);
     free(polling->get_headers);
+    free(polling->headers);
     free(polling);
     session->polling = NULL;
 }
@@ -176,6 +177,7 @@ bool polling_answer(struct session *session, struct bytes *last)
     struct http_response response = {
         .status = 200,
         .headers = headers ? headers : NO_STORE,
+        .more_headers = polling->headers,
     };
 
     if (!get)
@@ -348,20 +350,25 @@ static bool take_packets(struct session *session, struct payload *payload)
     return session->is_open && !payload->is_done;
 }
 
-/* As the reference, also when a packet was bad: the session has ended then. */
-static void respond_ok(struct httpconn *http, const char *cors)
+/* As the reference, also when a packet was bad: the session has ended then. session: NULL
+ * once it has gone. */
+static void respond_ok(const struct session *session, struct httpconn *http,
+                       const char *cors)
 {
     char headers[sizeof NO_STORE + ORIGIN_HEADERS_MAX] = NO_STORE;
 
     strcat(headers, cors);
-    http_respond(http, &(struct http_response){
-                           .status = 200,
-                           .content_type = "text/html", /* text/plain made old browsers
+    http_respond(http,
+                 &(struct http_response){
+                     .status = 200,
+                     .content_type = "text/html", /* text/plain made old browsers
                                                            offer a download */
-                           .headers = headers,
-                           .data = "ok",
-                           .len = 2,
-                       });
+                     .headers = headers,
+                     .more_headers =
+                         session && session->polling ? session->polling->headers : NULL,
+                     .data = "ok",
+                     .len = 2,
+                 });
 }
 
 /* ---- the packets of a POST that wait for their turn */
@@ -381,7 +388,7 @@ static void end_rest(struct net *net, struct rest *rest)
     }
     if (http) { /* it waits for this answer, and for nothing else */
         conn_read(http_conn(http), true);
-        respond_ok(http, rest->cors);
+        respond_ok(session, http, rest->cors);
     }
     drop_body(rest);
     free(rest);
@@ -457,7 +464,7 @@ void polling_post(struct session *session, struct httpconn *http,
         return;
     }
     if (!take_packets(session, &payload)) {
-        respond_ok(http, headers);
+        respond_ok(session, http, headers);
     } else if (!put_off(session, http, &payload, headers)) {
         session_end(session, SESSION_TRANSPORT_ERROR, "no memory for a POST");
         respond_empty(http, 503);

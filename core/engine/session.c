@@ -1,13 +1,14 @@
 /*
  * session.c - one Engine.IO session: its id, its heartbeat, its end.
  *
- * Called by: engine.c (requests, stages), polling.c and websocket.c (packets, ends), the
+ * Called by: route.c, open.c (requests), engine.c (stages), polling.c and websocket.c (packets, ends), the
  * layer above (send, close). Thread: shard.
  */
 #include "core/engine/session.h"
 
 #include <inttypes.h>
 #include <openssl/crypto.h>
+#include <openssl/sha.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,34 +65,101 @@ static uint64_t sid_key(const unsigned char *sid)
     return key;
 }
 
-static void draw_sid(struct session *session)
+static void draw_sid(const struct engine *engine, unsigned char sid[SID_BYTES])
+{
+    do
+        random_bytes(sid + 1, SID_BYTES - 1);
+    while (sidmap_get(&engine->sids, sid_key(sid)));
+}
+
+/* Of a given id: so that it is found as the others are, and nobody can aim at one bucket. */
+static void digest_id(const struct engine *engine, const char *id, size_t len,
+                      unsigned char sid[SID_BYTES])
+{
+    unsigned char text[sizeof engine->id_secret + ENGINE_ID_MAX];
+    unsigned char digest[SHA256_DIGEST_LENGTH];
+
+    memcpy(text, engine->id_secret, sizeof engine->id_secret);
+    memcpy(text + sizeof engine->id_secret, id, len);
+    SHA256(text, sizeof engine->id_secret + len, digest);
+    sid[0] = (unsigned char)engine->net->loop->index;
+    memcpy(sid + 1, digest, SID_BYTES - 1);
+}
+
+bool session_id_is_taken(const struct engine *engine, const char *id)
+{
+    unsigned char sid[SID_BYTES];
+
+    digest_id(engine, id, strlen(id), sid);
+    return sidmap_get(&engine->sids, sid_key(sid)) != NULL;
+}
+
+static void name(struct session *session, const char *id)
 {
     struct engine *engine = session->engine;
 
+    if (id) {
+        session->given_id = mem_strdup(id);
+        digest_id(engine, id, strlen(id), session->sid);
+    } else {
+        draw_sid(engine, session->sid);
+    }
     session->sid[0] = (unsigned char)engine->net->loop->index;
-    do
-        random_bytes(session->sid + 1, SID_BYTES - 1);
-    while (sidmap_get(&engine->sids, sid_key(session->sid)));
     sidmap_add(&engine->sids, sid_key(session->sid), session);
     base64url(session->sid, LOG_ID_BYTES, session->log_id);
+}
+
+/* A given id has its shard behind it: "ID.0a". Where the id ends; 0: it is none. */
+static size_t given_id_len(const char *sid, size_t len)
+{
+    const char *dot = memchr(sid, '.', len);
+    size_t id_len = dot ? (size_t)(dot - sid) : 0;
+
+    return len - id_len == 3 && id_len <= ENGINE_ID_MAX ? id_len : 0;
+}
+
+static int hex_value(char c)
+{
+    const char *digits = "0123456789abcdef", *found = c ? strchr(digits, c) : NULL;
+
+    return found ? (int)(found - digits) : -1;
+}
+
+int session_shard_of(const char *sid, size_t len)
+{
+    unsigned char bytes[SID_BYTES];
+    int high, low;
+
+    if (given_id_len(sid, len) > 0) {
+        high = hex_value(sid[len - 2]);
+        low = hex_value(sid[len - 1]);
+        return high < 0 || low < 0 ? -1 : high * 16 + low;
+    }
+    if (len != SID_CHARS || base64url_decode(sid, len, bytes) != SID_BYTES)
+        return -1;
+    return bytes[0];
 }
 
 struct session *session_by_sid(const struct engine *engine, const char *sid, size_t len)
 {
     unsigned char bytes[SID_BYTES];
+    const size_t id_len = given_id_len(sid, len);
     struct session *session;
 
-    if (len != SID_CHARS || base64url_decode(sid, len, bytes) != SID_BYTES)
+    if (id_len > 0 && session_shard_of(sid, len) == (int)engine->net->loop->index)
+        digest_id(engine, sid, id_len, bytes);
+    else if (len != SID_CHARS || base64url_decode(sid, len, bytes) != SID_BYTES)
         return NULL;
     session = sidmap_get(&engine->sids, sid_key(bytes));
-    if (!session || CRYPTO_memcmp(session->sid, bytes, SID_BYTES) != 0)
+    if (!session || (session->given_id != NULL) != (id_len > 0) ||
+        CRYPTO_memcmp(session->sid, bytes, SID_BYTES) != 0)
         return NULL;
     return session;
 }
 
 /* ---- birth and death */
 
-struct session *session_new(struct engine *engine)
+struct session *session_new(struct engine *engine, const char *id)
 {
     struct session *session = mem_calloc(1, sizeof *session);
 
@@ -102,7 +170,7 @@ struct session *session_new(struct engine *engine)
         return NULL;
     }
     session->is_open = true;
-    draw_sid(session);
+    name(session, id);
     return session;
 }
 
@@ -128,6 +196,7 @@ void session_free(struct session *session)
     leave_dirty_list(session);
     sidmap_remove(&session->engine->sids, sid_key(session->sid));
     slots_remove(&session->engine->sessions, session->self);
+    free(session->given_id);
     free(session);
 }
 
@@ -499,7 +568,10 @@ int session_protocol(const struct session *session)
 
 void session_sid(const struct session *session, char sid[SESSION_SID_SIZE])
 {
-    base64url(session->sid, SID_BYTES, sid);
+    if (session->given_id)
+        snprintf(sid, SESSION_SID_SIZE, "%s.%02x", session->given_id, session->sid[0]);
+    else
+        base64url(session->sid, SID_BYTES, sid);
 }
 
 void *session_upper(const struct session *session)

@@ -75,7 +75,7 @@ bool session_is_open(const struct session *session);
 /* The version of Engine.IO that its client speaks: 4, or 3 (Socket.IO 2.x). */
 int session_protocol(const struct session *session);
 /* Its id as its client knows it, NUL-terminated: a secret of the two. */
-enum { SESSION_SID_SIZE = 27 };
+enum { SESSION_SID_SIZE = 68 };
 void session_sid(const struct session *session, char sid[SESSION_SID_SIZE]);
 void *session_upper(const struct session *session);
 /* At most 8 characters of the sid: for logs. */

@@ -40,7 +40,9 @@ struct session {
     struct timer_node beat; /* until the next ping, its pong, v3's silence has lasted too
                                long, or the end of lingering */
     struct session *next_dirty, *next_dead;
-    unsigned char sid[SID_BYTES];
+    char
+        *given_id; /* owned: what a plugin calls it; NULL: its sid is the text of `sid` */
+    unsigned char sid[SID_BYTES]; /* random, or made of given_id */
     char log_id[LOG_ID_CHARS + 1];
     bool is_open : 1;      /* false once ended */
     bool is_dirty : 1;     /* on the engine's list: has something to do at LOOP_PACK */
@@ -58,6 +60,7 @@ struct polling {
         struct rest *rest;     /* borrowed: of the POST that is_posting */
     };
     char *get_headers;    /* owned: lines of its response, or NULL for NO_STORE alone */
+    char *headers;        /* owned: lines of every response, or NULL */
     struct bytes **queue; /* refs: packets for the next response */
     uint32_t n_queued, queue_cap;
     size_t queued_bytes;
@@ -103,9 +106,12 @@ struct engine {
     struct net *net;                 /* borrowed */
     const struct settings *settings; /* borrowed */
     struct engine_upper upper;
+    struct engine_gate gate;
+    unsigned n_held;     /* handshakes that wait for its decision */
     struct engine *next; /* borrowed: another one of this shard, made before */
     struct slots sessions, raws;
     struct sidmap sids;
+    unsigned char id_secret[16]; /* of the places of given ids in it */
     struct frame_pool readers;
     struct compressor *compressor; /* owned */
     struct frame_writer *writer;   /* owned */
@@ -127,10 +133,14 @@ struct engine {
 
 /* ---- session.c */
 
-/* A new session, with neither transport yet; in the tables, not announced. */
-struct session *session_new(struct engine *engine);
+/* A new session, with neither transport yet; in the tables, not announced. id: one that
+ * engine_is_id() and that is not taken, or NULL. NULL: there are too many. */
+struct session *session_new(struct engine *engine, const char *id);
+bool session_id_is_taken(const struct engine *engine, const char *id);
 /* Frees at once, whatever its state; unlinks it everywhere. Takes NULL. */
 void session_free(struct session *session);
+/* The shard that a sid names, or -1: it is none of ours. */
+int session_shard_of(const char *sid, size_t len);
 /* By the text of a sid; NULL when there is none. */
 struct session *session_by_sid(const struct engine *engine, const char *sid, size_t len);
 /* The "open" packet. A new reference. */
@@ -176,6 +186,11 @@ void raw_bury_dead(struct engine *engine);
 /* ---- engine.c */
 
 struct metrics *engine_metrics(const struct engine *engine);
+void engine_pack(void *engine); /* LOOP_PACK */
+void engine_bury(void *engine); /* LOOP_FREE */
+
+/* ---- open.c */
+
 /* Answer 503. */
 void engine_refuse_full(struct httpconn *http, const char *reason);
 /* Whether newcomers have to be refused; counts one. */
@@ -183,7 +198,5 @@ bool engine_is_out_of_memory(struct engine *engine);
 /* websocket_check(); false: the request has been refused. */
 bool engine_take_offer(const struct engine *engine, struct httpconn *http,
                        const struct http_request *request, struct websocket_offer *offer);
-void engine_pack(void *engine); /* LOOP_PACK */
-void engine_bury(void *engine); /* LOOP_FREE */
 
 #endif

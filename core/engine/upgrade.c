@@ -3,7 +3,7 @@
  *
  * Until "5" all packets go by polling, behind it all go by WebSocket, and what is queued
  * then moves over in order: nothing is lost, doubled or reordered (T25).
- * Called by: engine.c, websocket.c, session.c. Thread: shard.
+ * Called by: open.c, websocket.c, session.c. Thread: shard.
  */
 #include "core/engine/upgrade.h"
 

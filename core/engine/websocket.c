@@ -2,7 +2,7 @@
  * websocket.c - one connection that speaks WebSocket: see websocket.h. What it sends but
  * for control frames is in websocket_send.c.
  *
- * Called by: engine.c (handshake), session.c and upgrade.c (send, close), conn.c (ops).
+ * Called by: open.c, raw.c (handshake), session.c and upgrade.c (close), conn.c (ops).
  * It dies with its connection; the struct itself is freed at LOOP_FREE, so that whoever
  * is up the stack may still look at it. Thread: shard.
  */
@@ -404,7 +404,7 @@ struct websocket *websocket_accept(struct engine *engine, struct httpconn *http,
         deflate_answer(offer->window_bits, extension);
     len = snprintf(head, sizeof head,
                    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
-                   "Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n%s%s%s\r\n",
+                   "Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n%s%s%s",
                    offer->accept, *extension ? "Sec-WebSocket-Extensions: " : "",
                    extension, *extension ? "\r\n" : "");
     ws->window_bits = (uint8_t)offer->window_bits;
@@ -412,6 +412,11 @@ struct websocket *websocket_accept(struct engine *engine, struct httpconn *http,
     ws->conn = http_conn(http);
     link_to_engine(ws);
     conn_send_copy(ws->conn, head, (size_t)len);
+    if (offer->headers)
+        conn_send_copy(ws->conn, offer->headers, strlen(offer->headers));
+    if (offer->more_headers)
+        conn_send_copy(ws->conn, offer->more_headers, strlen(offer->more_headers));
+    conn_send_copy(ws->conn, "\r\n", 2);
     return ws;
 }
 

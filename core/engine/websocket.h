@@ -24,6 +24,7 @@ struct bytes;
 struct websocket_offer {
     char accept[29];      /* Sec-WebSocket-Accept: base64 of a SHA-1, and its NUL */
     unsigned window_bits; /* an offer of permessage-deflate is accepted; 0: none is */
+    const char *headers, *more_headers; /* further lines, borrowed; NULL: none */
 };
 
 /*

@@ -85,6 +85,10 @@ size_t http_parser_bytes(const struct http_parser *parser);
  * that may stand before a request are none). */
 bool http_parser_has_begun(const struct http_parser *parser);
 
+/* A copy in one piece, for free(); n_bytes: its size. NULL without memory. */
+struct http_request *http_request_copy(const struct http_request *request,
+                                       size_t *n_bytes);
+
 /* A header's value by lower-case name; NULL when absent. n_found: how often, or NULL. */
 const char *http_header(const struct http_request *request, const char *name,
                         size_t *n_found);

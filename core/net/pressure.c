@@ -1,7 +1,7 @@
 /*
  * pressure.c - the cap on memory in all: see pressure.h.
  *
- * Called by: net.c and conn.c (probe), listener.c and engine.c (refuse), daemon.c. A round
+ * Called by: net.c and conn.c (probe), listener.c and core/engine/open.c (refuse), daemon.c. A round
  * is three records to every shard: collect (its sizes come back), shed (what was freed
  * comes back, a turn later), resume. Thread: measuring (meter.c) any; a round shard 0;
  * collect and shed each shard.

@@ -633,6 +633,15 @@ static bool is_engine_room_left(const hop_server *server)
     return n < ENGINES_MAX;
 }
 
+struct engine *const *endpoint_engines(const hop_server *server, const char *path)
+{
+    const struct endpoint *at = server->endpoints;
+
+    while (at && (!at->engines || strcmp(at->path, path) != 0))
+        at = at->next;
+    return at ? at->engines : NULL;
+}
+
 /* Common to both kinds. NULL: the plugin is refused. */
 static struct endpoint *add(hop_server *server, const char *path,
                             const hop_endpoint *calls, void *self, const char *function)

@@ -7,6 +7,7 @@
 
 #include <sockhop/endpoint.h>
 
+struct engine;
 struct plugin;
 
 /* The server stops: every peer is closed and its on_close called; nothing is told or sent
@@ -20,5 +21,8 @@ void endpoints_shutdown_shard(hop_server *server, unsigned shard);
 void endpoints_remove(hop_server *server, const struct plugin *plugin);
 
 void endpoints_free(hop_server *server);
+
+/* The engines of a hop_engine() by shard number, or NULL. Borrowed: until endpoints_free(). */
+struct engine *const *endpoint_engines(const hop_server *server, const char *path);
 
 #endif

@@ -1,7 +1,7 @@
 /*
  * scope.c - for which namespaces something is registered.
  *
- * Called by: dispatch.c, hooks.c, middleware.c. Thread: logic.
+ * Called by: dispatch.c, hooks.c, connect.c. Thread: logic.
  */
 #include "core/plugin/scope.h"
 

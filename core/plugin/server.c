@@ -61,6 +61,7 @@ void server_forget(hop_server *server, const struct plugin *plugin)
     outgoing_remove(&server->outgoing, plugin);
     server_events_remove(&server->server_events, plugin);
     connects_remove(&server->connects, plugin);
+    handshakes_remove(&server->handshakes, plugin);
     routes_remove(server, plugin);
     endpoints_remove(server, plugin);
     for (size_t i = 0; i < server->n_provided; i++) {
@@ -176,6 +177,7 @@ hop_server *server_new(struct loops *loops, const struct settings *settings,
     slots_init(&server->peers, 0);
     defer_init(server);
     connects_init(&server->connects);
+    handshakes_init(&server->handshakes);
     on_logic_set(loops->logic);
     hub_set_upper(hub, &upper);
     return server;
@@ -195,7 +197,8 @@ int server_load_plugins(hop_server *server, hop_error *error)
         return -1;
     if (dispatch_sort(server->dispatch, error) < 0 ||
         hooks_resolve(&server->hooks, server->hub, error) < 0 ||
-        connects_resolve(&server->connects, server->hub, error) < 0) {
+        connects_resolve(&server->connects, server->hub, error) < 0 ||
+        handshakes_resolve(server, error) < 0) {
         loader_stop(server->loader, server);
         return -1;
     }
@@ -227,6 +230,7 @@ void server_free(hop_server *server)
     outgoing_done(&server->outgoing);
     server_events_done(&server->server_events);
     connects_done(&server->connects);
+    handshakes_done(&server->handshakes);
     routes_free(server);
     endpoints_free(server);
     for (size_t i = 0; i < server->n_provided; i++)

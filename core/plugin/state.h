@@ -20,6 +20,7 @@
 #include "core/plugin/connect.h"
 #include "core/plugin/defer.h"
 #include "core/plugin/dispatch.h"
+#include "core/plugin/handshakes.h"
 #include "core/plugin/hooks.h"
 #include "core/plugin/loader.h"
 #include "core/plugin/outgoing.h"
@@ -63,6 +64,7 @@ struct hop_server {
     struct outgoing_hooks outgoing;
     struct server_events server_events;
     struct connects connects;
+    struct handshakes handshakes;
     struct logic_route *routes; /* owned: a list */
     struct engine *const
         *engines;               /* borrowed: by shard number; NULL: server_set_shards() */

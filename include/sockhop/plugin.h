@@ -23,7 +23,7 @@ extern "C" {
  *        hop_event_take_ack(), hop_event_defer(), HOP_DEFER; server.h: hop_on_any()
  *        socket.h: hop_socket_room(), hop_socket_data()
  *        endpoint.h; route.h: hop_request_header_at()
- *        namespace.h; hop_on_options.nsp
+ *        namespace.h; hop_on_options.nsp; handshake.h
  */
 #define HOP_ABI 0
 #define HOP_MINOR 3

@@ -16,6 +16,7 @@
 #include <sockhop/emit.h>
 #include <sockhop/endpoint.h>
 #include <sockhop/event.h>
+#include <sockhop/handshake.h>
 #include <sockhop/log.h>
 #include <sockhop/namespace.h>
 #include <sockhop/plugin.h>

@@ -114,6 +114,17 @@ hop_args *raw_from(const hop_event *event, size_t n)
     return args;
 }
 
+hop_verdict deny_if_asked(hop_handshake *handshake, void *self)
+{
+    const char *query = hop_request_query(hop_handshake_request(handshake));
+    const char *deny = strstr(query, "deny");
+
+    (void)self;
+    if (deny && (deny == query || deny[-1] == '&') && strchr("=&", deny[4]))
+        return hop_handshake_reject(handshake, NULL);
+    return HOP_NEXT;
+}
+
 void echo_message(hop_peer peer, hop_message_kind kind, const char *data, size_t len,
                   void *self)
 {

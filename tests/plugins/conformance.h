@@ -36,6 +36,9 @@ void reactions_register(struct conformance *conformance, const char *nsp,
 void emit_to(struct conformance *conformance, hop_socket socket, const char *event,
              json_t *args);
 
+/* Refuses a handshake that has a parameter `deny`. */
+hop_verdict deny_if_asked(hop_handshake *handshake, void *self);
+
 /* Sends a message of a bare endpoint back as it came; self: the struct conformance. */
 void echo_message(hop_peer peer, hop_message_kind kind, const char *data, size_t len,
                   void *self);

@@ -34,6 +34,18 @@ static void answer(hop_peer peer, hop_message_kind kind, const char *data, size_
         hop_peer_send(conformance->server, peer, kind, data, len);
 }
 
+static hop_verdict set_cookies(hop_handshake *handshake, void *self)
+{
+    static const char *const cookies[] = {"1=1; Max-Age=86400",
+                                          "2=2; Path=/; HttpOnly; Secure; SameSite=Strict",
+                                          "3=3; Max-Age=0", "4=4; Expires=0"};
+
+    (void)self;
+    for (size_t i = 0; i < sizeof cookies / sizeof *cookies; i++)
+        hop_handshake_add_header(handshake, HOP_FIRST_RESPONSE, "Set-Cookie", cookies[i]);
+    return HOP_NEXT;
+}
+
 void engine_init(struct conformance *conformance)
 {
     static const hop_endpoint endpoint = {
@@ -43,4 +55,6 @@ void engine_init(struct conformance *conformance)
     };
 
     hop_engine(conformance->server, "/engine.io", &endpoint, conformance);
+    hop_on_handshake(conformance->server, "/engine.io", deny_if_asked, NULL);
+    hop_on_handshake(conformance->server, "/engine.io", set_cookies, NULL);
 }

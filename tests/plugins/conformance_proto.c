@@ -43,4 +43,5 @@ void proto_init(struct conformance *conformance)
     reactions_register(conformance, "*", reactions);
     hop_on_connect_in(conformance->server, "*", tell_auth, conformance);
     hop_engine(conformance->server, "/engine.io", &echo, conformance);
+    hop_on_handshake(conformance->server, "/engine.io", deny_if_asked, NULL);
 }

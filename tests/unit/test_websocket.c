@@ -547,7 +547,7 @@ static void sids_differ_and_name_their_shard(void **state)
 
     (void)state; /* C01 */
     for (size_t i = 0; i < n; i++) {
-        struct session *session = session_new(wire->engine);
+        struct session *session = session_new(wire->engine, NULL);
 
         assert_int_equal(session->sid[0], 0);
         for (int byte = 1; byte < SID_BYTES; byte++)

@@ -1,0 +1,30 @@
+/*
+ * handshakes.h - the hooks of <sockhop/handshake.h>: who asks them, and what comes of it.
+ * Thread: logic; hop_handshake_resume() any.
+ */
+#ifndef PLUGIN_HANDSHAKES_H
+#define PLUGIN_HANDSHAKES_H
+
+#include <sockhop/handshake.h>
+
+#include "core/loop/slots.h"
+
+struct gate;
+struct hop_handshake;
+struct plugin;
+
+struct handshakes {
+    struct gate *gates;            /* owned: a list, one for each path that has hooks */
+    struct hop_handshake *waiting; /* owned: a list; those that are deferred */
+    struct slots deferrals;        /* of those */
+    unsigned n_hooks;              /* registered so far */
+};
+
+void handshakes_init(struct handshakes *handshakes);
+/* After the loops have ended; whoever still waits is let go. */
+void handshakes_done(struct handshakes *handshakes);
+void handshakes_remove(struct handshakes *handshakes, const struct plugin *plugin);
+/* Put the hooks in order and set the engines' gates, once all is registered. */
+int handshakes_resolve(hop_server *server, hop_error *error);
+
+#endif
