@@ -90,6 +90,8 @@ static const hop_config_key engine_keys[] = {
              "whether polling clients may change to WebSocket"),
     HOP_BOOL(S, allow_eio3, "allow_eio3", false,
              "whether clients of Socket.IO 2.x may connect"),
+    HOP_CHOICE(S, parser, "parser", "json", "json|msgpack",
+               "json or msgpack: how packets are written; all clients must use the same"),
     HOP_BOOL(S, permessage_deflate, "permessage_deflate", false,
              "whether WebSocket messages are compressed for clients that can"),
     HOP_SIZE_RANGE(S, deflate_min_bytes, "permessage_deflate_threshold", 1024, 0, 1 * GIB,

@@ -20,6 +20,7 @@ enum cookie_same_site {
     SAME_SITE_NONE,
     SAME_SITE_UNSET
 };
+enum sio_parser { PARSER_JSON, PARSER_MSGPACK };
 enum cookie_priority { PRIORITY_LOW, PRIORITY_MEDIUM, PRIORITY_HIGH, PRIORITY_UNSET };
 
 struct settings {
@@ -49,6 +50,7 @@ struct settings {
     int64_t max_attachments;      /* 10 of a packet, in and out */
     const char *transports;       /* "polling, websocket" */
     bool allow_upgrades;
+    int parser;               /* enum sio_parser */
     bool permessage_deflate;  /* no: whether messages of WebSockets may be deflated */
     size_t deflate_min_bytes; /* 1,024: shorter ones are sent as they are */
     bool allow_eio3;          /* clients of Socket.IO 2.x */

@@ -61,7 +61,7 @@ static void refuse_connect(struct hub *hub, const struct up_connect *record,
                            const char *reason)
 {
     send_refusal(hub, record->head.session, record->head.epoch,
-                 emit_encode_refusal(record->text, record->nsp_len, reason,
+                 emit_encode_refusal(hub->parser, record->text, record->nsp_len, reason,
                                      record->sid[0] != '\0'));
     log_refusal(record->text, record->nsp_len, reason);
     metric_add(&hub->loop->metrics,
@@ -111,7 +111,8 @@ int hub_refuse(struct hub *hub, hop_socket which, const char *message, const cha
     packet.nsp = socket->nsp->name;
     packet.nsp_len = socket->nsp->name_len;
     if (!socket->client->is_gone && !hub->is_stopping)
-        send_refusal(hub, socket->client->session, socket->epoch, emit_encode(&packet));
+        send_refusal(hub, socket->client->session, socket->epoch,
+                     emit_encode(hub->parser, &packet));
     free(payload);
     log_refusal(packet.nsp, packet.nsp_len, "a plugin's");
     metric_add(&hub->loop->metrics, METRIC_CONNECTS_REFUSED_PLUGIN, 1);
@@ -134,7 +135,7 @@ static void send_connect_reply(struct socket *socket)
     else
         packet.payload_len =
             (size_t)snprintf(payload, sizeof payload, "{\"sid\":\"%s\"}", socket->id);
-    emit_to_socket(socket, emit_encode(&packet), 0);
+    emit_to_socket(socket, emit_encode(socket->nsp->hub->parser, &packet), 0);
 }
 
 /* It would have its reply and then not what was emitted to it before. */

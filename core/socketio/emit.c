@@ -17,6 +17,7 @@
 #include "core/socketio/ack.h"
 #include "core/socketio/hub_private.h"
 #include "core/socketio/json.h"
+#include "core/socketio/msgpack.h"
 #include "core/socketio/namespace.h"
 #include "core/socketio/room.h"
 #include "core/socketio/socket.h"
@@ -187,12 +188,24 @@ bool emit_is_sound(const struct hub *hub, const char *event, const struct sio_ar
            is_sound(hub, args);
 }
 
-struct bytes *emit_encode(const struct sio_packet *packet)
+/* Our own packets: small, or of a plugin's making. */
+static struct bytes *encode_msgpack(const struct sio_packet *packet)
 {
-    struct bytes *bytes =
-        bytes_new(1 + SIO_HEAD_SIZE + packet->nsp_len + packet->payload_len);
+    struct bytes *bytes = msgpack_encode(packet, NULL, 0);
+
+    if (!bytes)
+        mem_exhausted(packet->payload_len);
+    return bytes;
+}
+
+struct bytes *emit_encode(enum sio_parser parser, const struct sio_packet *packet)
+{
+    struct bytes *bytes;
     size_t len = 1;
 
+    if (parser == PARSER_MSGPACK)
+        return encode_msgpack(packet);
+    bytes = bytes_new(1 + SIO_HEAD_SIZE + packet->nsp_len + packet->payload_len);
     bytes->data[0] = '4'; /* Engine.IO message */
     len += sio_packet_head(packet, bytes->data + len);
     if (packet->payload_len > 0)
@@ -201,43 +214,79 @@ struct bytes *emit_encode(const struct sio_packet *packet)
     return bytes;
 }
 
-/* A packet of at most max_text bytes of text, and room for the attachments. */
-static struct bytes *begin_packet(size_t max_text, const struct sio_args *args)
+struct bytes *emit_encode_refusal(enum sio_parser parser, const char *nsp, size_t nsp_len,
+                                  const char *message, bool is_bare)
 {
-    size_t attachments_len = 0;
+    char payload[128];
+    struct sio_packet packet = {
+        .type = SIO_CONNECT_ERROR, .nsp = nsp, .nsp_len = nsp_len, .payload = payload};
 
-    if (args->n_attachments == 0)
-        return bytes_try_new(max_text);
-    for (size_t i = 0; i < args->n_attachments; i++)
-        attachments_len += args->attachments[i]->len;
-    return packet_try_new(max_text, attachments_len, (unsigned)args->n_attachments);
+    packet.payload_len = (size_t)snprintf(
+        payload, sizeof payload, is_bare ? "\"%s\"" : "{\"message\":\"%s\"}", message);
+    return emit_encode(parser, &packet);
 }
 
-/* text_end: behind what was written. */
-static void end_packet(struct bytes *packet, const char *text_end,
-                       const struct sio_args *args)
+/* A packet of arguments while its text is written. */
+struct draft {
+    enum sio_parser parser;
+    struct sio_packet head;
+    const struct sio_args *args; /* borrowed */
+    struct bytes *packet;        /* owned */
+    size_t payload_from;         /* in packet->data */
+};
+
+/* Room for the event's name as JSON, and for the attachments; the text up to "[" is
+ * written. Returns where it goes on, or NULL without memory. */
+static char *begin_packet(struct draft *draft, size_t name_len, size_t inside_len)
 {
+    const struct sio_args *args = draft->args;
+    size_t max_text = 1 + SIO_HEAD_SIZE + draft->head.nsp_len + name_len + inside_len + 3;
+    size_t attachments_len = 0;
+    char *put;
+
+    for (size_t i = 0; i < args->n_attachments; i++)
+        attachments_len += args->attachments[i]->len;
+    if (args->n_attachments == 0 || draft->parser == PARSER_MSGPACK)
+        draft->packet = bytes_try_new(max_text);
+    else
+        draft->packet =
+            packet_try_new(max_text, attachments_len, (unsigned)args->n_attachments);
+    if (!draft->packet)
+        return NULL;
+    draft->head.n_attachments = (unsigned)args->n_attachments;
+    if (args->n_attachments > 0)
+        draft->head.type =
+            draft->head.type == SIO_EVENT ? SIO_BINARY_EVENT : SIO_BINARY_ACK;
+    put = draft->packet->data;
+    *put++ = '4';
+    put += sio_packet_head(&draft->head, put);
+    draft->payload_from = (size_t)(put - draft->packet->data);
+    *put++ = '[';
+    return put;
+}
+
+/* text_end: behind what was written. Returns the packet, or NULL without memory. */
+static struct bytes *end_packet(struct draft *draft, const char *text_end)
+{
+    const struct sio_args *args = draft->args;
+    struct bytes *packet = draft->packet;
     size_t text_len = (size_t)(text_end - packet->data);
 
+    if (draft->parser == PARSER_MSGPACK) {
+        draft->head.payload = packet->data + draft->payload_from;
+        draft->head.payload_len = text_len - draft->payload_from;
+        packet = msgpack_encode(&draft->head, args->attachments, args->n_attachments);
+        bytes_unref(draft->packet);
+        return packet;
+    }
     if (args->n_attachments == 0) {
         packet->len = text_len;
-        return;
+        return packet;
     }
     packet_end_text(packet, text_len);
     for (size_t i = 0; i < args->n_attachments; i++)
         packet_attach(packet, args->attachments[i]->data, args->attachments[i]->len);
-}
-
-/* "4", the head of a packet with these arguments, and "[". */
-static char *put_head(char *put, struct sio_packet head, const struct sio_args *args)
-{
-    head.n_attachments = (unsigned)args->n_attachments;
-    if (head.n_attachments > 0)
-        head.type = head.type == SIO_EVENT ? SIO_BINARY_EVENT : SIO_BINARY_ACK;
-    *put++ = '4';
-    put += sio_packet_head(&head, put);
-    *put++ = '[';
-    return put;
+    return packet;
 }
 
 static char *put_text(char *put, const char *text, size_t len)
@@ -247,59 +296,43 @@ static char *put_text(char *put, const char *text, size_t len)
     return put + len;
 }
 
-struct bytes *emit_encode_refusal(const char *nsp, size_t nsp_len, const char *message,
-                                  bool is_bare)
+struct bytes *emit_encode_event(enum sio_parser parser, const struct sio_packet *head,
+                                const char *event, const struct sio_args *args)
 {
-    char payload[128];
-    struct sio_packet packet = {
-        .type = SIO_CONNECT_ERROR, .nsp = nsp, .nsp_len = nsp_len, .payload = payload};
-
-    packet.payload_len = (size_t)snprintf(
-        payload, sizeof payload, is_bare ? "\"%s\"" : "{\"message\":\"%s\"}", message);
-    return emit_encode(&packet);
-}
-
-struct bytes *emit_encode_event(const struct sio_packet *head, const char *event,
-                                const struct sio_args *args)
-{
+    struct draft draft = {.parser = parser, .head = *head, .args = args};
     const size_t event_len = strlen(event);
     const char *inside = args->text;
     size_t len = args->len;
-    struct bytes *packet;
     char *put;
 
     find_inside(&inside, &len);
-    packet = begin_packet(1 + SIO_HEAD_SIZE + head->nsp_len + 6 * event_len + 3 + len + 3,
-                          args);
-    if (!packet)
+    put = begin_packet(&draft, 6 * event_len + 3, len);
+    if (!put)
         return NULL;
-    put = put_head(packet->data, *head, args);
     put += json_quote(event, event_len, put);
     if (len > 0)
         *put++ = ',';
     put = put_text(put, inside, len);
     *put++ = ']';
-    end_packet(packet, put, args);
-    return packet;
+    return end_packet(&draft, put);
 }
 
 /* The same without an event's name. */
-static struct bytes *encode_ack(const struct sio_packet *head,
+static struct bytes *encode_ack(enum sio_parser parser, const struct sio_packet *head,
                                 const struct sio_args *args)
 {
+    struct draft draft = {.parser = parser, .head = *head, .args = args};
     const char *inside = args->text;
     size_t len = args->len;
-    struct bytes *packet;
     char *put;
 
     find_inside(&inside, &len);
-    packet = begin_packet(1 + SIO_HEAD_SIZE + head->nsp_len + len + 2, args);
-    if (!packet)
+    put = begin_packet(&draft, 0, len);
+    if (!put)
         return NULL;
-    put = put_text(put_head(packet->data, *head, args), inside, len);
+    put = put_text(put, inside, len);
     *put++ = ']';
-    end_packet(packet, put, args);
-    return packet;
+    return end_packet(&draft, put);
 }
 
 /* ---- emits */
@@ -325,7 +358,7 @@ static int emit_to_target(const hop_target *target, const struct sio_packet *hea
     is_for_waiting = audience->n_waiting > 0 && !head->has_id; /* they are not asked */
     if (n_shards == 0 && !is_for_waiting)
         return 0;
-    packet = emit_encode_event(head, event, args);
+    packet = emit_encode_event(hub->parser, head, event, args);
     if (!packet)
         return -1;
     if (is_for_waiting)
@@ -361,7 +394,7 @@ int hub_ack(struct hub *hub, hop_socket which, uint64_t ack_id,
     head = packet_of(socket->nsp, SIO_ACK);
     head.has_id = true;
     head.id = ack_id;
-    packet = encode_ack(&head, args);
+    packet = encode_ack(hub->parser, &head, args);
     if (!packet)
         return -1;
     emit_to_socket(socket, packet, 0);
@@ -387,7 +420,7 @@ int hub_emit_with_ack(struct hub *hub, hop_socket which, const char *event,
     head = packet_of(socket->nsp, SIO_EVENT);
     head.has_id = true;
     head.id = hub->acks.next_id; /* which ack_new() takes */
-    bytes = emit_encode_event(&head, event, args);
+    bytes = emit_encode_event(hub->parser, &head, event, args);
     if (!bytes)
         return -1;
     ack_new(socket, timeout_ms, on_answer, self);

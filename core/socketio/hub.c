@@ -38,6 +38,7 @@ struct hub *hub_new(struct loops *loops, const struct settings *settings)
 
     hub->loops = loops;
     hub->loop = loops->logic;
+    hub->parser = (enum sio_parser)settings->parser;
     hub->max_kept_bytes = settings->max_queue_bytes;
     hub->max_rooms = (uint32_t)settings->max_rooms;
     hub->max_attachments = (size_t)settings->max_attachments;
@@ -390,7 +391,7 @@ static void send_disconnect(struct socket *socket)
                                 .nsp = socket->nsp->name,
                                 .nsp_len = socket->nsp->name_len};
 
-    emit_to_socket(socket, emit_encode(&packet), 0);
+    emit_to_socket(socket, emit_encode(socket->nsp->hub->parser, &packet), 0);
 }
 
 void hub_close_transport(struct hub *hub, struct client *client)

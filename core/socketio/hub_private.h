@@ -23,6 +23,7 @@ struct hub {
     struct loop *loop;   /* borrowed: logic */
     struct hub_upper upper;
     struct sio *shard[LOOPS_MAX]; /* borrowed: named in records, never touched */
+    enum sio_parser parser;       /* of packets that are sent */
     struct namespaces spaces;
     struct clients clients;
     struct slots sockets; /* of all namespaces, by hop_socket */

@@ -21,6 +21,7 @@
 #include "core/socketio/hub.h"
 #include "core/socketio/json.h"
 #include "core/socketio/link.h"
+#include "core/socketio/msgpack.h"
 #include "core/socketio/opening.h"
 #include "core/socketio/packet.h"
 #include "core/socketio/placeholder.h"
@@ -200,8 +201,9 @@ static void send_connect(struct link *link, const struct sio_packet *packet)
 static void refuse_name(struct link *link, const struct sio_packet *packet)
 {
     const bool is_bare = session_protocol(link->session) == 3;
-    struct bytes *bytes = emit_encode_refusal(
-        packet->nsp, cut_name(packet->nsp, packet->nsp_len), INVALID_NAMESPACE, is_bare);
+    struct bytes *bytes = emit_encode_refusal(link->sio->parser, packet->nsp,
+                                              cut_name(packet->nsp, packet->nsp_len),
+                                              INVALID_NAMESPACE, is_bare);
     struct outgoing out = {.packet = bytes};
 
     hop_log(HOP_DEBUG, "sio.connect_refused id=%s reason=\"longer than %d bytes\"",
@@ -459,7 +461,9 @@ static void on_text(struct session *session, const char *text, size_t len)
     struct sio_packet packet;
     enum sio_packet_result result = sio_packet_decode(text, len, &packet);
 
-    if (link->half)
+    if (link->sio->parser == PARSER_MSGPACK)
+        refuse(link, "text, and engine.parser is msgpack", SESSION_PARSE_ERROR);
+    else if (link->half)
         refuse(link, "text, and a packet waits for its attachments", SESSION_PARSE_ERROR);
     else if (result == SIO_PACKET_OK && packet.n_attachments > link->sio->max_attachments)
         refuse(link, sio_packet_word(SIO_PACKET_MANY_ATTACHMENTS), SESSION_PARSE_ERROR);
@@ -472,14 +476,11 @@ static void on_text(struct session *session, const char *text, size_t len)
     }
 }
 
-static void on_binary(struct session *session, const void *data, size_t len)
+/* What a packet that has begun waits for. */
+static void on_attachment(struct link *link, const void *data, size_t len)
 {
-    struct link *link = session_upper(session);
+    struct session *session = link->session;
 
-    if (!link->half) {
-        refuse(link, "binary message, and no packet waits for one", SESSION_PARSE_ERROR);
-        return;
-    }
     switch (half_take(link, data, len)) {
     case HALF_MORE:
         break;
@@ -494,6 +495,43 @@ static void on_binary(struct session *session, const void *data, size_t len)
         refuse(link, "attachments larger than max_attached", SESSION_PARSE_ERROR);
         break;
     }
+}
+
+/* The packet, then its attachments, as if they had come one by one. */
+static void on_msgpack(struct session *session, const char *data, size_t len)
+{
+    struct link *link = session_upper(session);
+    struct msgpack_packet in;
+    enum msgpack_result result =
+        msgpack_decode(data, len, &link->sio->limits, link->sio->max_attachments, &in);
+
+    if (result == MSGPACK_NO_MEMORY) {
+        session_close(session, SESSION_TRANSPORT_ERROR, msgpack_word(result));
+        return;
+    }
+    if (result != MSGPACK_OK) {
+        refuse(link, msgpack_word(result), SESSION_PARSE_ERROR);
+        return;
+    }
+    if (session_protocol(session) == 3)
+        cut_query(&in.packet);
+    on_packet(link, &in.packet);
+    for (unsigned i = 0;
+         i < in.packet.n_attachments && session_is_open(session) && link->half; i++)
+        on_attachment(link, in.attachments[i].data, in.attachments[i].len);
+    msgpack_done(&in);
+}
+
+static void on_binary(struct session *session, const void *data, size_t len)
+{
+    struct link *link = session_upper(session);
+
+    if (link->sio->parser == PARSER_MSGPACK)
+        on_msgpack(session, data, len);
+    else if (link->half)
+        on_attachment(link, data, len);
+    else
+        refuse(link, "binary message, and no packet waits for one", SESSION_PARSE_ERROR);
 }
 
 static size_t held(const struct session *session)
@@ -537,6 +575,7 @@ struct sio *sio_new(struct loop *loop, const struct settings *settings, struct h
 
     sio->loop = loop;
     sio->hub = hub;
+    sio->parser = (enum sio_parser)settings->parser;
     sio->limits.max_depth = (size_t)settings->max_json_depth;
     sio->limits.max_values = (size_t)settings->max_json_values;
     sio->spans = mem_alloc(FIRST_SPANS * sizeof *sio->spans);

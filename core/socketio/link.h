@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/base/settings.h"
 #include "core/loop/slots.h"
 #include "core/loop/timer.h"
 #include "core/socketio/json.h"
@@ -26,6 +27,7 @@ struct sio {
     struct loop *loop;     /* borrowed */
     struct hub *hub;       /* borrowed: named in records, never touched */
     struct engine *engine; /* borrowed: NULL before sio_attach() and after its end */
+    enum sio_parser parser;
     struct json_limits limits;
     struct members members;
     struct nsp_names names;

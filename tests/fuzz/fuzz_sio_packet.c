@@ -247,7 +247,7 @@ static void normalize(const struct sio_args *args, struct fuzz_text *out)
 static void check_packet(const struct sio_args *args)
 {
     const struct sio_packet head = {.type = SIO_EVENT, .nsp = "/", .nsp_len = 1};
-    struct bytes *bytes = emit_encode_event(&head, "e", args);
+    struct bytes *bytes = emit_encode_event(PARSER_JSON, &head, "e", args);
     struct packet_parts parts;
     struct packet_part part;
     struct sio_packet packet;

@@ -134,6 +134,7 @@ static void an_empty_file_gives_the_documented_defaults(void **state)
     assert_int_equal(it.max_namespaces, 1000);
     assert_int_equal(it.max_client_namespaces, 16);
     assert_true(it.cleanup_empty_child_namespaces);
+    assert_int_equal(it.parser, PARSER_JSON);
     assert_int_equal(it.log_level, HOP_INFO);
     config_free(config);
 }
@@ -156,7 +157,7 @@ static void each_key_reaches_its_member(void **state)
         "p\ncookie_domain=example.org\ncookie_max_age=1d\ncookie_http_only=no\n"
         "cookie_secure=yes\ncookie_same_site=none\ncookie_partitioned=yes\ncookie_"
         "priority=high\n"
-        "cleanup_empty_child_namespaces=no\n"
+        "cleanup_empty_child_namespaces=no\nparser=msgpack\n"
         "[limits]\nmax_head=8k\nmax_target=1k\nmax_headers=9\nmax_body=10\n"
         "head_timeout=11s\nbody_timeout=12s\nkeep_alive=13s\nmax_queue=14k\n"
         "soft_queue=15000\nmin_body_rate=22\nmax_connections=23\n"
@@ -213,6 +214,7 @@ static void each_key_reaches_its_member(void **state)
     assert_int_equal(it.cookie_priority, PRIORITY_HIGH);
     assert_string_equal(it.namespaces, "/a, /b");
     assert_false(it.cleanup_empty_child_namespaces);
+    assert_int_equal(it.parser, PARSER_MSGPACK);
     assert_int_equal(it.max_namespaces, 36);
     assert_int_equal(it.max_client_namespaces, 37);
     assert_int_equal(it.max_head_bytes, 8192);

@@ -1,0 +1,761 @@
+/*
+ * msgpack_decode.c - from MessagePack to JSON text: see msgpack.h.
+ *
+ * Two passes: the first checks everything and counts the bytes in it, the second writes. A
+ * length that a message announces is held against what is there before anything is made of
+ * it. No recursion: depth is a client's to choose. libmsgpack would allocate by announced
+ * lengths, and a tree besides.
+ * Called by: core/socketio/link.c. Thread: any.
+ */
+#include "core/socketio/msgpack.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/base/mem.h"
+#include "core/base/text.h"
+
+enum {
+    DEPTH_MAX = 1025, /* json.h's 1,024 and the packet's own map */
+    MAX_TYPE = 4,
+    DATE_MAX_DIGITS = 64
+};
+
+static const int64_t DATE_MAX_MS = 8640000000000000; /* ECMAScript: a Date's range */
+static const uint64_t ID_MAX = UINT64_C(1) << 53;    /* excluded, as in packet.c */
+
+enum kind {
+    NIL,
+    UNDEFINED, /* notepack's fixext 1 of type 0 */
+    FALSE,
+    TRUE,
+    UNSIGNED,
+    NEGATIVE,
+    FLOAT,
+    STRING,
+    BYTES, /* also ArrayBuffer: notepack's ext of type 0 */
+    ARRAY,
+    MAP,
+    DATE, /* notepack's fixext 8 of type 0 */
+    EXT
+};
+
+/* One value, without what is in a container. */
+struct item {
+    enum kind kind;
+    uint64_t n;       /* UNSIGNED: its value. ARRAY, MAP: how many elements or members */
+    int64_t negative; /* NEGATIVE, DATE (milliseconds) */
+    double number;    /* FLOAT */
+    const char *data; /* STRING, BYTES, EXT: borrowed */
+    size_t len;
+    int ext_type;
+};
+
+struct reader {
+    const unsigned char *at, *end;
+};
+
+/* ---- items */
+
+static size_t left(const struct reader *reader)
+{
+    return (size_t)(reader->end - reader->at);
+}
+
+/* A big-endian number of n bytes. */
+static bool read_number(struct reader *reader, unsigned n, uint64_t *value)
+{
+    if (left(reader) < n)
+        return false;
+    for (*value = 0; n > 0; n--)
+        *value = *value << 8 | *reader->at++;
+    return true;
+}
+
+static bool read_data(struct reader *reader, uint64_t len, struct item *item)
+{
+    if (len > left(reader))
+        return false;
+    item->data = (const char *)reader->at;
+    item->len = (size_t)len;
+    reader->at += len;
+    return true;
+}
+
+/* Behind the head of a container: each element takes a byte at least. */
+static bool set_container(const struct reader *reader, enum kind kind, uint64_t n,
+                          struct item *item)
+{
+    item->kind = kind;
+    item->n = n;
+    return n * (kind == MAP ? 2 : 1) <= left(reader);
+}
+
+static bool read_sized(struct reader *reader, enum kind kind, unsigned n_bytes,
+                       struct item *item)
+{
+    uint64_t n;
+
+    item->kind = kind;
+    if (!read_number(reader, n_bytes, &n))
+        return false;
+    return kind == ARRAY || kind == MAP ? set_container(reader, kind, n, item)
+                                        : read_data(reader, n, item);
+}
+
+/* A signed number of n bytes. */
+static bool read_signed(struct reader *reader, unsigned n, struct item *item)
+{
+    const unsigned shift = 64 - 8 * n;
+    uint64_t bits;
+
+    if (!read_number(reader, n, &bits))
+        return false;
+    item->negative = (int64_t)(bits << shift) >> shift;
+    item->kind = item->negative < 0 ? NEGATIVE : UNSIGNED;
+    item->n = (uint64_t)item->negative;
+    return true;
+}
+
+static bool read_unsigned(struct reader *reader, unsigned n, struct item *item)
+{
+    item->kind = UNSIGNED;
+    return read_number(reader, n, &item->n);
+}
+
+static bool read_float(struct reader *reader, unsigned n, struct item *item)
+{
+    uint64_t bits;
+    uint32_t half;
+    float narrow;
+
+    item->kind = FLOAT;
+    if (!read_number(reader, n, &bits))
+        return false;
+    half = (uint32_t)bits;
+    memcpy(&narrow, &half, sizeof narrow);
+    memcpy(&item->number, &bits, sizeof item->number);
+    if (n == 4)
+        item->number = (double)narrow;
+    return true;
+}
+
+/* Of n bytes; type 0 is notepack's own. is_fixed: the length stands in the first byte. */
+static bool read_ext(struct reader *reader, uint64_t n, bool is_fixed, struct item *item)
+{
+    uint64_t type;
+    struct reader inside;
+
+    if (!read_number(reader, 1, &type) || !read_data(reader, n, item))
+        return false;
+    item->ext_type = (int8_t)type;
+    item->kind = item->ext_type == 0 && !is_fixed ? BYTES : EXT;
+    if (item->ext_type != 0 || !is_fixed)
+        return true;
+    if (n == 1)
+        item->kind = UNDEFINED;
+    if (n != 8)
+        return true;
+    inside = (struct reader){(const unsigned char *)item->data,
+                             (const unsigned char *)item->data + n};
+    read_signed(&inside, 8, item);
+    item->kind = DATE;
+    return true;
+}
+
+static bool read_ext_sized(struct reader *reader, unsigned n_bytes, struct item *item)
+{
+    uint64_t n;
+
+    return read_number(reader, n_bytes, &n) && read_ext(reader, n, false, item);
+}
+
+/* Those of 0xc0 to 0xdf, in their order. */
+static bool read_other(struct reader *reader, unsigned first, struct item *item)
+{
+    switch (first) {
+    case 0xc0:
+    case 0xc2:
+    case 0xc3:
+        item->kind = first == 0xc0 ? NIL : first == 0xc2 ? FALSE : TRUE;
+        return true;
+    case 0xc4:
+    case 0xc5:
+    case 0xc6:
+        return read_sized(reader, BYTES, 1U << (first - 0xc4), item);
+    case 0xc7:
+    case 0xc8:
+    case 0xc9:
+        return read_ext_sized(reader, 1U << (first - 0xc7), item);
+    case 0xca:
+    case 0xcb:
+        return read_float(reader, 4U << (first - 0xca), item);
+    case 0xcc:
+    case 0xcd:
+    case 0xce:
+    case 0xcf:
+        return read_unsigned(reader, 1U << (first - 0xcc), item);
+    case 0xd0:
+    case 0xd1:
+    case 0xd2:
+    case 0xd3:
+        return read_signed(reader, 1U << (first - 0xd0), item);
+    case 0xd4:
+    case 0xd5:
+    case 0xd6:
+    case 0xd7:
+    case 0xd8:
+        return read_ext(reader, UINT64_C(1) << (first - 0xd4), true, item);
+    case 0xd9:
+    case 0xda:
+    case 0xdb:
+        return read_sized(reader, STRING, 1U << (first - 0xd9), item);
+    case 0xdc:
+    case 0xdd:
+        return read_sized(reader, ARRAY, 2U << (first - 0xdc), item);
+    case 0xde:
+    case 0xdf:
+        return read_sized(reader, MAP, 2U << (first - 0xde), item);
+    default: /* 0xc1: never used */
+        return false;
+    }
+}
+
+static bool read_item(struct reader *reader, struct item *item)
+{
+    unsigned first;
+
+    *item = (struct item){0};
+    if (reader->at == reader->end)
+        return false;
+    first = *reader->at++;
+    if (first >= 0xc0 && first < 0xe0)
+        return read_other(reader, first, item);
+    if (first < 0x80 || first >= 0xe0) { /* 0 to 127, -32 to -1 */
+        item->negative = (int8_t)first;
+        item->n = first;
+        item->kind = first < 0x80 ? UNSIGNED : NEGATIVE;
+        return true;
+    }
+    if (first < 0x90)
+        return set_container(reader, MAP, first & 0x0f, item);
+    if (first < 0xa0)
+        return set_container(reader, ARRAY, first & 0x0f, item);
+    item->kind = STRING;
+    return read_data(reader, first & 0x1f, item);
+}
+
+/* ---- the first pass */
+
+struct scan {
+    struct reader reader;
+    size_t n_values, max_values;
+    size_t n_bytes; /* how many values are bytes */
+};
+
+static bool holds_bytes(const struct item *item)
+{
+    return item->kind == BYTES || item->kind == EXT;
+}
+
+/* One value with all that is in it. */
+static enum msgpack_result skip(struct scan *scan)
+{
+    uint64_t n_due = 1;
+
+    while (n_due > 0) {
+        struct item item;
+
+        if (!read_item(&scan->reader, &item))
+            return MSGPACK_BAD;
+        if (++scan->n_values > scan->max_values)
+            return MSGPACK_TOO_MANY;
+        n_due += item.kind == ARRAY ? item.n : item.kind == MAP ? 2 * item.n : 0;
+        n_due--;
+        scan->n_bytes += holds_bytes(&item);
+    }
+    return MSGPACK_OK;
+}
+
+/* A packet before its data is looked into. */
+struct outline {
+    struct item nsp;
+    struct reader data; /* at NULL: there is none */
+    uint64_t type, id;
+    bool has_type, has_nsp, has_id;
+    size_t n_bytes; /* in data */
+};
+
+static bool is_name(const struct item *key, const char *name)
+{
+    return key->kind == STRING && key->len == strlen(name) &&
+           memcmp(key->data, name, key->len) == 0;
+}
+
+/* One member. A second one of a name counts, as in JavaScript. */
+static enum msgpack_result take_member(struct scan *scan, const struct item *key,
+                                       struct outline *out)
+{
+    const unsigned char *from = scan->reader.at;
+    struct reader peek = scan->reader;
+    enum msgpack_result result;
+    struct item value;
+
+    scan->n_bytes = 0;
+    result = skip(scan);
+    if (result != MSGPACK_OK)
+        return result;
+    read_item(&peek, &value);
+    if (is_name(key, "type")) {
+        out->type = value.n;
+        out->has_type = value.kind == UNSIGNED && value.n <= MAX_TYPE;
+    } else if (is_name(key, "nsp")) {
+        out->nsp = value;
+        out->has_nsp = value.kind == STRING;
+    } else if (is_name(key, "id")) {
+        out->id = value.n;
+        out->has_id = value.kind != UNDEFINED;
+        if (out->has_id && (value.kind != UNSIGNED || value.n >= ID_MAX))
+            return MSGPACK_BAD_PACKET;
+    } else if (is_name(key, "data")) {
+        out->n_bytes = scan->n_bytes;
+        out->data = value.kind == UNDEFINED ? (struct reader){0}
+                                            : (struct reader){from, scan->reader.at};
+    }
+    return MSGPACK_OK;
+}
+
+static enum msgpack_result read_outline(struct scan *scan, struct outline *out)
+{
+    struct item map;
+
+    *out = (struct outline){0};
+    if (!read_item(&scan->reader, &map))
+        return MSGPACK_BAD;
+    if (map.kind != MAP)
+        return MSGPACK_BAD_PACKET;
+    for (uint64_t i = 0; i < map.n; i++) {
+        enum msgpack_result result;
+        struct item key;
+
+        if (!read_item(&scan->reader, &key))
+            return MSGPACK_BAD;
+        if (key.kind == ARRAY || key.kind == MAP)
+            return MSGPACK_BAD_PACKET;
+        result = take_member(scan, &key, out);
+        if (result != MSGPACK_OK)
+            return result;
+    }
+    if (scan->reader.at != scan->reader.end)
+        return MSGPACK_BAD;
+    return out->has_type && out->has_nsp ? MSGPACK_OK : MSGPACK_BAD_PACKET;
+}
+
+/* ---- the second pass */
+
+struct level {
+    uint32_t n_left;
+    bool is_map, has_some;
+};
+
+struct writer {
+    struct reader reader;
+    char *text; /* owned */
+    size_t len, cap;
+    struct msgpack_piece *attachments; /* owned: room for all */
+    size_t n_attachments;
+    bool is_full; /* no memory */
+    size_t depth;
+    struct level level[DEPTH_MAX]; /* the last member: build() */
+};
+
+/* Room for n bytes more, or NULL. */
+static char *reserve(struct writer *writer, size_t n)
+{
+    if (writer->cap - writer->len < n) {
+        size_t cap = (writer->len + n) * 2;
+        char *grown = writer->is_full ? NULL : mem_try_realloc(writer->text, cap);
+
+        if (!grown) {
+            writer->is_full = true;
+            return NULL;
+        }
+        writer->text = grown;
+        writer->cap = cap;
+    }
+    return writer->text + writer->len;
+}
+
+static void put(struct writer *writer, const char *text, size_t len)
+{
+    char *to = reserve(writer, len);
+
+    if (to && len > 0)
+        memcpy(to, text, len);
+    if (to)
+        writer->len += len;
+}
+
+static void put_char(struct writer *writer, char c)
+{
+    put(writer, &c, 1);
+}
+
+static void put_word(struct writer *writer, const char *word)
+{
+    put(writer, word, strlen(word));
+}
+
+/* The code point at hand as JSON has it within quotes, or as it is. Returns its end. */
+static const char *put_code_point(struct writer *writer, const char *at, const char *end,
+                                  bool is_json)
+{
+    uint32_t code;
+    size_t len = utf8_decode(at, (size_t)(end - at), &code);
+    char escaped[8];
+
+    if (len == 0) { /* as Node reads it */
+        put_word(writer, "\xef\xbf\xbd");
+        return at + 1;
+    }
+    if (is_json && (code == '"' || code == '\\'))
+        put_char(writer, '\\');
+    if (is_json && code < 0x20)
+        put(writer, escaped,
+            (size_t)snprintf(escaped, sizeof escaped, "\\u%04x", (unsigned)code));
+    else
+        put(writer, at, len);
+    return at + len;
+}
+
+static bool is_plain(char c)
+{
+    return (unsigned char)c >= 0x20 && (unsigned char)c < 0x80 && c != '"' && c != '\\';
+}
+
+static void put_text(struct writer *writer, const struct item *item, bool is_json)
+{
+    const char *at = item->data, *end = at + item->len;
+
+    while (at < end) {
+        const char *from = at;
+
+        while (at < end && is_plain(*at))
+            at++;
+        put(writer, from, (size_t)(at - from));
+        if (at < end)
+            at = put_code_point(writer, at, end, is_json);
+    }
+}
+
+static void put_string(struct writer *writer, const struct item *item)
+{
+    put_char(writer, '"');
+    put_text(writer, item, true);
+    put_char(writer, '"');
+}
+
+/* The shortest that is read as the same number. */
+static void put_float(struct writer *writer, double number)
+{
+    char text[40];
+
+    if (!isfinite(number)) {
+        put_word(writer, "null");
+        return;
+    }
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, number);
+        if (strtod(text, NULL) == number)
+            break;
+    }
+    put_word(writer, text);
+}
+
+/* As Date.prototype.toJSON() has it. */
+static void put_date(struct writer *writer, int64_t ms)
+{
+    int64_t seconds = ms / 1000 - (ms % 1000 < 0);
+    time_t when = (time_t)seconds;
+    char text[DATE_MAX_DIGITS];
+    struct tm parts;
+    int year;
+
+    if (ms > DATE_MAX_MS || ms < -DATE_MAX_MS) {
+        put_word(writer, "null");
+        return;
+    }
+    gmtime_r(&when, &parts);
+    year = parts.tm_year + 1900;
+    snprintf(text, sizeof text,
+             year >= 0 && year <= 9999 ? "\"%04d-%02d-%02dT%02d:%02d:%02d.%03dZ\""
+                                       : "\"%+07d-%02d-%02dT%02d:%02d:%02d.%03dZ\"",
+             year, parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min,
+             parts.tm_sec, (int)(ms - seconds * 1000));
+    put_word(writer, text);
+}
+
+static void put_bytes(struct writer *writer, const struct item *item)
+{
+    char text[64];
+    int len = snprintf(text, sizeof text, "{\"_placeholder\":true,\"num\":%zu}",
+                       writer->n_attachments);
+
+    writer->attachments[writer->n_attachments++] =
+        (struct msgpack_piece){item->data, item->len};
+    put(writer, text, (size_t)len);
+}
+
+/* What notepack makes of a type that it does not know. */
+static void put_ext(struct writer *writer, const struct item *item)
+{
+    char text[16];
+
+    snprintf(text, sizeof text, "[%d,", item->ext_type);
+    put_word(writer, text);
+    put_bytes(writer, item);
+    put_char(writer, ']');
+}
+
+static void put_integer(struct writer *writer, const struct item *item)
+{
+    char text[32];
+
+    if (item->kind == UNSIGNED)
+        snprintf(text, sizeof text, "%" PRIu64, item->n);
+    else
+        snprintf(text, sizeof text, "%" PRId64, item->negative);
+    put_word(writer, text);
+}
+
+static bool is_scalar(const struct item *item)
+{
+    return item->kind != ARRAY && item->kind != MAP;
+}
+
+static void put_scalar(struct writer *writer, const struct item *item)
+{
+    switch (item->kind) {
+    case FALSE:
+        put_word(writer, "false");
+        break;
+    case TRUE:
+        put_word(writer, "true");
+        break;
+    case UNSIGNED:
+    case NEGATIVE:
+        put_integer(writer, item);
+        break;
+    case FLOAT:
+        put_float(writer, item->number);
+        break;
+    case STRING:
+        put_string(writer, item);
+        break;
+    case BYTES:
+        put_bytes(writer, item);
+        break;
+    case DATE:
+        put_date(writer, item->negative);
+        break;
+    case EXT:
+        put_ext(writer, item);
+        break;
+    default: /* nil, and undefined in an array */
+        put_word(writer, "null");
+        break;
+    }
+}
+
+/* A member's name. JavaScript makes text of numbers. */
+static bool put_key(struct writer *writer, const struct item *key)
+{
+    if (key->kind == STRING) {
+        put_string(writer, key);
+    } else if (key->kind == UNSIGNED || key->kind == NEGATIVE) {
+        put_char(writer, '"');
+        put_integer(writer, key);
+        put_char(writer, '"');
+    } else {
+        return false;
+    }
+    put_char(writer, ':');
+    return true;
+}
+
+static bool begin_container(struct writer *writer, const struct item *item)
+{
+    if (writer->depth == DEPTH_MAX)
+        return false;
+    writer->level[writer->depth++] =
+        (struct level){.n_left = (uint32_t)item->n, .is_map = item->kind == MAP};
+    put_char(writer, item->kind == MAP ? '{' : '[');
+    return true;
+}
+
+/*
+ * What would be taken for an attachment where there are some is made to look like none, as
+ * args.c does.
+ */
+static bool is_fake(const struct writer *writer, const struct item *key,
+                    const struct item *value)
+{
+    return writer->attachments && value->kind == TRUE && is_name(key, "_placeholder");
+}
+
+/* The next element or member of the innermost container. */
+static enum msgpack_result write_next(struct writer *writer)
+{
+    struct level *level = &writer->level[writer->depth - 1];
+    struct item key = {0}, value;
+
+    level->n_left--;
+    if (level->is_map)
+        read_item(&writer->reader, &key);
+    read_item(&writer->reader, &value);
+    if (level->is_map && value.kind == UNDEFINED)
+        return MSGPACK_OK;
+    if (level->has_some)
+        put_char(writer, ',');
+    level->has_some = true;
+    if (level->is_map && !put_key(writer, &key))
+        return MSGPACK_BAD_PACKET;
+    if (is_fake(writer, &key, &value))
+        put_char(writer, '1');
+    else if (is_scalar(&value))
+        put_scalar(writer, &value);
+    else if (!begin_container(writer, &value))
+        return MSGPACK_TOO_DEEP;
+    return MSGPACK_OK;
+}
+
+/* The first pass has read all of this: only depth and names of members are new. */
+static enum msgpack_result write_json(struct writer *writer)
+{
+    struct item item;
+
+    read_item(&writer->reader, &item);
+    if (is_scalar(&item))
+        put_scalar(writer, &item);
+    else
+        begin_container(writer, &item);
+    while (writer->depth > 0 && !writer->is_full) {
+        const struct level *level = &writer->level[writer->depth - 1];
+        enum msgpack_result result;
+
+        if (level->n_left == 0) {
+            put_char(writer, level->is_map ? '}' : ']');
+            writer->depth--;
+            continue;
+        }
+        result = write_next(writer);
+        if (result != MSGPACK_OK)
+            return result;
+    }
+    return writer->is_full ? MSGPACK_NO_MEMORY : MSGPACK_OK;
+}
+
+/* ---- a packet */
+
+/* The namespace, then the payload, each with a NUL behind it. */
+static enum msgpack_result write_texts(struct writer *writer, const struct outline *in,
+                                       struct sio_packet *packet)
+{
+    enum msgpack_result result = MSGPACK_OK;
+    size_t from;
+
+    put_text(writer, &in->nsp, false);
+    packet->nsp_len = writer->len;
+    put_char(writer, '\0');
+    from = writer->len;
+    if (in->data.at) {
+        writer->reader = in->data;
+        result = write_json(writer);
+        packet->payload_len = writer->len - from;
+    }
+    put_char(writer, '\0');
+    if (writer->is_full)
+        return MSGPACK_NO_MEMORY;
+    packet->nsp = writer->text;
+    packet->payload = in->data.at ? writer->text + from : NULL;
+    return result;
+}
+
+static bool takes_attachments(enum sio_packet_type type)
+{
+    return type == SIO_EVENT || type == SIO_ACK;
+}
+
+static enum msgpack_result build(const struct outline *in, struct msgpack_packet *out)
+{
+    struct writer writer; /* its levels are set as they begin */
+    enum msgpack_result result = MSGPACK_NO_MEMORY;
+
+    memset(&writer, 0, offsetof(struct writer, level));
+    if (in->n_bytes > 0)
+        writer.attachments = mem_try_alloc(in->n_bytes * sizeof *writer.attachments);
+    if (in->n_bytes == 0 || writer.attachments)
+        result = write_texts(&writer, in, &out->packet);
+    if (result != MSGPACK_OK) {
+        free(writer.text);
+        free(writer.attachments);
+        return result;
+    }
+    out->text = writer.text;
+    out->attachments = writer.attachments;
+    out->packet.n_attachments = (unsigned)writer.n_attachments;
+    return MSGPACK_OK;
+}
+
+enum msgpack_result msgpack_decode(const char *data, size_t len,
+                                   const struct json_limits *limits,
+                                   size_t max_attachments, struct msgpack_packet *out)
+{
+    struct scan scan = {
+        .reader = {(const unsigned char *)data, (const unsigned char *)data + len},
+        .max_values = limits->max_values};
+    struct outline outline;
+    enum msgpack_result result = read_outline(&scan, &outline);
+
+    *out = (struct msgpack_packet){0};
+    if (result != MSGPACK_OK)
+        return result;
+    if (outline.n_bytes > max_attachments)
+        return MSGPACK_MANY_ATTACHMENTS;
+    out->packet.type = (enum sio_packet_type)outline.type;
+    if (outline.n_bytes > 0 && !takes_attachments(out->packet.type))
+        return MSGPACK_BAD_PACKET;
+    if (outline.n_bytes > 0)
+        out->packet.type =
+            out->packet.type == SIO_EVENT ? SIO_BINARY_EVENT : SIO_BINARY_ACK;
+    out->packet.has_id = outline.has_id;
+    out->packet.id = outline.has_id ? outline.id : 0;
+    return build(&outline, out);
+}
+
+void msgpack_done(struct msgpack_packet *packet)
+{
+    free(packet->text);
+    free(packet->attachments);
+}
+
+const char *msgpack_word(enum msgpack_result result)
+{
+    static const char *const words[] = {
+        [MSGPACK_OK] = "ok",
+        [MSGPACK_BAD] = "message is not MessagePack",
+        [MSGPACK_BAD_PACKET] = "MessagePack is no packet",
+        [MSGPACK_TOO_DEEP] = "MessagePack deeper than max_json_depth",
+        [MSGPACK_TOO_MANY] = "MessagePack with more than max_json_values",
+        [MSGPACK_MANY_ATTACHMENTS] = "more attachments than max_attachments",
+        [MSGPACK_NO_MEMORY] = "no memory for a packet",
+    };
+
+    return words[result];
+}
