@@ -325,8 +325,9 @@ static enum msgpack_result take_member(struct scan *scan, const struct item *key
             return MSGPACK_BAD_PACKET;
     } else if (is_name(key, "data")) {
         out->n_bytes = scan->n_bytes;
-        out->data = value.kind == UNDEFINED ? (struct reader){0}
-                                            : (struct reader){from, scan->reader.at};
+        out->data = value.kind == UNDEFINED || value.kind == NIL
+                        ? (struct reader){0} /* nil: python-socketio's word for none */
+                        : (struct reader){from, scan->reader.at};
     }
     return MSGPACK_OK;
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """client.py - python-socketio does what a client does, and prints what it heard as one JSON object.
 
-Usage: client.py sync|async polling|websocket|upgrade URL
+Usage: client.py sync|async polling|websocket|upgrade URL default|msgpack
 Called by: tests/scenario/clients.test.js. Every wait has a deadline.
 """
 import asyncio
@@ -17,6 +17,7 @@ TRANSPORTS = {
     'websocket': ['websocket'],
     'upgrade': ['polling', 'websocket'],
 }
+SERIALIZER = sys.argv[4]
 NAMESPACES = ['/', '/custom']
 VALUES = [1, 'zwei', {'drei': [None, True]}]
 BYTES = [b'\x00\x01\x02\xff', {'deep': [b'xy']}]
@@ -42,7 +43,7 @@ class Sync:
     """socketio.Client with its events in queues, behind the same awaitable calls as Async."""
 
     def __init__(self):
-        self.sio = socketio.Client(reconnection_delay=0.05, reconnection_delay_max=0.1)
+        self.sio = socketio.Client(reconnection_delay=0.05, reconnection_delay_max=0.1, serializer=SERIALIZER)
         self.heard = {}
 
     def listen(self, event, answer=None, namespace='/'):
@@ -69,20 +70,10 @@ class Sync:
     async def hear(self, event):
         return self.heard[event].get(timeout=WAIT)
 
-    async def upgrade_done(self):
-        deadline = queue.Queue()
-        for _ in range(WAIT * 50):
-            if self.sio.transport() == 'websocket':
-                return
-            try:
-                deadline.get(timeout=0.02)
-            except queue.Empty:
-                pass
-
 
 class Async:
     def __init__(self):
-        self.sio = socketio.AsyncClient(reconnection_delay=0.05, reconnection_delay_max=0.1)
+        self.sio = socketio.AsyncClient(reconnection_delay=0.05, reconnection_delay_max=0.1, serializer=SERIALIZER)
         self.heard = {}
 
     def listen(self, event, answer=None, namespace='/'):
@@ -109,12 +100,6 @@ class Async:
     async def hear(self, event):
         return await asyncio.wait_for(self.heard[event].get(), WAIT)
 
-    async def upgrade_done(self):
-        for _ in range(WAIT * 50):
-            if self.sio.transport() == 'websocket':
-                return
-            await asyncio.sleep(0.02)
-
 
 async def refusal(kind, url, transports):
     """What a client is told that asks for a namespace nobody has."""
@@ -140,9 +125,7 @@ async def run(kind, choice, url):
     client.listen('question', answer=('because', BYTES[0]))
     client.listen('answer')
     await client.connect(url, transports=transports, namespaces=NAMESPACES, wait_timeout=WAIT)
-    if choice == 'upgrade':
-        await client.upgrade_done()
-    await client.hear('connect')
+    await client.hear('connect')  # behind the upgrade: connect() waits for it
     said['transport'] = client.sio.transport()
     said['sid'] = client.sio.get_sid('/')
     said['custom_sid'] = client.sio.get_sid('/custom')

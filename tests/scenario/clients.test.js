@@ -210,33 +210,38 @@ test('another path is served, and the default one is not', async () => {
  * packet: what it leaves behind ends by the heartbeat. */
 
 const PYTHON = existsSync('/usr/bin/python3') ? '/usr/bin/python3' : 'python3'; /* Debian's, which has the package */
-const hasPython = spawnSync(PYTHON, ['-c', 'import socketio, aiohttp, requests, websocket']).status === 0;
+const hasPython = spawnSync(PYTHON, ['-c', 'import socketio, aiohttp, requests, websocket, msgpack']).status === 0;
 
-describe('python3-socketio', { skip: !hasPython && 'the package python3-socketio is not installed' }, () => {
-  let server;
+for (const parser of ['default', 'msgpack'])
+  describe(`python3-socketio, parser ${parser}`, { skip: !hasPython && 'the package python3-socketio is not installed' }, () => {
+    let server;
 
-  before(async () => (server = await startWith(['conformance'], { config: `${SMOKE}ping_interval = 4s\nping_timeout = 5s\n` })));
-  after(() => server.stop());
+    before(async () => {
+      const config = `${SMOKE}ping_interval = 4s\nping_timeout = 5s\nparser = ${parser === 'default' ? 'json' : parser}\n`;
 
-  for (const flavour of ['sync', 'async'])
-    for (const choice of Object.keys(TRANSPORTS))
-      test(`${flavour}, over ${choice}: events, acks, binary, namespaces, and back again`, async () => {
-        const script = new URL('../lib/client.py', import.meta.url).pathname;
-        const { stdout } = await promisify(execFile)(PYTHON, [script, flavour, choice, server.url], { timeout: 4 * WAIT_MS });
-        const said = JSON.parse(stdout);
-        const bytes = ['bytes 000102ff', { deep: ['bytes 7879'] }];
+      server = await startWith(['conformance'], { config });
+    });
+    after(() => server.stop());
 
-        assert.equal(said.transport, choice === 'polling' ? 'polling' : 'websocket');
-        assert.deepEqual(said.event, [1, 'zwei', { drei: [null, true] }]);
-        assert.deepEqual(said.ack, said.event);
-        assert.deepEqual(said.binary, bytes);
-        assert.deepEqual(said.binary_ack, bytes);
-        assert.deepEqual(said.question, ['why', 'bytes 000102ff']);
-        assert.deepEqual(said.answer, ['because', 'bytes 000102ff']);
-        assert.deepEqual([said.whoami.nsp, said.whoami.id], ['/custom', said.custom_sid]);
-        assert.equal(said.refused, 'Invalid namespace');
-        assert.notEqual(said.sid_again, said.sid);
-        assert.deepEqual(said.again, ['back']);
-        await allGone(server);
-      });
-});
+    for (const flavour of ['sync', 'async'])
+      for (const choice of Object.keys(TRANSPORTS))
+        test(`${flavour}, over ${choice}: events, acks, binary, namespaces, and back again`, async () => {
+          const script = new URL('../lib/client.py', import.meta.url).pathname;
+          const { stdout } = await promisify(execFile)(PYTHON, [script, flavour, choice, server.url, parser], { timeout: 4 * WAIT_MS });
+          const said = JSON.parse(stdout);
+          const bytes = ['bytes 000102ff', { deep: ['bytes 7879'] }];
+
+          assert.equal(said.transport, choice === 'polling' ? 'polling' : 'websocket');
+          assert.deepEqual(said.event, [1, 'zwei', { drei: [null, true] }]);
+          assert.deepEqual(said.ack, said.event);
+          assert.deepEqual(said.binary, bytes);
+          assert.deepEqual(said.binary_ack, bytes);
+          assert.deepEqual(said.question, ['why', 'bytes 000102ff']);
+          assert.deepEqual(said.answer, ['because', 'bytes 000102ff']);
+          assert.deepEqual([said.whoami.nsp, said.whoami.id], ['/custom', said.custom_sid]);
+          assert.equal(said.refused, 'Invalid namespace');
+          assert.notEqual(said.sid_again, said.sid);
+          assert.deepEqual(said.again, ['back']);
+          await allGone(server);
+        });
+  });
