@@ -166,6 +166,8 @@ static void open_websocket(struct engine *engine, struct httpconn *http,
     ws = websocket_accept(engine, http, offer);
     ws->is_v3 = handshake->is_v3;
     ws->is_base64 = handshake->is_base64;
+    if (ws->is_v3) /* such clients may look for messages only once it is open */
+        conn_write_now(ws->conn);
     session->ws = ws;
     ws->session = session;
     open = session_open_packet(session);

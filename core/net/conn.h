@@ -116,6 +116,10 @@ bool conn_send_copy(struct conn *conn, const void *data, size_t len);
 /* The same as space to be filled at once; NULL when closed. */
 char *conn_send_space(struct conn *conn, size_t len);
 
+/* Write what is queued now, so that it is a segment of its own. Nobody is called back: what
+ * fails is told by the flush. */
+void conn_write_now(struct conn *conn);
+
 /* Whether a volatile packet may go: open, and nothing left over from the last flush. */
 bool conn_is_writable(const struct conn *conn);
 

@@ -341,6 +341,12 @@ static void finish_ending(struct conn *conn, bool had_work)
         conn_close(conn, CONN_BY_US);
 }
 
+void conn_write_now(struct conn *conn)
+{
+    if (conn->is_open && !conn->is_blocked && !conn->is_doomed)
+        write_queue(conn);
+}
+
 void conn_flush(struct conn *conn)
 {
     bool had_work = conn->n_slices > 0;

@@ -56,8 +56,9 @@ typedef struct hop_plugin {
 
     /*
      * Release what init() acquired; registrations and the state itself go without it.
-     * Called once, in reverse order of init, after the last socket has gone. May be NULL.
-     * Thread: logic.
+     * Called once, in reverse order of init, after the last socket has gone. Threads that
+     * it has started must have ended, and been joined, when this returns: the server goes
+     * then, and the plugin's code with it. May be NULL. Thread: logic.
      */
     void (*free)(void *self);
 

@@ -30,6 +30,8 @@ struct gate {
     hop_slot slot;
     hop_deferral held;
     json_int_t n_made, n_gone, n_freed, n_connected;
+    pthread_t *threads; /* owned: all that were started, joined at the end */
+    size_t n_threads;
 };
 
 static struct gate *the_gate; /* borrowed: for free_value() */
@@ -87,13 +89,20 @@ static void *resumer(void *arg)
 static void start_resumer(struct gate *gate, hop_deferral deferral, bool passes)
 {
     struct errand *errand = malloc(sizeof *errand);
-    pthread_t thread;
+    pthread_t *threads =
+        realloc(gate->threads, (gate->n_threads + 1) * sizeof *gate->threads);
 
-    if (!errand)
+    if (threads)
+        gate->threads = threads;
+    if (!errand || !threads) {
+        free(errand);
         return;
+    }
     *errand = (struct errand){gate, deferral, passes};
-    if (pthread_create(&thread, NULL, resumer, errand) == 0)
-        pthread_detach(thread);
+    if (pthread_create(&gate->threads[gate->n_threads], NULL, resumer, errand) == 0)
+        gate->n_threads++;
+    else
+        free(errand);
 }
 
 static hop_verdict second(hop_socket socket, hop_connect *connect, void *self)
@@ -232,8 +241,19 @@ static int gate_init(hop_server *server, void *self)
     return 0;
 }
 
+/* The server goes when this returns, and this code with it. */
+static void gate_free(void *self)
+{
+    struct gate *gate = self;
+
+    for (size_t i = 0; i < gate->n_threads; i++)
+        pthread_join(gate->threads[i], NULL);
+    free(gate->threads);
+}
+
 HOP_API const hop_plugin hop_plugin_entry = {
     HOP_PLUGIN("gate", "1.0", "looks at who comes in"),
     .state_size = sizeof(struct gate),
     .init = gate_init,
+    .free = gate_free,
 };
