@@ -14,9 +14,9 @@ import { join } from 'node:path';
 import { io } from 'socket.io-client';
 import WebSocket from 'ws';
 
-import { BUILD, startServer } from './server.js';
+import { BUILD, PATIENCE, startServer } from './server.js';
 
-export const WAIT_MS = 15000; /* a sanitizer build on a busy machine */
+export const WAIT_MS = 15000 * PATIENCE; /* a sanitizer build on a busy machine */
 
 /* The three choices that a client has. */
 export const TRANSPORTS = {

@@ -6,15 +6,16 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { BUILD } from './server.js';
+import { BUILD, isValgrind } from './server.js';
+
+export { isValgrind };
 
 /* A number of /proc/PID/status in bytes: VmRSS, VmHWM. */
 export const statusBytes = (server, key) =>
   1024 * Number(new RegExp(`^${key}:\\s+(\\d+) kB`, 'm').exec(readFileSync(`/proc/${server.proc.pid}/status`, 'utf8'))[1]);
 
-const program = readFileSync(join(BUILD, 'sockhop')); /* under valgrind a script */
+const program = readFileSync(join(BUILD, 'sockhop'));
 
-export const isValgrind = program.includes('valgrind');
 /* Its threads need a large stack, and nothing may be preloaded before it. */
 export const isThreadSanitized = program.includes('__tsan_');
 

@@ -10,7 +10,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
-import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
@@ -30,8 +30,11 @@ const AS_USER = IS_ROOT ? ['-o', `server.user=${USER}`] : [];
 /* For tests that look into /proc/PID where the kernel asks for the same user. */
 export const AS_OURSELVES = IS_ROOT ? ['-o', 'server.user=root'] : [];
 
-const START_MS = 30000; /* under valgrind, on a busy machine */
-const STOP_MS = 30000;
+/* What waits for the server waits longer for one under valgrind: there it is a script. */
+export const isValgrind = existsSync(join(BUILD, 'sockhop')) && readFileSync(join(BUILD, 'sockhop')).includes('valgrind');
+export const PATIENCE = isValgrind ? 4 : 1;
+const START_MS = 30000 * PATIENCE; /* on a busy machine */
+const STOP_MS = 30000 * PATIENCE;
 const POLL_MS = 20; /* between two looks at the metrics */
 
 const DEFAULT_PLUGINS = '[plugin:auth]\n[plugin:lobby]\n[plugin:echo]\n';
@@ -152,7 +155,7 @@ class Server {
   }
 
   /* Resolves with the match in the first line, past or coming, that regexp fits. */
-  async waitLog(regexp, ms = 5000) {
+  async waitLog(regexp, ms = 5000 * PATIENCE) {
     const find = () => this.log.map((line) => regexp.exec(line)).find(Boolean);
     const stop = AbortSignal.timeout(ms);
 
@@ -206,7 +209,7 @@ class Server {
   }
 
   /* Resolves with the metrics as soon as pred(metrics) is true. */
-  async waitMetrics(pred, ms = 5000) {
+  async waitMetrics(pred, ms = 5000 * PATIENCE) {
     const deadline = Date.now() + ms;
 
     for (;;) {
@@ -221,7 +224,7 @@ class Server {
 
 function get(url) {
   return new Promise((done, fail) => {
-    const request = http.get(url, { agent: false, timeout: 5000 }, (response) => {
+    const request = http.get(url, { agent: false, timeout: 5000 * PATIENCE }, (response) => {
       let text = '';
 
       response.setEncoding('utf8');

@@ -10,7 +10,7 @@ import { dirname, join } from 'node:path';
 import { after, afterEach, describe, test } from 'node:test';
 
 import { ask, closeClients, connect, hear, heard, pluginDir, request, settle, startWith } from '../lib/client.js';
-import { BUILD, runSockhop, shell, startServer } from '../lib/server.js';
+import { BUILD, runSockhop, shell, startServer, isValgrind } from '../lib/server.js';
 
 afterEach(closeClients);
 
@@ -103,7 +103,7 @@ describe('flags', { concurrency: 2 }, () => {
     assert.equal((await check('', ['-o', `server.port=${taken.address().port}`])).status, 0);
   });
 
-  test('T53: -t and -T work with any of stdin, stdout and stderr closed', async () => {
+  test('T53: -t and -T work with any of stdin, stdout and stderr closed', { skip: isValgrind && 'valgrind needs them' }, async () => {
     const { conf } = write({ 'a.ini': '[plugin:echo]\n' });
 
     for (const closed of ['<&-', '<&- 2>&-', '<&- >&- 2>&-'])
