@@ -342,12 +342,13 @@ static struct sio_packet packet_of(const struct namespace *nsp, enum sio_packet_
     return (struct sio_packet){.type = type, .nsp = nsp->name, .nsp_len = nsp->name_len};
 }
 
-/* An event that is sound, to whoever is in the target. -1: no memory. */
-static int emit_to_target(const hop_target *target, const struct sio_packet *head,
-                          const char *event, const struct sio_args *args)
+/* An event that is sound, to whoever of the target is in the namespace at hand. */
+static int emit_in_namespace(const hop_target *target, const uint64_t *id,
+                             const char *event, const struct sio_args *args)
 {
     struct hub *hub = target->nsp->hub;
     const struct audience *audience = target_resolve(target);
+    struct sio_packet head = packet_of(target->nsp, SIO_EVENT);
     unsigned shards[LOOPS_MAX], n_shards = 0;
     struct bytes *packet;
     bool is_for_waiting;
@@ -355,10 +356,12 @@ static int emit_to_target(const hop_target *target, const struct sio_packet *hea
     for (unsigned i = 0; i < hub->loops->n_shards; i++)
         if (is_on_shard(audience, i))
             shards[n_shards++] = i;
-    is_for_waiting = audience->n_waiting > 0 && !head->has_id; /* they are not asked */
+    is_for_waiting = audience->n_waiting > 0 && !id; /* they are not asked */
     if (n_shards == 0 && !is_for_waiting)
         return 0;
-    packet = emit_encode_event(hub->parser, head, event, args);
+    head.has_id = id != NULL;
+    head.id = id ? *id : 0;
+    packet = emit_encode_event(hub->parser, &head, event, args);
     if (!packet)
         return -1;
     if (is_for_waiting)
@@ -370,15 +373,30 @@ static int emit_to_target(const hop_target *target, const struct sio_packet *hea
     return 0;
 }
 
+/* The same in all that the target is in. id: of the ack that is asked for, or NULL. -1: no
+ * memory. */
+static int emit_to_target(hop_target *target, const uint64_t *id, const char *event,
+                          const struct sio_args *args)
+{
+    struct namespace *own = target->nsp;
+    int result = 0;
+
+    for (struct namespace *nsp = target_next(target, NULL); nsp && result == 0;
+         nsp = target_next(target, nsp)) {
+        target->nsp = nsp;
+        result = emit_in_namespace(target, id, event, args);
+    }
+    target->nsp = own;
+    return result;
+}
+
 int hub_emit(hop_target *target, const char *event, const struct sio_args *args)
 {
-    const struct sio_packet head = packet_of(target->nsp, SIO_EVENT);
-
     if (!emit_is_sound(target->nsp->hub, event, args))
         return -1;
     if (target->nsp->hub->is_stopping)
         return 0;
-    return emit_to_target(target, &head, event, args);
+    return emit_to_target(target, NULL, event, args);
 }
 
 int hub_ack(struct hub *hub, hop_socket which, uint64_t ack_id,
@@ -434,7 +452,7 @@ int hub_emit_with_acks(hop_target *target, const char *event, const struct sio_a
                        int timeout_ms, sio_on_answers *on_answers, void *self)
 {
     struct hub *hub = target->nsp->hub;
-    struct sio_packet head = packet_of(target->nsp, SIO_EVENT);
+    const uint64_t id = hub->acks.next_id; /* which roll_new() takes */
     const struct socket_list *list;
 
     if (!may_wait(hub, timeout_ms) || !emit_is_sound(hub, event, args))
@@ -442,9 +460,7 @@ int hub_emit_with_acks(hop_target *target, const char *event, const struct sio_a
     list = target_sockets(target);
     if (!acks_have_room(&hub->acks, list->n))
         return -1;
-    head.has_id = true;
-    head.id = hub->acks.next_id; /* which roll_new() takes */
-    if (emit_to_target(target, &head, event, args) < 0)
+    if (emit_to_target(target, &id, event, args) < 0)
         return -1;
     roll_new(hub, list, timeout_ms, on_answers, self);
     return 0;

@@ -94,6 +94,16 @@ int namespaces_find_declared(const struct namespaces *spaces, const char *name)
     return number < spaces->n_declared ? number : -1;
 }
 
+int namespaces_find_family(const struct namespaces *spaces, const char *name)
+{
+    int number = namespaces_find_declared(spaces, name);
+
+    return number >= 0 &&
+                   (spaces->declared[number].whole || spaces->declared[number].accept)
+               ? number
+               : -1;
+}
+
 static struct namespace *add_namespace(struct namespaces *spaces, struct hub *hub,
                                        const char *name, size_t len, int declared)
 {

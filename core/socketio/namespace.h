@@ -63,6 +63,8 @@ int namespaces_declare_hook(struct namespaces *spaces, const char *label,
                             bool (*accept)(const struct hub_connect *connect, void *arg),
                             void *arg);
 int namespaces_find_declared(const struct namespaces *spaces, const char *name);
+/* The same of patterns and hooks alone, by which several may come about. */
+int namespaces_find_family(const struct namespaces *spaces, const char *name);
 
 /* The namespace of that name, or NULL. */
 struct namespace *namespaces_find(const struct namespaces *spaces, const char *name,

@@ -74,6 +74,7 @@ static struct hop_target *target_new(struct hub *hub, struct namespace *nsp)
         target = mem_calloc(1, sizeof *target);
     }
     target->nsp = nsp;
+    target->family = -1;
     target->next = emitter->used;
     emitter->used = target;
     return target;
@@ -136,9 +137,34 @@ static struct namespace *space_of(struct hub *hub, const char *name)
     return nsp ? nsp : hub->spaces.nowhere;
 }
 
+/* The text of a pattern and the label of a hook stand for all that came about by them: even
+ * where a client could make a namespace of that name. */
+static struct hop_target *target_in(struct hub *hub, const char *name)
+{
+    const int family = namespaces_find_family(&hub->spaces, name);
+    struct hop_target *target =
+        target_new(hub, family < 0 ? space_of(hub, name) : hub->spaces.nowhere);
+
+    target->family = family;
+    return target;
+}
+
+struct namespace *target_next(const struct hop_target *target,
+                              const struct namespace *before)
+{
+    struct namespace *nsp;
+
+    if (target->family < 0)
+        return before ? NULL : target->nsp;
+    nsp = before ? before->hh.next : target->nsp->hub->spaces.by_name;
+    while (nsp && nsp->declared != target->family)
+        nsp = nsp->hh.next;
+    return nsp;
+}
+
 hop_target *hub_target_all(struct hub *hub, const char *nsp)
 {
-    struct hop_target *target = target_new(hub, space_of(hub, nsp));
+    struct hop_target *target = target_in(hub, nsp);
 
     target->is_all = true;
     return target;
@@ -146,7 +172,7 @@ hop_target *hub_target_all(struct hub *hub, const char *nsp)
 
 hop_target *hub_target_room(struct hub *hub, const char *nsp, const char *room)
 {
-    struct hop_target *target = target_new(hub, space_of(hub, nsp));
+    struct hop_target *target = target_in(hub, nsp);
 
     add_name(&target->rooms, room);
     return target;
@@ -325,13 +351,12 @@ static void find_members(struct hop_target *target, const struct room *room)
         find_socket(target, room->member[i].socket);
 }
 
-const struct socket_list *target_sockets(struct hop_target *target)
+/* In the namespace at hand. */
+static void find_sockets(struct hop_target *target)
 {
     const struct namespace *nsp = target->nsp;
     const struct name_list *in = &target->rooms;
 
-    target->found.n = 0;
-    nsp->hub->stamp++;
     stamp_excepted(target);
     if (target->is_all)
         for (struct socket *socket = nsp->sockets; socket; socket = socket->hh.next)
@@ -343,6 +368,20 @@ const struct socket_list *target_sockets(struct hop_target *target)
     }
     for (size_t i = 0; i < target->sockets.n; i++)
         find_socket(target, socket_find(nsp->hub, target->sockets.socket[i]));
+}
+
+const struct socket_list *target_sockets(struct hop_target *target)
+{
+    struct namespace *own = target->nsp;
+
+    target->found.n = 0;
+    own->hub->stamp++;
+    for (struct namespace *nsp = target_next(target, NULL); nsp;
+         nsp = target_next(target, nsp)) {
+        target->nsp = nsp;
+        find_sockets(target);
+    }
+    target->nsp = own;
     return &target->found;
 }
 

@@ -28,7 +28,8 @@ struct socket_list {
 };
 
 struct hop_target {
-    struct namespace *nsp;   /* borrowed */
+    struct namespace *nsp;   /* borrowed; of a family, nowhere, or the one at hand */
+    int family;              /* all that came about by this declaration; -1: nsp alone */
     struct hop_target *next; /* of the turn's, or of the spare ones */
     bool is_all;
     bool is_local;  /* not to other servers */
@@ -56,7 +57,12 @@ struct emitter {
     struct audience audience; /* of the emit at hand */
 };
 
-/* Borrowed until the next call, and until a room goes. */
+/* The namespaces that a target is in, one after the other: before NULL is the first, and
+ * NULL is behind the last. None may be made or go meanwhile. */
+struct namespace *target_next(const struct hop_target *target,
+                              const struct namespace *before);
+
+/* In the namespace at hand. Borrowed until the next call, and until a room goes. */
 struct audience *target_resolve(const struct hop_target *target);
 
 /* The sockets that are open now, each once. Borrowed until the next call for the same

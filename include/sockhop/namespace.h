@@ -83,7 +83,9 @@ HOP_API hop_socket hop_socket_find_in(hop_server *server, const char *nsp,
  * Every socket of a namespace; the members of a room there. A target belongs to one
  * namespace, and so does all that it is widened or narrowed by: hop_to_all() and
  * hop_to_room() are those of "/", hop_to_socket() is of the socket's own. Nobody, where no
- * namespace of that name is there (any more). Thread: logic.
+ * namespace of that name is there (any more).
+ * The text of a pattern, or the label of a hook, is all namespaces that came about by it: an
+ * event to them is encoded once for each. Thread: logic.
  */
 HOP_API hop_target *hop_to_namespace(hop_server *server, const char *nsp);
 HOP_API hop_target *hop_to_room_in(hop_server *server, const char *nsp, const char *room);

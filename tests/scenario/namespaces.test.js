@@ -157,7 +157,7 @@ async function refusal(server, options) {
 describe('dynamic namespaces', () => {
   let server;
 
-  before(async () => (server = await startWith(['gate'], { config: '[limits]\nmax_namespaces = 4\n' })));
+  before(async () => (server = await startWith(['gate', 'spaces'], { config: '[limits]\nmax_namespaces = 4\n' })));
   after(() => server.stop());
 
   const namespaces = (n) => server.waitMetrics((metrics) => metrics.get('sockhop_namespaces') === n);
@@ -174,6 +174,18 @@ describe('dynamic namespaces', () => {
     assert.deepEqual((await ask(one, 'counts')).slice(0, 2), [made + 2, gone + 1]);
     one.io.engine.close();
     two.io.engine.close();
+    await namespaces(0);
+    await allGone(server);
+  });
+
+  test('an event to the pattern reaches all that came about by it, and nobody else', async () => {
+    const main = await connect(server);
+    const children = [await join(main, '/n-b'), await join(main, '/n-7')];
+
+    main.emit('call', '/n-[a-z]+|/n-[0-9]{1,3}', 'all', Buffer.from('of you'));
+    for (const child of children) assert.deepEqual(await hear(child, 'called'), ['all', Buffer.from('of you')]);
+    assert.deepEqual(heard(main, 'called'), []);
+    main.io.engine.close();
     await namespaces(0);
     await allGone(server);
   });

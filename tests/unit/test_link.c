@@ -738,6 +738,57 @@ static void dynamic_namespaces_are_bounded_and_go_with_their_last_client(void **
     bench.log_len = 0;
 }
 
+static bool accept_all(const struct hub_connect *connect, void *arg)
+{
+    (void)connect;
+    (void)arg;
+    return true;
+}
+
+/* PROTOCOL.md 1.4: a parent's emit fans out to its children. */
+static void a_pattern_is_a_target_for_all_that_came_about_by_it(void **state)
+{
+    struct session *session[4];
+    hop_target *target;
+    size_t n;
+
+    (void)state;
+    hub_declare_pattern(bench.hub, "/n.+", NULL);
+    hub_declare_hook(bench.hub, "others", accept_all, NULL);
+    for (unsigned i = 0; i < 4; i++)
+        session[i] = open_session(i % bench.loops->n_shards);
+    say(session[0], "0/n1");
+    say(session[1], "0/n2");
+    say(session[2], "0/other");
+    say(session[3], "0/n.+"); /* a client may ask for that */
+    pump();
+    for (unsigned i = 0; i < 4; i++)
+        forget(session[i]);
+    hub_emit(hub_target_all(bench.hub, "/n.+"), "x", ARGS("[1]"));
+    hub_emit(hub_target_all(bench.hub, "others"), "y", ARGS(NULL));
+    pump();
+    expect_got(session[0], "2/n1,[\"x\",1]\n");
+    expect_got(session[1], "2/n2,[\"x\",1]\n");
+    expect_got(session[2], "2/other,[\"y\"]\n");
+    expect_got(session[3], "2/n.+,[\"x\",1]\n");
+
+    hub_join(bench.hub, bench.socket[1], "den");
+    hub_join(bench.hub, bench.socket[4], "den");
+    target = hub_target_room(bench.hub, "/n.+", "den");
+    hub_target_except(target, bench.socket[4]);
+    assert_non_null(hub_target_sockets(target, &n));
+    assert_int_equal(n, 1);
+    hub_emit(target, "z", ARGS(NULL));
+    pump();
+    expect_got(session[0], "2/n1,[\"z\"]\n");
+    expect_got(session[3], "");
+    assert_int_equal(
+        hub_target_disconnect(hub_target_all(bench.hub, "/n.+"), HOP_CLOSE_SOCKET), 3);
+    pump();
+    expect_got(session[1], "1/n2,\n");
+    bench.log_len = 0;
+}
+
 /* PROTOCOL.md 1.3: EIO3 */
 static void a_client_of_engine_io_3_is_in_the_main_namespace_at_once(void **state)
 {
@@ -817,6 +868,7 @@ int main(void)
         ON_BOTH(a_client_may_leave_and_come_back),
         ON_BOTH(what_belonged_to_an_earlier_stay_does_not_touch_the_later),
         ON_BOTH(a_query_of_engine_io_3_has_so_many_parameters),
+        ON_BOTH(a_pattern_is_a_target_for_all_that_came_about_by_it),
         ON_BOTH(a_client_of_engine_io_3_is_in_the_main_namespace_at_once),
         ON_BOTH(one_session_is_in_several_namespaces),
         ON_BOTH(rooms_of_two_namespaces_share_but_their_name),
