@@ -43,6 +43,11 @@
       "clients of plugins' endpoints")                                                   \
     X(PEERS_ENGINE, "sockhop_peers", gauge, "kind=\"engine\"",                           \
       "clients of plugins' endpoints")                                                   \
+    X(HANDSHAKES_HELD, "sockhop_handshakes_held", gauge, "",                             \
+      "requests for a session that wait for a plugin's decision")                        \
+    X(HANDSHAKES_REFUSED, "sockhop_handshakes_refused_total", counter,                   \
+      "reason=\"max_handshakes\"",                                                       \
+      "requests for a session refused, by the limit they met")                           \
     X(UPGRADES, "sockhop_upgrades_total", counter, "",                                   \
       "sessions upgraded from polling to WebSocket")                                     \
     X(SOCKETS, "sockhop_sockets", gauge, "", "connected Socket.IO sockets")              \

@@ -191,6 +191,8 @@ static const hop_config_key limits_keys[] = {
             "acks of clients that are awaited at a time; emits that ask for more fail"),
     HOP_SIZE_RANGE(S, max_answer_bytes, "max_answers", 16 * MIB, 64 * KIB, 1 * GIB,
                    "bytes of answers kept until all that were asked have answered"),
+    HOP_INT(S, max_handshakes, "max_handshakes", 1000, 1, 1000000,
+            "requests for a session that wait for a plugin at once, for each thread"),
     HOP_SIZE_RANGE(S, max_waiting_bytes, "max_waiting", 1 * MIB, 1 * KIB, 1 * GIB,
                    "bytes of a client's events behind a deferred one; closed above"),
     HOP_KEYS_END,

@@ -100,6 +100,7 @@ struct settings {
     int64_t attachment_timeout_ms; /* 10 s until the next one begins */
     int64_t max_rooms;             /* 1,000 that one socket is in */
     int64_t max_acks;              /* 1,000,000 awaited in all */
+    int64_t max_handshakes;        /* 1,000 a shard: held for a plugin's decision */
     size_t max_waiting_bytes;      /* 1 MiB of a client behind a deferred event */
     size_t max_answer_bytes;       /* 16 MiB of them, kept until the last has come */
     int64_t max_namespaces;        /* 1,000 that clients' CONNECTs have made, in all */

@@ -61,7 +61,7 @@ struct held_handshake {
     bool is_refused;
     char *message;       /* where it is: UTF-8 for the client; NULL: "Forbidden" */
     char *id;            /* see engine_is_id(); NULL: one is drawn */
-    char *first_headers; /* lines for the response to this request */
+    char *first_headers; /* lines for the response to this request, a refusal too */
     char *headers;       /* lines for each response of the session, this one included */
 };
 
@@ -77,6 +77,9 @@ struct handshake_refusal {
 struct engine_gate {
     /* Every handshake must come to engine_answer_handshake(). NULL: all are admitted. */
     void (*on_handshake)(struct held_handshake *held, void *arg);
+    /* Its client has gone: the decision is of no use any more. It must still come to
+     * engine_answer_handshake(). conn: as in held->conn. */
+    void (*on_abandoned)(handle conn, void *arg);
     /* A request was refused, whatever it asked for. NULL: nobody wants to know. */
     void (*on_refused)(const struct handshake_refusal *refusal, void *arg);
     void *arg;

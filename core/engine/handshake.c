@@ -456,6 +456,7 @@ void handshake_refuse(struct httpconn *http, const struct http_request *request,
     struct http_response response = {
         .status = error == HANDSHAKE_FORBIDDEN ? 403 : 400,
         .headers = handshake->headers,
+        .more_headers = handshake->more_headers,
     };
 
     hop_log(HOP_DEBUG, "handshake.refused code=%d reason=\"%s\"", (int)error,

@@ -32,6 +32,7 @@ struct handshake {
     bool is_cross_origin;             /* let in by engine.origins */
     const char *reason;               /* why it was refused: for the log */
     const char *message;              /* the same for the client; NULL: the error's own */
+    const char *more_headers;         /* lines for its answer, or NULL */
     char headers[ORIGIN_HEADERS_MAX]; /* CORS lines for the response, or "" */
 };
 

@@ -23,7 +23,7 @@
 #include "core/loop/loop.h"
 #include "core/net/pressure.h"
 
-enum { MAX_HELD = 10000 /* handshakes of one engine: each holds its request's head */ };
+enum { WARN_MS = 10000 /* between two lines of one kind */ };
 
 /* A handshake that waits: what the layer above sees, and what we need to go on. */
 struct held {
@@ -50,6 +50,16 @@ void engine_refuse_full(struct httpconn *http, const char *reason)
 {
     hop_log(HOP_DEBUG, "handshake.refused code=503 reason=\"%s\"", reason);
     open_respond_text(http, 503, "Retry-After: 10\r\n", reason);
+}
+
+static bool may_warn(const struct engine *engine, uint64_t *last_ms)
+{
+    const uint64_t now_ms = loop_now(engine->net->loop);
+
+    if (*last_ms && now_ms - *last_ms < WARN_MS)
+        return false;
+    *last_ms = now_ms;
+    return true;
 }
 
 /* A connection that is inside may open sessions without end (T47). */
@@ -96,9 +106,11 @@ static struct session *begin_session(struct engine *engine, struct httpconn *htt
     struct session *session;
 
     if (decision->id && session_id_is_taken(engine, decision->id)) {
-        hop_log(HOP_WARN,
-                "handshake.id_taken hint=\"a plugin gave an id that a session of "
-                "this shard has already\"");
+        if (may_warn(engine, &engine->id_warned_ms))
+            hop_log(HOP_WARN,
+                    "handshake.id_taken path=%s hint=\"a plugin gave an id that a "
+                    "session has already\"",
+                    engine->settings->path);
         refused.reason = "the plugin's id is taken";
         open_refuse(engine, http, request, HANDSHAKE_BAD_REQUEST, &refused);
         return NULL;
@@ -260,25 +272,41 @@ void held_handshake_free(struct held_handshake *seen)
     free(held);
 }
 
-/* Its answer finds no connection then. */
+/* Its answer finds no connection then, and comes at once. */
 static void on_aborted(struct httpconn *http, void *arg)
 {
-    (void)http;
-    (void)arg;
+    struct engine *engine = arg;
+
+    engine->gate.on_abandoned(http_conn(http)->self, engine->gate.arg);
+}
+
+static void refuse_held(struct engine *engine, struct httpconn *http)
+{
+    metric_add(engine_metrics(engine), METRIC_HANDSHAKES_REFUSED, 1);
+    if (may_warn(engine, &engine->held_warned_ms))
+        hop_log(HOP_WARN,
+                "handshake.too_many path=%s max_handshakes=%lld hint=\"plugins take "
+                "long to decide; raise limits.max_handshakes, if clients are not "
+                "hostile\"",
+                engine->settings->path, (long long)engine->settings->max_handshakes);
+    engine_refuse_full(http, "too many handshakes wait");
 }
 
 static void hold(struct engine *engine, struct httpconn *http,
                  const struct http_request *request, const struct handshake *handshake,
                  const struct websocket_offer *offer)
 {
-    struct http_request *copy = NULL;
+    struct http_request *copy;
     struct held *held;
-    size_t n_bytes = 0;
+    size_t n_bytes;
 
-    if (engine->n_held < MAX_HELD)
-        copy = http_request_copy(request, &n_bytes);
+    if (engine->n_held >= engine->settings->max_handshakes) {
+        refuse_held(engine, http);
+        return;
+    }
+    copy = http_request_copy(request, &n_bytes);
     if (!copy) {
-        engine_refuse_full(http, "too many handshakes wait, or no memory for one");
+        engine_refuse_full(http, "no memory for the request");
         return;
     }
     held = mem_calloc(1, sizeof *held);
@@ -291,8 +319,10 @@ static void hold(struct engine *engine, struct httpconn *http,
     held->seen.n_bytes = sizeof *held + n_bytes;
     held->seen.is_websocket = request->is_websocket;
     conn_address(http_conn(http), held->seen.address, sizeof held->seen.address);
-    http_hold(http, on_aborted, NULL);
+    http_hold(http, on_aborted, engine);
+    http_note_kept(http, held->seen.n_bytes);
     engine->n_held++;
+    metric_add(engine_metrics(engine), METRIC_HANDSHAKES_HELD, 1);
     engine->gate.on_handshake(&held->seen, engine->gate.arg);
 }
 
@@ -304,6 +334,7 @@ static void go_on(struct held *held, struct httpconn *http)
     if (held->seen.is_refused) {
         held->handshake.message = held->seen.message;
         held->handshake.reason = "a plugin's";
+        held->handshake.more_headers = held->seen.first_headers;
         open_refuse(engine, http, held->request, HANDSHAKE_FORBIDDEN, &held->handshake);
     } else if (engine->is_shut_down) {
         engine_refuse_full(http, "server shutting down");
@@ -324,6 +355,7 @@ void engine_answer_handshake(struct held_handshake *seen)
     struct httpconn *http = httpconn_find(engine->net, seen->conn);
 
     engine->n_held--;
+    metric_add(engine_metrics(engine), METRIC_HANDSHAKES_HELD, -1);
     if (http)
         go_on(held, http);
     held_handshake_free(seen);

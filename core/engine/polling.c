@@ -1,7 +1,7 @@
 /*
  * polling.c - the long-polling transport: see polling.h.
  *
- * Called by: engine.c (requests, LOOP_PACK), session.c (packets to send). http_respond()
+ * Called by: route.c, open.c (requests, LOOP_PACK), session.c (packets to send). http_respond()
  * may let in the next request of its connection, so it is always the last thing done.
  * Thread: shard.
  */

@@ -78,7 +78,7 @@ int session_protocol(const struct session *session);
 enum { SESSION_SID_SIZE = 68 };
 void session_sid(const struct session *session, char sid[SESSION_SID_SIZE]);
 void *session_upper(const struct session *session);
-/* At most 8 characters of the sid: for logs. */
+/* 8 characters, for logs: of the sid, or, where a plugin gave it, of a digest. */
 const char *session_log_id(const struct session *session);
 
 #endif

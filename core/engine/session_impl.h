@@ -107,7 +107,8 @@ struct engine {
     const struct settings *settings; /* borrowed */
     struct engine_upper upper;
     struct engine_gate gate;
-    unsigned n_held;     /* handshakes that wait for its decision */
+    int64_t n_held;                        /* handshakes that wait for its decision */
+    uint64_t held_warned_ms, id_warned_ms; /* the last line in the log; 0: none yet */
     struct engine *next; /* borrowed: another one of this shard, made before */
     struct slots sessions, raws;
     struct sidmap sids;

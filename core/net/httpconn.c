@@ -490,7 +490,8 @@ static size_t held(const struct conn *conn)
 {
     const struct httpconn *http = conn->user;
 
-    return http->kept_len + http->body_cap + http_parser_bytes(http->parser);
+    return http->kept_len + http->body_cap + http_parser_bytes(http->parser) +
+           (http->on_aborted ? http->n_kept_bytes : 0);
 }
 
 static const struct conn_ops http_ops = {
@@ -524,6 +525,12 @@ void http_hold(struct httpconn *http, void (*on_aborted)(struct httpconn *, void
 {
     http->on_aborted = on_aborted;
     http->aborted_arg = arg;
+    http->n_kept_bytes = 0;
+}
+
+void http_note_kept(struct httpconn *http, size_t n_bytes)
+{
+    http->n_kept_bytes = n_bytes;
 }
 
 struct conn *http_conn(const struct httpconn *http)

@@ -87,6 +87,10 @@ void http_respond_error(struct httpconn *http, int status, const char *reason);
 void http_hold(struct httpconn *http, void (*on_aborted)(struct httpconn *, void *),
                void *arg);
 
+/* Behind http_hold(): what is kept for this request elsewhere, so that it counts as the
+ * connection's where memory is full. */
+void http_note_kept(struct httpconn *http, size_t n_bytes);
+
 /*
  * Leave HTTP: frees the HTTP state, returns the connection with `ops` and `user` put in,
  * and calls ops->on_data once in the loop's next turn with bytes that came behind the

@@ -40,6 +40,7 @@ struct httpconn {
     size_t kept_len;
     void (*on_aborted)(struct httpconn *http, void *arg);
     void *aborted_arg;
+    size_t n_kept_bytes; /* elsewhere, for a request that is held; see http_note_kept() */
     struct file_send *file;    /* owned: while HTTPCONN_SENDING */
     int16_t move_to;           /* while HTTPCONN_MOVING: the shard */
     uint8_t state;             /* enum httpconn_state */

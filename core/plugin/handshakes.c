@@ -13,6 +13,7 @@
 
 #include <sockhop/log.h>
 
+#include "core/base/hash.h"
 #include "core/base/mem.h"
 #include "core/base/text.h"
 #include "core/engine/engine.h"
@@ -23,9 +24,12 @@
 #include "core/plugin/routes.h"
 #include "core/plugin/state.h"
 
-enum { MAX_TIMEOUT_MS = 3600000 };
+enum {
+    MAX_TIMEOUT_MS = 3600000,
+    MAX_MESSAGE = 1000 /* bytes of a refusal */
+};
 
-struct gate_hook {
+struct handshake_hook {
     struct plugin *plugin; /* borrowed */
     unsigned serial;       /* of its registration */
     hop_handshake_hook *decide;
@@ -34,24 +38,25 @@ struct gate_hook {
 };
 
 /* Of one path. */
-struct gate {
+struct handshake_gate {
     hop_server *server; /* borrowed */
-    struct gate *next;
-    char *path;             /* owned: NULL for Socket.IO's */
-    struct gate_hook *hook; /* owned: in the order of their calls */
+    struct handshake_gate *next;
+    char *path;                  /* owned: NULL for Socket.IO's */
+    struct handshake_hook *hook; /* owned: in the order of their calls */
     size_t n;
 };
 
 /* A handshake, while hooks decide about it. */
 struct hop_handshake {
-    const struct gate *gate;                /* borrowed */
-    struct held_handshake *held;            /* owned */
-    size_t next;                            /* the hook that is asked next */
-    hop_request request;                    /* texts NULL until it is asked for */
-    bool is_running;                        /* within a hook */
-    hop_deferral deferral;                  /* 0: it does not wait */
-    struct event *timer;                    /* owned: its deadline */
-    struct hop_handshake *prev, *following; /* of those that wait */
+    const struct handshake_gate *gate; /* borrowed */
+    struct held_handshake *held;       /* owned */
+    size_t next;                       /* the hook that is asked next */
+    hop_request request;               /* texts NULL until it is asked for */
+    bool is_running;                   /* within a hook */
+    hop_deferral deferral;             /* 0: it does not wait */
+    int defer_ms;
+    struct event *timer; /* owned: its deadline */
+    UT_hash_handle hh;   /* in handshakes.waiting, by held->conn */
 };
 
 /* ---- registration */
@@ -61,18 +66,18 @@ void handshakes_init(struct handshakes *handshakes)
     slots_init(&handshakes->deferrals, 0);
 }
 
-static struct gate *find_gate(const hop_server *server, const char *path)
+static struct handshake_gate *find_gate(const hop_server *server, const char *path)
 {
-    struct gate *gate = server->handshakes.gates;
+    struct handshake_gate *gate = server->handshakes.gates;
 
     while (gate && (path ? !gate->path || strcmp(gate->path, path) != 0 : !!gate->path))
         gate = gate->next;
     return gate;
 }
 
-static struct gate *need_gate(hop_server *server, const char *path)
+static struct handshake_gate *need_gate(hop_server *server, const char *path)
 {
-    struct gate *gate = find_gate(server, path);
+    struct handshake_gate *gate = find_gate(server, path);
 
     if (gate)
         return gate;
@@ -84,9 +89,10 @@ static struct gate *need_gate(hop_server *server, const char *path)
     return gate;
 }
 
-static void add_hook(hop_server *server, const char *path, struct gate_hook hook)
+static void add_hook(hop_server *server, const char *path, struct handshake_hook hook)
 {
-    struct gate *gate = need_gate(server, path);
+    const bool is_main = path && strcmp(path, server->settings->path) == 0;
+    struct handshake_gate *gate = need_gate(server, is_main ? NULL : path);
 
     hook.plugin = server->current;
     hook.serial = server->handshakes.n_hooks++;
@@ -101,7 +107,7 @@ int hop_on_handshake(hop_server *server, const char *path, hop_handshake_hook *h
         return -1;
     if (!hook)
         return refuse(server, "hop_on_handshake(): NULL is no hook");
-    add_hook(server, path, (struct gate_hook){.decide = hook, .self = self});
+    add_hook(server, path, (struct handshake_hook){.decide = hook, .self = self});
     return 0;
 }
 
@@ -112,13 +118,13 @@ int hop_on_connection_error(hop_server *server, const char *path,
         return -1;
     if (!hook)
         return refuse(server, "hop_on_connection_error(): NULL is no hook");
-    add_hook(server, path, (struct gate_hook){.hear = hook, .self = self});
+    add_hook(server, path, (struct handshake_hook){.hear = hook, .self = self});
     return 0;
 }
 
 void handshakes_remove(struct handshakes *handshakes, const struct plugin *plugin)
 {
-    for (struct gate *gate = handshakes->gates; gate; gate = gate->next) {
+    for (struct handshake_gate *gate = handshakes->gates; gate; gate = gate->next) {
         size_t n_kept = 0;
 
         for (size_t i = 0; i < gate->n; i++)
@@ -131,7 +137,7 @@ void handshakes_remove(struct handshakes *handshakes, const struct plugin *plugi
 /* By place in the conf file, then registration. */
 static int compare(const void *left, const void *right)
 {
-    const struct gate_hook *a = left, *b = right;
+    const struct handshake_hook *a = left, *b = right;
 
     if (a->plugin->conf_index != b->plugin->conf_index)
         return a->plugin->conf_index < b->plugin->conf_index ? -1 : 1;
@@ -139,12 +145,13 @@ static int compare(const void *left, const void *right)
 }
 
 static void on_handshake(struct held_handshake *held, void *arg);
+static void on_abandoned(handle conn, void *arg);
 static void on_refused(const struct handshake_refusal *refusal, void *arg);
 
-static int resolve(struct gate *gate, hop_error *error)
+static int resolve(struct handshake_gate *gate, hop_error *error)
 {
     const hop_server *server = gate->server;
-    struct engine_gate calls = {.arg = gate};
+    struct engine_gate calls = {.on_abandoned = on_abandoned, .arg = gate};
     struct engine *const *engines =
         gate->path ? endpoint_engines(server, gate->path) : server->engines;
 
@@ -171,7 +178,7 @@ static int resolve(struct gate *gate, hop_error *error)
 
 int handshakes_resolve(hop_server *server, hop_error *error)
 {
-    for (struct gate *gate = server->handshakes.gates; gate; gate = gate->next)
+    for (struct handshake_gate *gate = server->handshakes.gates; gate; gate = gate->next)
         if (resolve(gate, error) < 0)
             return -1;
     return 0;
@@ -189,13 +196,7 @@ static void stop_waiting(struct hop_handshake *handshake)
     handshake->deferral = 0;
     event_free(handshake->timer);
     handshake->timer = NULL;
-    if (handshake->prev)
-        handshake->prev->following = handshake->following;
-    else
-        handshakes->waiting = handshake->following;
-    if (handshake->following)
-        handshake->following->prev = handshake->prev;
-    handshake->prev = handshake->following = NULL;
+    HASH_DEL(handshakes->waiting, handshake);
 }
 
 /* What becomes of held is the caller's business. */
@@ -210,12 +211,13 @@ void handshakes_done(struct handshakes *handshakes)
 {
     while (handshakes->waiting) {
         struct hop_handshake *handshake = handshakes->waiting;
+        struct held_handshake *held = handshake->held;
 
-        held_handshake_free(handshake->held);
         handshake_free(handshake);
+        held_handshake_free(held);
     }
     while (handshakes->gates) {
-        struct gate *gate = handshakes->gates;
+        struct handshake_gate *gate = handshakes->gates;
 
         handshakes->gates = gate->next;
         free(gate->path);
@@ -247,7 +249,7 @@ static void give_back(struct hop_handshake *handshake, bool is_refused)
 
 /* ---- asking the hooks */
 
-static void log_bad_verdict(const struct gate_hook *hook, hop_verdict verdict,
+static void log_bad_verdict(const struct handshake_hook *hook, hop_verdict verdict,
                             const char *hint)
 {
     hop_log(HOP_WARN,
@@ -256,12 +258,14 @@ static void log_bad_verdict(const struct gate_hook *hook, hop_verdict verdict,
 }
 
 static hop_verdict call_hook(struct hop_handshake *handshake,
-                             const struct gate_hook *hook)
+                             const struct handshake_hook *hook)
 {
     hop_server *server = handshake->gate->server;
     hop_verdict verdict;
     struct call call;
 
+    free(handshake->held->message); /* of one before, who then let it in */
+    handshake->held->message = NULL;
     handshake->is_running = true;
     call_begin(server, hook->plugin, &call);
     verdict = hook->decide(handshake, hook->self);
@@ -280,10 +284,10 @@ static hop_verdict call_hook(struct hop_handshake *handshake,
 /* From the hook at hand on. It may be gone when this returns. */
 static void run(struct hop_handshake *handshake)
 {
-    const struct gate *gate = handshake->gate;
+    const struct handshake_gate *gate = handshake->gate;
 
     while (handshake->next < gate->n) {
-        const struct gate_hook *hook = &gate->hook[handshake->next++];
+        const struct handshake_hook *hook = &gate->hook[handshake->next++];
         hop_verdict verdict = hook->decide ? call_hook(handshake, hook) : HOP_NEXT;
 
         if (verdict == HOP_DEFER)
@@ -298,7 +302,7 @@ static void run(struct hop_handshake *handshake)
 }
 
 struct question {
-    const struct gate *gate; /* borrowed: outlives the loops */
+    const struct handshake_gate *gate; /* borrowed: outlives the loops */
     struct held_handshake *held;
 };
 
@@ -315,7 +319,7 @@ static void ask(struct loop *logic, void *payload)
 
 static void on_handshake(struct held_handshake *held, void *arg)
 {
-    const struct gate *gate = arg;
+    const struct handshake_gate *gate = arg;
     struct loops *loops = gate->server->loops;
     struct question *question =
         loop_send(loops->loop[handle_shard(held->conn)], loops->logic, ask,
@@ -324,7 +328,41 @@ static void on_handshake(struct held_handshake *held, void *arg)
     *question = (struct question){gate, held};
 }
 
+/* A client that has gone is waited for by nobody. */
+struct farewell {
+    hop_server *server; /* borrowed */
+    handle conn;
+};
+
+static void let_go(struct loop *logic, void *payload)
+{
+    const struct farewell *farewell = payload;
+    struct hop_handshake *handshake = NULL;
+
+    (void)logic;
+    if (farewell->server->handshakes.waiting)
+        HASH_FIND(hh, farewell->server->handshakes.waiting, &farewell->conn,
+                  sizeof farewell->conn, handshake);
+    if (handshake)
+        give_back(handshake, true);
+}
+
+static void on_abandoned(handle conn, void *arg)
+{
+    const struct handshake_gate *gate = arg;
+    struct loops *loops = gate->server->loops;
+    struct farewell *farewell = loop_send(loops->loop[handle_shard(conn)], loops->logic,
+                                          let_go, sizeof *farewell, 0);
+
+    *farewell = (struct farewell){gate->server, conn};
+}
+
 /* ---- what hooks ask */
+
+hop_handshake *hop_handshake_of(hop_server *server, hop_deferral deferral)
+{
+    return on_logic(__func__) ? slots_get(&server->handshakes.deferrals, deferral) : NULL;
+}
 
 hop_request *hop_handshake_request(hop_handshake *handshake)
 {
@@ -365,17 +403,28 @@ int hop_handshake_set_id(hop_handshake *handshake, const char *id)
 /* A header that the core writes itself. */
 static bool is_ours(const char *name)
 {
-    static const char *const names[] = {
-        "Connection", "Content-Encoding", "Content-Length",    "Content-Type",
-        "Date",       "Keep-Alive",       "Transfer-Encoding", "Upgrade"};
-    static const char prefix[] = "Sec-WebSocket-";
+    static const char *const names[] = {"Cache-Control",
+                                        "Connection",
+                                        "Content-Encoding",
+                                        "Content-Length",
+                                        "Content-Type",
+                                        "Date",
+                                        "Keep-Alive",
+                                        "Transfer-Encoding",
+                                        "Upgrade",
+                                        "X-Content-Type-Options",
+                                        "Vary"};
+    static const char *const prefixes[] = {"Access-Control-", "Sec-WebSocket-"};
     size_t len = strlen(name);
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (ascii_equal_nocase(name, len, names[i]))
             return true;
-    return len >= sizeof prefix - 1 &&
-           ascii_equal_nocase(name, sizeof prefix - 1, prefix);
+    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
+        if (len >= strlen(prefixes[i]) &&
+            ascii_equal_nocase(name, strlen(prefixes[i]), prefixes[i]))
+            return true;
+    return false;
 }
 
 static bool is_header_value(const char *text)
@@ -408,13 +457,26 @@ int hop_handshake_add_header(hop_handshake *handshake, hop_response when,
     return 0;
 }
 
+/* The first bytes of text, up to the start of a code point. */
+static char *cut_copy(const char *text)
+{
+    size_t len = strlen(text);
+
+    if (len > MAX_MESSAGE) {
+        len = MAX_MESSAGE;
+        while (((unsigned char)text[len] & 0xc0) == 0x80)
+            len--;
+    }
+    return mem_strndup(text, len);
+}
+
 hop_verdict hop_handshake_reject(hop_handshake *handshake, const char *message)
 {
     if (!on_logic(__func__))
         return HOP_REJECTED;
     free(handshake->held->message);
     handshake->held->message =
-        message && utf8_is_valid(message, strlen(message)) ? mem_strdup(message) : NULL;
+        message && utf8_is_valid(message, strlen(message)) ? cut_copy(message) : NULL;
     return HOP_REJECTED;
 }
 
@@ -426,6 +488,8 @@ static void on_timeout(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
+    hop_log(HOP_WARN, "plugin.defer_timeout plugin=%s hook=handshake ms=%d",
+            handshake->gate->hook[handshake->next - 1].plugin->name, handshake->defer_ms);
     hop_handshake_reject(handshake, "timeout");
     give_back(handshake, true);
 }
@@ -446,10 +510,9 @@ hop_deferral hop_handshake_defer(hop_handshake *handshake, int timeout_ms)
     handshake->timer = evtimer_new(server->loops->logic->base, on_timeout, handshake);
     if (!handshake->timer || evtimer_add(handshake->timer, &timeout) < 0)
         mem_exhausted(sizeof *handshake); /* the one reason that libevent has */
-    handshake->following = handshakes->waiting;
-    if (handshake->following)
-        handshake->following->prev = handshake;
-    handshakes->waiting = handshake;
+    handshake->defer_ms = timeout_ms;
+    HASH_ADD_KEYPTR(hh, handshakes->waiting, &handshake->held->conn,
+                    sizeof handshake->held->conn, handshake);
     return handshake->deferral;
 }
 
@@ -493,7 +556,7 @@ int hop_handshake_resume(hop_server *server, hop_deferral deferral, const char *
 /* ---- refusals */
 
 struct news {
-    const struct gate *gate; /* borrowed: outlives the loops */
+    const struct handshake_gate *gate; /* borrowed: outlives the loops */
     int code;
     char *message;       /* owned */
     const char *reason;  /* borrowed: a constant */
@@ -505,7 +568,7 @@ struct news {
 static void tell(struct loop *logic, void *payload)
 {
     struct news *news = payload;
-    const struct gate *gate = news->gate;
+    const struct handshake_gate *gate = news->gate;
     const hop_connection_error error = {
         .code = news->code,
         .message = news->message,
@@ -517,7 +580,7 @@ static void tell(struct loop *logic, void *payload)
     (void)logic;
     news->request.path = news->path;
     for (size_t i = 0; i < gate->n; i++) {
-        const struct gate_hook *hook = &gate->hook[i];
+        const struct handshake_hook *hook = &gate->hook[i];
         struct call call;
 
         if (!hook->hear)
@@ -533,7 +596,7 @@ static void tell(struct loop *logic, void *payload)
 
 static void on_refused(const struct handshake_refusal *refusal, void *arg)
 {
-    const struct gate *gate = arg;
+    const struct handshake_gate *gate = arg;
     struct loops *loops = gate->server->loops;
     struct loop *shard = loops->loop[refusal->shard], *logic = loops->logic;
     hop_request request = {.was_answered = true};

@@ -9,13 +9,13 @@
 
 #include "core/loop/slots.h"
 
-struct gate;
+struct handshake_gate;
 struct hop_handshake;
 struct plugin;
 
 struct handshakes {
-    struct gate *gates;            /* owned: a list, one for each path that has hooks */
-    struct hop_handshake *waiting; /* owned: a list; those that are deferred */
+    struct handshake_gate *gates;  /* owned: a list, one for each path that has hooks */
+    struct hop_handshake *waiting; /* owned: by connection; those that are deferred */
     struct slots deferrals;        /* of those */
     unsigned n_hooks;              /* registered so far */
 };

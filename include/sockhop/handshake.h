@@ -17,8 +17,8 @@
 extern "C" {
 #endif
 
-/* One request for a session. Borrowed: lives until the hook returns, or, where that returned
- * HOP_DEFER, until the handshake is decided. */
+/* One request for a session. Borrowed: until the hook returns. Of one that was deferred,
+ * hop_handshake_of() gives it again. */
 typedef struct hop_handshake hop_handshake;
 
 /*
@@ -52,19 +52,23 @@ HOP_API const char *hop_handshake_transport(const hop_handshake *handshake);
  * Name the session, instead of an id of 144 random bits.
  *   id  1 to 64 of A-Z a-z 0-9 - _; copied
  * The client gets it as sid with "." and two digits of its shard behind it. It is what
- * proves who may poll, so it must be as hard to guess as a random one; and unique, or the
- * handshake is refused with "Bad request". Returns 0, or -1: it is none. Thread: logic.
+ * proves who may poll, so it must be as hard to guess as a random one. Two sessions of one
+ * shard cannot have the same: the later is refused with "Bad request", also while the
+ * earlier one's client has gone and its ping timeout has not passed. So an id is for one
+ * session, not for one user. Returns 0, or -1: it is none. Thread: logic.
  */
 HOP_API int hop_handshake_set_id(hop_handshake *handshake, const char *id);
 
 /*
  * Add a header to responses.
- *   when   HOP_FIRST_RESPONSE: to the answer to this request alone. HOP_ALL_RESPONSES: to
- *          that one and to every later one of the session, the 101 of an upgrade included
- *   name   a token (RFC 9110 5.6.2), none of those that the core writes: Connection,
- *          Content-Encoding, Content-Length, Content-Type, Date, Transfer-Encoding, Upgrade,
- *          Sec-WebSocket-*
- *   value  without control characters; bytes above 0x7f are sent as they are
+ *   when   HOP_FIRST_RESPONSE: to the answer to this request alone, a refusal included.
+ *          HOP_ALL_RESPONSES: to that one, where it lets the client in, and to the later
+ *          ones of the session: polls, POSTs and the 101 of an upgrade; not to errors
+ *   name   a token (RFC 9110 5.6.2), none of those that the core writes: Access-Control-*,
+ *          Cache-Control, Connection, Content-Encoding, Content-Length, Content-Type, Date,
+ *          Keep-Alive, Sec-WebSocket-*, Transfer-Encoding, Upgrade, Vary,
+ *          X-Content-Type-Options
+ *   value  without control characters but tabs; bytes above 0x7f are sent as they are
  * A name may be added several times, as Set-Cookie is. Returns 0, or -1: it is none of
  * these, or over 4,096 bytes of one kind; nothing was added then. Thread: logic.
  */
@@ -74,7 +78,8 @@ HOP_API int hop_handshake_add_header(hop_handshake *handshake, hop_response when
 
 /*
  * Refuse the client: 403 with {"code":4,"message":message}; a request for a WebSocket is
- * answered with the message as text. message: UTF-8, copied; NULL: "Forbidden".
+ * answered with the message as text. message: UTF-8, copied, cut at 1,000 bytes; NULL:
+ * "Forbidden".
  * Returns the verdict to return. Thread: logic.
  */
 HOP_API hop_verdict hop_handshake_reject(hop_handshake *handshake, const char *message);
@@ -86,6 +91,11 @@ HOP_API hop_verdict hop_handshake_reject(hop_handshake *handshake, const char *m
  */
 HOP_API hop_deferral hop_handshake_defer(hop_handshake *handshake, int timeout_ms);
 
+/* One that waits: to name it or add headers before it is resumed. NULL when it is decided,
+ * its time is over, or its client has gone. Borrowed: until the caller returns to the
+ * server. Thread: logic. */
+HOP_API hop_handshake *hop_handshake_of(hop_server *server, hop_deferral deferral);
+
 /*
  * The decision. message: NULL: the next hook is asked, as after HOP_NEXT; else it is refused
  * with it; copied. Nothing happens where it is decided already. Returns 0, or -1: the server
@@ -95,9 +105,9 @@ HOP_API int hop_handshake_resume(hop_server *server, hop_deferral deferral,
                                  const char *message);
 
 /*
- * Be told of every request that was refused: by the core's checks or by a hook, of a session
- * or for one. For logs and counters: it is too late to answer. While logic is behind, some
- * are left out.
+ * Be told of every request that was refused with one of the codes 0 to 5: by the core's
+ * checks or by a hook, of a session or for one (not of 503s, nor of what is no good HTTP).
+ * For logs and counters: it is too late to answer. While logic is behind, some are left out.
  *   path  as of hop_on_handshake()
  * Only in init(). Returns 0, or -1. Thread: logic.
  */

@@ -3,7 +3,7 @@
  *
  *   deny=WORDS    refused with WORDS; deny without a value: with no words
  *   later=WORDS   decided in a later turn: refused with WORDS, or let in where there are none
- *   never         not decided: its deadline of 100 ms refuses it
+ *   never=MS      not decided: its deadline refuses it, of 100 ms where MS is none
  *   wrong         a verdict that is none
  *   id=ID         the session's id; `set` says whether it was taken
  *   first=VALUE   header X-First of the first response; all=VALUE: X-All of every one
@@ -75,7 +75,7 @@ static hop_verdict on_handshake(hop_handshake *handshake, void *self)
     if (parameter(request, "deny", value, sizeof value))
         return hop_handshake_reject(handshake, *value ? value : NULL);
     if (parameter(request, "never", value, sizeof value)) {
-        hop_handshake_defer(handshake, 100);
+        hop_handshake_defer(handshake, *value ? atoi(value) : 100);
         return HOP_DEFER;
     }
     if (!parameter(request, "later", value, sizeof value))

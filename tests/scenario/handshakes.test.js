@@ -31,14 +31,15 @@ const post = (sid, body, headers) =>
   request(server, `${ENGINE}&sid=${sid}`, { method: 'POST', body, headers: { 'Content-Type': 'text/plain;charset=UTF-8', ...headers } });
 const leave = (sid) => post(sid, '1');
 
+const opening = (query) =>
+  `GET /socket.io/?EIO=4&transport=websocket&${query} HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
+  'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n';
+
 /* Resolves with the answer to a handshake for a WebSocket. */
 async function upgradeHead(query) {
   const tcp = await Tcp.open(server);
 
-  tcp.socket.write(
-    `GET /socket.io/?EIO=4&transport=websocket&${query} HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
-      'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n',
-  );
+  tcp.socket.write(opening(query));
   const answer = await tcp.response();
   await tcp.close();
   return answer;
@@ -62,6 +63,8 @@ describe('who may open a session', () => {
 
     assert.equal(refused.status, 403);
     assert.deepEqual(JSON.parse(refused.text), { code: 4, message: 'not+you' });
+    const { headers } = await open('deny&first=come+back');
+    assert.equal(headers['x-first'], 'come+back');
     assert.deepEqual(JSON.parse((await open('deny')).text), FORBIDDEN);
     assert.deepEqual(JSON.parse((await open('later=too+late')).text), { code: 4, message: 'too+late' });
     assert.deepEqual(JSON.parse((await open('deny=%22%5C%0A')).text), { code: 4, message: '%22%5C%0A' });
@@ -88,17 +91,41 @@ describe('who may open a session', () => {
 
   test('who decides nothing is refused by the deadline; a wrong verdict refuses, and is logged', async () => {
     assert.deepEqual(JSON.parse((await open('never')).text), { code: 4, message: 'timeout' });
+    await server.waitLog(/WARN plugin\.defer_timeout plugin=doorman hook=handshake ms=100/);
     assert.deepEqual(JSON.parse((await open('wrong')).text), FORBIDDEN);
     await server.waitLog(/WARN plugin\.bad_verdict plugin=doorman hook=handshake verdict=1 hint="/);
   });
 
-  test('a client that leaves meanwhile is forgotten, and what it sent behind its handshake is not lost to one that stays', async () => {
-    for (let i = 0; i < 20; i++) {
-      const tcp = await Tcp.open(server);
+  test('a client that leaves meanwhile is forgotten at once, on both transports', async () => {
+    const held = (n) => server.waitMetrics((metrics) => metrics.get('sockhop_handshakes_held') === n);
+    const waiting = await Promise.all(Array.from({ length: 10 }, () => Tcp.open(server)));
 
-      tcp.socket.write(`GET ${ENGINE}&never HTTP/1.1\r\nHost: a\r\n\r\n`);
-      await tcp.close();
-    }
+    await seen();
+    waiting.forEach((tcp, i) => tcp.socket.write(i % 2 ? `GET ${ENGINE}&never=3600000 HTTP/1.1\r\nHost: a\r\n\r\n` : opening('never=3600000')));
+    await held(10);
+    assert.equal((await seen()).asked, 10);
+    for (const tcp of waiting) await tcp.close();
+    await held(0);
+  });
+
+  test('so many may wait and no more, and the log says what to do', async () => {
+    const small = await startWith(['doorman'], { config: '[limits]\nmax_handshakes = 3\n', threads: 0 });
+    const waiting = await Promise.all(Array.from({ length: 3 }, () => Tcp.open(small)));
+
+    for (const tcp of waiting) tcp.socket.write(`GET ${ENGINE}&never=60000 HTTP/1.1\r\nHost: a\r\n\r\n`);
+    await small.waitMetrics((metrics) => metrics.get('sockhop_handshakes_held') === 3);
+    const answer = await request(small, `${ENGINE}&never`);
+    assert.equal(answer.status, 503);
+    assert.equal(answer.headers['retry-after'], '10');
+    await small.waitLog(/WARN handshake\.too_many path=\/socket\.io max_handshakes=3 hint="/);
+    assert.equal((await small.metrics()).get('sockhop_handshakes_refused_total{reason="max_handshakes"}'), 1);
+    await waiting[0].close();
+    await small.waitMetrics((metrics) => metrics.get('sockhop_handshakes_held') === 2);
+    assert.equal((await request(small, `${ENGINE}&deny`)).status, 403);
+    await small.stop(); /* with two that wait */
+  });
+
+  test('what was sent behind a handshake that waits is not lost', async () => {
     const tcp = await Tcp.open(server);
 
     tcp.socket.write(`GET ${ENGINE}&later= HTTP/1.1\r\nHost: a\r\n\r\nGET ${ENGINE}&deny=second HTTP/1.1\r\nHost: a\r\n\r\n`);
@@ -115,10 +142,7 @@ describe('who may open a session', () => {
 
     tcp.socket.write(
       Buffer.concat([
-        Buffer.from(
-          'GET /socket.io/?EIO=4&transport=websocket&later= HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n' +
-            'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n',
-        ),
+        Buffer.from(opening('later=')),
         frame,
       ]),
     );

@@ -1,5 +1,5 @@
 /*
- * test_engine.c - the route of Engine.IO (core/engine/engine.c): which shard serves a
+ * test_engine.c - the route of Engine.IO (core/engine/route.c): which shard serves a
  * request, the client bundle, and what an idle session costs.
  */
 #include "tests/unit/wire.h"
@@ -56,6 +56,47 @@ static void a_bad_sid_names_no_shard(void **state)
         assert_int_equal(route.shard_for(&request, route.arg), -1);
     }
     engine_route_free(&route);
+}
+
+/* An id that a plugin gave, with its shard behind it. */
+static void a_given_id_is_found_in_its_shard_alone(void **state)
+{
+    static const struct {
+        const char *sid;
+        int shard;
+        bool is_found;
+    } rows[] = {
+        {"me.00", 0, true},    {"me.01", 1, false},  {"me.0", -1, false},
+        {"me.000", -1, false}, {"me", -1, false},    {"me.0g", -1, false},
+        {"ME.00", 0, false},   {".00", -1, false},   {"me.00.00", -1, false},
+        {"m.e.00", -1, false}, {"mee.00", 0, false},
+    };
+    const struct settings settings = wire_settings();
+    struct wire *wire = wire_new(&settings);
+    struct session *session, *other;
+    char sid[SESSION_SID_SIZE];
+
+    (void)state;
+    assert_false(session_id_is_taken(wire->engine, "me"));
+    session = session_new(wire->engine, "me");
+    other = session_new(wire->engine, NULL);
+    assert_true(session_id_is_taken(wire->engine, "me"));
+    session_sid(session, sid);
+    assert_string_equal(sid, "me.00");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        assert_int_equal(session_shard_of(rows[i].sid, strlen(rows[i].sid)),
+                         rows[i].shard);
+        assert_ptr_equal(session_by_sid(wire->engine, rows[i].sid, strlen(rows[i].sid)),
+                         rows[i].is_found ? session : NULL);
+    }
+    base64url(session->sid, SID_BYTES, sid); /* what it is found by is no sid */
+    assert_null(session_by_sid(wire->engine, sid, SID_CHARS));
+    session_sid(other, sid);
+    assert_ptr_equal(session_by_sid(wire->engine, sid, strlen(sid)), other);
+    session_free(session);
+    assert_false(session_id_is_taken(wire->engine, "me"));
+    session_free(other);
+    wire_free(wire);
 }
 
 static void write_file(const char *folder, const char *name, const char *text)
@@ -173,6 +214,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_sid_names_its_shard),
         cmocka_unit_test(a_bad_sid_names_no_shard),
+        cmocka_unit_test(a_given_id_is_found_in_its_shard_alone),
         cmocka_unit_test(the_client_bundle_lies_below_the_path),
         cmocka_unit_test(the_layer_above_may_close_at_once),
         cmocka_unit_test(an_idle_session_is_small),

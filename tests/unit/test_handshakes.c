@@ -18,6 +18,7 @@ static hop_verdict verdict;
 static hop_deferral deferral;
 static int defer_ms;
 static hop_handshake *latest;
+static handle conn; /* of the latest to arrive */
 
 static int set_up(void **state)
 {
@@ -93,11 +94,13 @@ static void resolve(void)
 static void arrive(void)
 {
     static struct http_request request;
+    static handle n_conns;
     struct held_handshake *held = mem_calloc(1, sizeof *held);
 
     held_handshake_free(fake_engine.answered);
     fake_engine.answered = NULL;
     held->request = &request;
+    held->conn = conn = ++n_conns;
     strcpy(held->address, "::1");
     fake_engine.gate.on_handshake(held, fake_engine.gate.arg);
     loops_drain(fixture.loops);
@@ -236,6 +239,75 @@ static void one_that_waits_at_the_end_is_let_go(void **state)
     /* The leak checker says the rest. */
 }
 
+static void a_client_that_goes_is_waited_for_by_nobody(void **state)
+{
+    (void)state;
+    on(A, decides, "1");
+    resolve();
+    verdict = HOP_DEFER;
+    defer_ms = 60000;
+    arrive();
+    assert_ptr_equal(hop_handshake_of(fixture.server, deferral), latest);
+    fake_engine.gate.on_abandoned(conn + 1, fake_engine.gate.arg); /* somebody else */
+    loops_drain(fixture.loops);
+    assert_null(fake_engine.answered);
+    fake_engine.gate.on_abandoned(conn, fake_engine.gate.arg);
+    loops_drain(fixture.loops);
+    answered(true);
+    assert_null(hop_handshake_of(fixture.server, deferral));
+    resume(NULL); /* nothing happens */
+    fake_engine.gate.on_abandoned(conn, fake_engine.gate.arg);
+    loops_drain(fixture.loops);
+}
+
+static void one_that_waits_may_be_named_before_it_goes_on(void **state)
+{
+    (void)state;
+    on(A, decides, "1");
+    resolve();
+    verdict = HOP_DEFER;
+    defer_ms = 60000;
+    arrive();
+    assert_int_equal(
+        hop_handshake_set_id(hop_handshake_of(fixture.server, deferral), "late"), 0);
+    resume(NULL);
+    assert_string_equal(answered(false)->id, "late");
+}
+
+static hop_verdict refuses_at_length(hop_handshake *handshake, void *self)
+{
+    char message[2002];
+
+    (void)self;
+    for (int i = 0; i < 1000; i++)
+        memcpy(message + 1 + 2 * i, "\xc3\xa4", 3);
+    message[0] = 'x';
+    return hop_handshake_reject(handshake, message);
+}
+
+static hop_verdict says_one_thing_and_does_another(hop_handshake *handshake, void *self)
+{
+    (void)self;
+    hop_handshake_reject(handshake, "no");
+    return HOP_NEXT;
+}
+
+static void words_of_a_refusal_are_cut_and_are_those_of_who_refuses(void **state)
+{
+    (void)state;
+    on(A, refuses_at_length, "");
+    resolve();
+    arrive();
+    assert_int_equal(strlen(answered(true)->message), 999);
+    handshakes_remove(&fixture.server->handshakes, &plugins[A]);
+    on(A, says_one_thing_and_does_another, "");
+    on(B, decides, "");
+    verdict = (hop_verdict)77;
+    resolve();
+    arrive();
+    assert_null(answered(true)->message);
+}
+
 static void *resume_from_elsewhere(void *arg)
 {
     (void)arg;
@@ -274,6 +346,9 @@ static hop_verdict tries_headers(hop_handshake *handshake, void *self)
         {"DATE", "x"},
         {"Sec-WebSocket-Accept", "x"},
         {"upgrade", "x"},
+        {"cache-control", "x"},
+        {"Access-Control-X", "x"},
+        {"vary", "x"},
         {"Sec-websocket-x", "x"},
     };
     char value[5000];
@@ -352,6 +427,9 @@ int main(void)
         TEST(who_defers_and_decides_at_once_has_decided),
         TEST(a_deadline_refuses),
         TEST(one_that_waits_at_the_end_is_let_go),
+        TEST(a_client_that_goes_is_waited_for_by_nobody),
+        TEST(one_that_waits_may_be_named_before_it_goes_on),
+        TEST(words_of_a_refusal_are_cut_and_are_those_of_who_refuses),
         TEST(any_thread_may_decide),
         TEST(headers_are_checked_and_kept_in_order),
         TEST(a_refusal_is_told_and_is_nobodys_to_answer),

@@ -175,6 +175,7 @@ static inline struct settings wire_settings(void)
         .max_turn_packets = 64,
         .max_fragments = 1024,
         .max_controls = 100,
+        .max_handshakes = 3,
     };
 }
 
