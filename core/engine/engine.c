@@ -13,6 +13,7 @@
 #include "core/base/text.h"
 #include "core/engine/compress.h"
 #include "core/engine/polling.h"
+#include "core/engine/polling_body.h"
 #include "core/engine/raw.h"
 #include "core/engine/session_impl.h"
 #include "core/engine/upgrade.h"
@@ -212,6 +213,7 @@ void engine_bury(void *arg)
         websocket_free(ws);
     }
     compressor_forget(engine->compressor);
+    polling_body_forget(engine);
 }
 
 /* ---- memory is full */

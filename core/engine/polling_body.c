@@ -116,6 +116,33 @@ static struct bytes *wrap(struct jsonp_index index, struct bytes *payload)
     return script;
 }
 
+void polling_body_forget(struct engine *engine)
+{
+    bytes_unref(engine->joined);
+    bytes_unref(engine->joined_of);
+    engine->joined = engine->joined_of = NULL;
+}
+
+/* The body of one packet with attachments: made once for all who get it in this turn. */
+static struct bytes *join_one(const struct polling *polling, struct bytes *packet,
+                              struct bytes *last)
+{
+    struct engine *engine = polling->session->engine;
+    struct bytes *body;
+
+    if (engine->joined_of != packet) {
+        body = join_v4(polling, last);
+        if (!body)
+            return NULL;
+        polling_body_forget(engine);
+        engine->joined = body;
+        engine->joined_of = packet;
+        bytes_ref(packet, 1);
+    }
+    bytes_ref(engine->joined, 1);
+    return engine->joined;
+}
+
 struct bytes *polling_body_join(const struct polling *polling, struct bytes *last,
                                 const char **content_type)
 {
@@ -126,11 +153,15 @@ struct bytes *polling_body_join(const struct polling *polling, struct bytes *las
 
     *content_type = format == PAYLOAD_V3_BYTES ? "application/octet-stream"
                                                : "text/plain; charset=UTF-8";
-    if (!is_v3 && polling->n_queued + (last != NULL) == 1 && only->n_parts == 0) {
+    if (is_v3) {
+        body = join_v3(polling, last, format);
+    } else if (polling->n_queued + (last != NULL) > 1) {
+        body = join_v4(polling, last);
+    } else if (only->n_parts > 0) {
+        body = join_one(polling, only, last);
+    } else {
         bytes_ref(only, 1); /* the packet is the body */
         body = only;
-    } else {
-        body = is_v3 ? join_v3(polling, last, format) : join_v4(polling, last);
     }
     if (!polling->jsonp.is_given)
         return body;

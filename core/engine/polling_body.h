@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 struct bytes;
+struct engine;
 struct http_request;
 struct payload;
 struct polling;
@@ -30,5 +31,8 @@ struct bytes *polling_body_join(const struct polling *polling, struct bytes *las
 int polling_body_open(struct session *session, const struct http_request *request,
                       const char *body, size_t body_len, struct payload *payload,
                       char **decoded);
+
+/* At the end of a turn: give up what polling_body_join() has kept for others. */
+void polling_body_forget(struct engine *engine);
 
 #endif

@@ -115,7 +115,9 @@ struct engine {
     unsigned char id_secret[16]; /* of the places of given ids in it */
     struct frame_pool readers;
     struct compressor *compressor; /* owned */
-    struct frame_writer *writer;   /* owned */
+    struct bytes *joined,
+        *joined_of;              /* refs: the latest body, and the one packet in it */
+    struct frame_writer *writer; /* owned */
     struct frame_limits frame_limits,
         deflate_limits; /* deflate: where it was negotiated */
     struct timer_list first_ping[FIRST_PING_LISTS], ping, pong, upgrade, noop, slow,

@@ -40,7 +40,7 @@ struct hub *hub_new(struct loops *loops, const struct settings *settings)
     hub->loop = loops->logic;
     hub->parser = (enum sio_parser)settings->parser;
     /* In MessagePack, python-socketio answers an id of 0 without an id. */
-    hub->acks.next_id = hub->parser == PARSER_MSGPACK;
+    hub->acks.next_id = hub->parser == PARSER_MSGPACK ? 1 : 0;
     hub->max_kept_bytes = settings->max_queue_bytes;
     hub->max_rooms = (uint32_t)settings->max_rooms;
     hub->max_attachments = (size_t)settings->max_attachments;

@@ -4,8 +4,9 @@
  * placeholders, whatever parser is set: these two translate.
  *
  * What JSON has no word for becomes what JSON.stringify() makes of it: NaN and the
- * infinities null, a Date its ISO string, undefined nothing (null in an array). Bytes and
- * ArrayBuffers become attachments. Thread: any; no state.
+ * infinities null, a Date its ISO string, undefined nothing (null in an array), bytes in a
+ * CONNECT an object of their numbers. Bytes and ArrayBuffers of events become attachments. A
+ * member "__proto__" is left out, as by the Node server. Thread: any; no state.
  * Source: the MessagePack specification; socket.io-msgpack-parser 3, notepack.io.
  */
 #ifndef SOCKETIO_MSGPACK_H
@@ -25,6 +26,7 @@ enum msgpack_result {
     MSGPACK_TOO_DEEP,
     MSGPACK_TOO_MANY, /* values: limits->max_values */
     MSGPACK_MANY_ATTACHMENTS,
+    MSGPACK_TOO_LONG, /* as JSON: control characters without end */
     MSGPACK_NO_MEMORY /* for what the client sent */
 };
 
@@ -42,8 +44,8 @@ struct msgpack_packet {
 };
 
 /*
- * Read a message. limits: of its data, as of JSON: max_depth is checked again by whoever
- * scans the text. On any other result than MSGPACK_OK there is nothing to release.
+ * Read a message. limits: of its data, as of JSON: whoever scans the text checks them
+ * again, exactly. On any other result than MSGPACK_OK there is nothing to release.
  */
 enum msgpack_result msgpack_decode(const char *data, size_t len,
                                    const struct json_limits *limits,

@@ -22,7 +22,9 @@
 #include "core/base/text.h"
 
 enum {
-    DEPTH_MAX = 1025, /* json.h's 1,024 and the packet's own map */
+    DEPTH_MAX = 1025,   /* as json.h's 1,024: the scan of the text says no to one more */
+    PACKET_VALUES = 16, /* of a packet beside its data */
+    VALUE_CHARS = 32,   /* of a number as text, or of a word */
     MAX_TYPE = 4,
     DATE_MAX_DIGITS = 64
 };
@@ -259,6 +261,12 @@ struct scan {
     size_t n_bytes; /* how many values are bytes */
 };
 
+/* How many values a container is made of. */
+static uint64_t n_inside(const struct item *item)
+{
+    return item->kind == ARRAY ? item->n : item->kind == MAP ? 2 * item->n : 0;
+}
+
 static bool holds_bytes(const struct item *item)
 {
     return item->kind == BYTES || item->kind == EXT;
@@ -276,7 +284,7 @@ static enum msgpack_result skip(struct scan *scan)
             return MSGPACK_BAD;
         if (++scan->n_values > scan->max_values)
             return MSGPACK_TOO_MANY;
-        n_due += item.kind == ARRAY ? item.n : item.kind == MAP ? 2 * item.n : 0;
+        n_due += n_inside(&item);
         n_due--;
         scan->n_bytes += holds_bytes(&item);
     }
@@ -371,7 +379,10 @@ struct writer {
     size_t len, cap;
     struct msgpack_piece *attachments; /* owned: room for all */
     size_t n_attachments;
-    bool is_full; /* no memory */
+    bool is_full;     /* no memory, or is_too_long */
+    bool is_too_long; /* beyond max_len */
+    size_t max_len;
+    bool has_no_attachments; /* bytes are written as Node's JSON has them */
     size_t depth;
     struct level level[DEPTH_MAX]; /* the last member: build() */
 };
@@ -379,9 +390,13 @@ struct writer {
 /* Room for n bytes more, or NULL. */
 static char *reserve(struct writer *writer, size_t n)
 {
+    writer->is_too_long |= n > writer->max_len - writer->len;
+    writer->is_full |= writer->is_too_long;
+    if (writer->is_full)
+        return NULL;
     if (writer->cap - writer->len < n) {
         size_t cap = (writer->len + n) * 2;
-        char *grown = writer->is_full ? NULL : mem_try_realloc(writer->text, cap);
+        char *grown = mem_try_realloc(writer->text, cap);
 
         if (!grown) {
             writer->is_full = true;
@@ -413,23 +428,33 @@ static void put_word(struct writer *writer, const char *word)
     put(writer, word, strlen(word));
 }
 
+/* A control character, quote or backslash within quotes. */
+static void put_escaped(struct writer *writer, unsigned char c)
+{
+    static const char values[] = "\"\\\b\f\n\r\t", letters[] = "\"\\bfnrt";
+    const char *found = c ? strchr(values, c) : NULL;
+    char text[8];
+
+    if (found)
+        snprintf(text, sizeof text, "\\%c", letters[found - values]);
+    else
+        snprintf(text, sizeof text, "\\u%04x", c);
+    put_word(writer, text);
+}
+
 /* The code point at hand as JSON has it within quotes, or as it is. Returns its end. */
 static const char *put_code_point(struct writer *writer, const char *at, const char *end,
                                   bool is_json)
 {
     uint32_t code;
     size_t len = utf8_decode(at, (size_t)(end - at), &code);
-    char escaped[8];
 
-    if (len == 0) { /* as Node reads it */
+    if (len == 0) { /* no UTF-8 */
         put_word(writer, "\xef\xbf\xbd");
         return at + 1;
     }
-    if (is_json && (code == '"' || code == '\\'))
-        put_char(writer, '\\');
-    if (is_json && code < 0x20)
-        put(writer, escaped,
-            (size_t)snprintf(escaped, sizeof escaped, "\\u%04x", (unsigned)code));
+    if (is_json && (code < 0x20 || code == '"' || code == '\\'))
+        put_escaped(writer, (unsigned char)code);
     else
         put(writer, at, len);
     return at + len;
@@ -462,21 +487,14 @@ static void put_string(struct writer *writer, const struct item *item)
     put_char(writer, '"');
 }
 
-/* The shortest that is read as the same number. */
+/* So many digits that it is read as the same number. Fewer may do, but to find them costs. */
 static void put_float(struct writer *writer, double number)
 {
     char text[40];
 
-    if (!isfinite(number)) {
-        put_word(writer, "null");
-        return;
-    }
-    for (int digits = 15; digits <= 17; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, number);
-        if (strtod(text, NULL) == number)
-            break;
-    }
-    put_word(writer, text);
+    if (isfinite(number))
+        snprintf(text, sizeof text, "%.17g", number);
+    put_word(writer, isfinite(number) ? text : "null");
 }
 
 /* As Date.prototype.toJSON() has it. */
@@ -502,12 +520,31 @@ static void put_date(struct writer *writer, int64_t ms)
     put_word(writer, text);
 }
 
+/* What JSON.stringify() makes of a Buffer: in a CONNECT, which has no attachments. */
+static void put_buffer(struct writer *writer, const struct item *item)
+{
+    char text[8];
+
+    put_word(writer, "{\"type\":\"Buffer\",\"data\":[");
+    for (size_t i = 0; i < item->len && !writer->is_full; i++) {
+        snprintf(text, sizeof text, i ? ",%u" : "%u",
+                 (unsigned)(unsigned char)item->data[i]);
+        put_word(writer, text);
+    }
+    put_word(writer, "]}");
+}
+
 static void put_bytes(struct writer *writer, const struct item *item)
 {
     char text[64];
-    int len = snprintf(text, sizeof text, "{\"_placeholder\":true,\"num\":%zu}",
-                       writer->n_attachments);
+    int len;
 
+    if (writer->has_no_attachments) {
+        put_buffer(writer, item);
+        return;
+    }
+    len = snprintf(text, sizeof text, "{\"_placeholder\":true,\"num\":%zu}",
+                   writer->n_attachments);
     writer->attachments[writer->n_attachments++] =
         (struct msgpack_piece){item->data, item->len};
     put(writer, text, (size_t)len);
@@ -574,20 +611,22 @@ static void put_scalar(struct writer *writer, const struct item *item)
     }
 }
 
-/* A member's name. JavaScript makes text of numbers. */
-static bool put_key(struct writer *writer, const struct item *key)
+/* Whether it may be a member's name: JavaScript makes text of it. */
+static bool is_key(const struct item *item)
+{
+    return item->kind != UNDEFINED && item->kind <= STRING;
+}
+
+static void put_key(struct writer *writer, const struct item *key)
 {
     if (key->kind == STRING) {
         put_string(writer, key);
-    } else if (key->kind == UNSIGNED || key->kind == NEGATIVE) {
-        put_char(writer, '"');
-        put_integer(writer, key);
-        put_char(writer, '"');
     } else {
-        return false;
+        put_char(writer, '"');
+        put_scalar(writer, key);
+        put_char(writer, '"');
     }
     put_char(writer, ':');
-    return true;
 }
 
 static bool begin_container(struct writer *writer, const struct item *item)
@@ -610,6 +649,15 @@ static bool is_fake(const struct writer *writer, const struct item *key,
     return writer->attachments && value->kind == TRUE && is_name(key, "_placeholder");
 }
 
+/* What the first pass has read: all that is in a value. */
+static void skip_inside(struct reader *reader, const struct item *item)
+{
+    uint64_t n_due = n_inside(item);
+
+    for (struct item inner; n_due > 0 && read_item(reader, &inner); n_due--)
+        n_due += n_inside(&inner);
+}
+
 /* The next element or member of the innermost container. */
 static enum msgpack_result write_next(struct writer *writer)
 {
@@ -620,13 +668,19 @@ static enum msgpack_result write_next(struct writer *writer)
     if (level->is_map)
         read_item(&writer->reader, &key);
     read_item(&writer->reader, &value);
+    if (level->is_map && !is_key(&key))
+        return MSGPACK_BAD_PACKET;
     if (level->is_map && value.kind == UNDEFINED)
         return MSGPACK_OK;
+    if (level->is_map && is_name(&key, "__proto__")) {
+        skip_inside(&writer->reader, &value);
+        return MSGPACK_OK; /* to a receiver it would be no member (T13) */
+    }
     if (level->has_some)
         put_char(writer, ',');
     level->has_some = true;
-    if (level->is_map && !put_key(writer, &key))
-        return MSGPACK_BAD_PACKET;
+    if (level->is_map)
+        put_key(writer, &key);
     if (is_fake(writer, &key, &value))
         put_char(writer, '1');
     else if (is_scalar(&value))
@@ -634,6 +688,13 @@ static enum msgpack_result write_next(struct writer *writer)
     else if (!begin_container(writer, &value))
         return MSGPACK_TOO_DEEP;
     return MSGPACK_OK;
+}
+
+static enum msgpack_result full_result(const struct writer *writer)
+{
+    if (!writer->is_full)
+        return MSGPACK_OK;
+    return writer->is_too_long ? MSGPACK_TOO_LONG : MSGPACK_NO_MEMORY;
 }
 
 /* The first pass has read all of this: only depth and names of members are new. */
@@ -659,7 +720,7 @@ static enum msgpack_result write_json(struct writer *writer)
         if (result != MSGPACK_OK)
             return result;
     }
-    return writer->is_full ? MSGPACK_NO_MEMORY : MSGPACK_OK;
+    return full_result(writer);
 }
 
 /* ---- a packet */
@@ -682,7 +743,7 @@ static enum msgpack_result write_texts(struct writer *writer, const struct outli
     }
     put_char(writer, '\0');
     if (writer->is_full)
-        return MSGPACK_NO_MEMORY;
+        return full_result(writer);
     packet->nsp = writer->text;
     packet->payload = in->data.at ? writer->text + from : NULL;
     return result;
@@ -693,12 +754,15 @@ static bool takes_attachments(enum sio_packet_type type)
     return type == SIO_EVENT || type == SIO_ACK;
 }
 
-static enum msgpack_result build(const struct outline *in, struct msgpack_packet *out)
+static enum msgpack_result build(const struct outline *in, size_t max_len,
+                                 struct msgpack_packet *out)
 {
     struct writer writer; /* its levels are set as they begin */
     enum msgpack_result result = MSGPACK_NO_MEMORY;
 
     memset(&writer, 0, offsetof(struct writer, level));
+    writer.max_len = max_len;
+    writer.has_no_attachments = !takes_attachments(out->packet.type);
     if (in->n_bytes > 0)
         writer.attachments = mem_try_alloc(in->n_bytes * sizeof *writer.attachments);
     if (in->n_bytes == 0 || writer.attachments)
@@ -711,6 +775,9 @@ static enum msgpack_result build(const struct outline *in, struct msgpack_packet
     out->text = writer.text;
     out->attachments = writer.attachments;
     out->packet.n_attachments = (unsigned)writer.n_attachments;
+    if (writer.n_attachments > 0)
+        out->packet.type =
+            out->packet.type == SIO_EVENT ? SIO_BINARY_EVENT : SIO_BINARY_ACK;
     return MSGPACK_OK;
 }
 
@@ -720,24 +787,21 @@ enum msgpack_result msgpack_decode(const char *data, size_t len,
 {
     struct scan scan = {
         .reader = {(const unsigned char *)data, (const unsigned char *)data + len},
-        .max_values = limits->max_values};
+        /* names of members, and the packet's own, are counted here too */
+        .max_values = 2 * limits->max_values + PACKET_VALUES};
     struct outline outline;
     enum msgpack_result result = read_outline(&scan, &outline);
 
     *out = (struct msgpack_packet){0};
     if (result != MSGPACK_OK)
         return result;
-    if (outline.n_bytes > max_attachments)
-        return MSGPACK_MANY_ATTACHMENTS;
     out->packet.type = (enum sio_packet_type)outline.type;
-    if (outline.n_bytes > 0 && !takes_attachments(out->packet.type))
-        return MSGPACK_BAD_PACKET;
-    if (outline.n_bytes > 0)
-        out->packet.type =
-            out->packet.type == SIO_EVENT ? SIO_BINARY_EVENT : SIO_BINARY_ACK;
+    if (takes_attachments(out->packet.type) && outline.n_bytes > max_attachments)
+        return MSGPACK_MANY_ATTACHMENTS;
     out->packet.has_id = outline.has_id;
     out->packet.id = outline.has_id ? outline.id : 0;
-    return build(&outline, out);
+    /* Escapes and digits may make it longer, but no message a multiple of itself. */
+    return build(&outline, 2 * len + VALUE_CHARS * limits->max_values, out);
 }
 
 void msgpack_done(struct msgpack_packet *packet)
@@ -755,6 +819,7 @@ const char *msgpack_word(enum msgpack_result result)
         [MSGPACK_TOO_DEEP] = "MessagePack deeper than max_json_depth",
         [MSGPACK_TOO_MANY] = "MessagePack with more than max_json_values",
         [MSGPACK_MANY_ATTACHMENTS] = "more attachments than max_attachments",
+        [MSGPACK_TOO_LONG] = "MessagePack that is twice as long as JSON",
         [MSGPACK_NO_MEMORY] = "no memory for a packet",
     };
 

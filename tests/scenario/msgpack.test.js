@@ -9,8 +9,16 @@ import parser from 'socket.io-msgpack-parser';
 import { Polling, RawWebSocket, TRANSPORTS, allGone, ask, closeClients, connect, hear, heard, request, startWith } from '../lib/client.js';
 
 const PLUGINS = ['auth', 'lobby', 'echo', 'rooms', 'binary', 'spaces'];
-const { Encoder } = parser;
+const { Decoder, Encoder } = parser;
 const encode = (packet) => new Encoder().encode(packet)[0];
+const decode = (bytes) => {
+  const decoder = new Decoder();
+  let packet;
+
+  decoder.on('decoded', (decoded) => (packet = decoded));
+  decoder.add(bytes);
+  return packet;
+};
 let server;
 
 before(async () => (server = await startWith(PLUGINS, { config: '[server]\nnamespaces = /custom\n[engine]\nparser = msgpack\n[log]\nlevel = debug\n' })));
@@ -104,12 +112,24 @@ describe('who does not speak it', () => {
 
     for (const bytes of [
       Buffer.alloc(0), Buffer.from([0xc1]), Buffer.from([0xdf, 255, 255, 255, 255]), encode([1]), encode({ type: 9, nsp: '/' }), encode({ type: 0, nsp: 7 }),
-      encode({ type: 2, nsp: '/', data: ['e'] }), encode({ type: 0, nsp: '/', data: [1] }), encode({ type: 0, nsp: '/', data: { a: Buffer.from('x') } }),
+      encode({ type: 2, nsp: '/', data: ['e'] }), encode({ type: 0, nsp: '/', data: [1] }),
       encode({ type: 4, nsp: '/', data: 'x' }), Buffer.concat([encode({ type: 0, nsp: '/' }), Buffer.from([0])]),
       Buffer.concat([Buffer.from('83a474797065', 'hex'), Buffer.from('02a36e7370a12fa464617461', 'hex'), Buffer.alloc(2000, 0x91), Buffer.from([0x90])]),
     ])
       await ends(bytes);
     assert.deepEqual(await ask(honest, 'echo', 1), [1]);
+  });
+
+  test('a namespace that can be none is told so, in MessagePack', async () => {
+    for (const nsp of ['', 'chat', '/a,b', '/a\0', '/none?x', 'x'.repeat(200)]) {
+      const raw = await RawWebSocket.open(server);
+
+      await raw.message(); /* open */
+      raw.ws.send(encode({ type: 0, nsp }));
+      const answer = decode(await raw.message());
+      assert.deepEqual([answer.type, answer.data], [4, { message: 'Invalid namespace' }], nsp);
+      await raw.close();
+    }
   });
 
   test('over polling too: base64, and a packet of several namespaces\' names', async () => {

@@ -108,6 +108,9 @@ static void what_the_parser_writes_is_read(void **state)
                "data\xdd\x00\x00\x00\x01\xa1"
                "e"),
          "2 / - [\"e\"]"}, /* longer heads than needed */
+        {PACKET("\x00", "\x81\xa1"
+                        "a\xc4\x02x\xff"),
+         "0 / - {\"a\":{\"type\":\"Buffer\",\"data\":[120,255]}}"},
         {PACKET("\xd0\x02", "\x90"), "2 / - []"},
         {PACKET("\x02", "\xc0"), "2 / - -"}, /* as python-socketio says nothing */
         {PACKET("\x04", "\xa1x"), "4 / - \"x\""},
@@ -147,12 +150,12 @@ static void each_value_becomes_json(void **state)
         {EVENT("\xd3\x00\x00\x00\x00\x00\x00\x00\x07"), "7"},
         {EVENT("\xca\x3f\x80\x00\x00"), "1"},
         {EVENT("\xca\x3d\xcc\xcc\xcd"), "0.10000000149011612"},
-        {EVENT("\xcb\x3f\xb9\x99\x99\x99\x99\x99\x9a"), "0.1"},
-        {EVENT("\xcb\x44\xb5\x2d\x02\xc7\xe1\x4a\xf6"), "1e+23"},
+        {EVENT("\xcb\x3f\xb9\x99\x99\x99\x99\x99\x9a"), "0.10000000000000001"},
+        {EVENT("\xcb\x44\xb5\x2d\x02\xc7\xe1\x4a\xf6"), "9.9999999999999992e+22"},
         {EVENT("\xcb\x7f\xf0\x00\x00\x00\x00\x00\x00"), "null"}, /* Infinity */
         {EVENT("\xcb\x7f\xf8\x00\x00\x00\x00\x00\x00"), "null"}, /* NaN */
         {EVENT("\xa0"), "\"\""},
-        {EVENT("\xa8 \"\\\n\xc3\xa4\x7f\x01"), "\" \\\"\\\\\\u000a\xc3\xa4\x7f\\u0001\""},
+        {EVENT("\xa8 \"\\\n\xc3\xa4\x7f\x01"), "\" \\\"\\\\\\n\xc3\xa4\x7f\\u0001\""},
         {EVENT("\xa3"
                "a\0b"),
          "\"a\\u0000b\""},
@@ -168,6 +171,12 @@ static void each_value_becomes_json(void **state)
                "b\x80"),
          "{\"a\":1,\"b\":{}}"},
         {EVENT("\x82\x05\x01\xff\x02"), "{\"5\":1,\"-1\":2}"},
+        {EVENT("\x83\xc0\x01\xc3\x02\xca\x3f\xc0\x00\x00\x03"),
+         "{\"null\":1,\"true\":2,\"1.5\":3}"},
+        {EVENT("\x82\xa9__proto__\x81\xa1"
+               "a\x92\x01\xd4\x00\x00\xa1"
+               "b\x01"),
+         "{\"b\":1}"},
         {EVENT("\x83\xa1"
                "a\xd4\x00\x00\xa1"
                "b\x01\xa1"
@@ -273,14 +282,15 @@ static void what_is_no_packet_is_refused(void **state)
                "1"),
          MSGPACK_BAD_PACKET},
         {BYTES("\x83\xa4type\x02\xa3nsp\xa1/\xa2id\xcf\x00\x20\x00\x00\x00\x00\x00\x00"),
-         MSGPACK_BAD_PACKET}, /* 2^53 */
-        {PACKET("\x00", "\x81\xa1"
-                        "a\xc4\x01x"),
-         MSGPACK_BAD_PACKET},                                     /* bytes in a CONNECT */
+         MSGPACK_BAD_PACKET},                                     /* 2^53 */
         {BYTES("\x82\xa4type\x01\xa3nsp\xa1/\x00"), MSGPACK_BAD}, /* trailing */
         {BYTES("\x82\x90\x01\xa3nsp\xa1/"), MSGPACK_BAD_PACKET},
         {EVENT("\x81\x90\x01"), MSGPACK_BAD_PACKET}, /* an array as a name */
-        {EVENT("\x81\xc0\x01"), MSGPACK_BAD_PACKET},
+        {EVENT("\x81\xd4\x00\x00\x01"), MSGPACK_BAD_PACKET},
+        {EVENT("\x81\xc4\x00\x01"), MSGPACK_BAD_PACKET},
+        /* a bad name of what would be left out */
+        {EVENT("\x81\x91\xd4\x00\x00\xd4\x00\x00"), MSGPACK_BAD_PACKET},
+        {EVENT("\x81\xc4\x00\xd4\x00\x00"), MSGPACK_BAD_PACKET},
         {EVENT("\x94\xc4\x01x\xc4\x01x\xc4\x01x\xc4\x01x"), MSGPACK_MANY_ATTACHMENTS},
         /* lengths that nothing is behind */
         {EVENT("\xdd\xff\xff\xff\xff"), MSGPACK_BAD},
@@ -341,7 +351,7 @@ static enum msgpack_result decode_nested(size_t n)
 
 static void depth_and_number_are_bounded(void **state)
 {
-    char data[2048] = "\x83\xa4type\x02\xa3nsp\xa1/\xa4"
+    char data[4096] = "\x83\xa4type\x02\xa3nsp\xa1/\xa4"
                       "data\xdc";
     size_t len = strlen(data);
     struct msgpack_packet packet;
@@ -349,15 +359,36 @@ static void depth_and_number_are_bounded(void **state)
     (void)state;
     assert_int_equal(decode_nested(1025), MSGPACK_OK);
     assert_int_equal(decode_nested(1026), MSGPACK_TOO_DEEP);
-    for (size_t n = 996; n <= 999; n++) { /* with type, nsp and data themselves */
+    for (size_t n = 2010; n <= 2016; n++) { /* with the values of type, nsp and data */
+        bool is_many = n + 3 > 2 * 1000 + 16;
+
         data[len] = (char)(n >> 8);
         data[len + 1] = (char)n;
         memset(data + len + 2, 0x01, n);
         assert_int_equal(decode(data, len + 2 + n, &packet),
-                         n < 998 ? MSGPACK_OK : MSGPACK_TOO_MANY);
-        if (n < 998)
+                         is_many ? MSGPACK_TOO_MANY : MSGPACK_OK);
+        if (!is_many)
             msgpack_done(&packet);
     }
+}
+
+/* Six bytes for each of a million would be a way to make much of little. */
+static void text_does_not_grow_without_end(void **state)
+{
+    static const char head[] = "\x83\xa4type\x02\xa3nsp\xa1/\xa4"
+                               "data\x91\xdb\x00\x0f\x00\x00";
+    const size_t len = sizeof head - 1 + 0xf0000;
+    char *data = malloc(len);
+    struct msgpack_packet packet;
+
+    (void)state;
+    memcpy(data, head, sizeof head - 1);
+    memset(data + sizeof head - 1, 1, 0xf0000);
+    assert_int_equal(decode(data, len, &packet), MSGPACK_TOO_LONG);
+    memset(data + sizeof head - 1, '\n', 0xf0000);
+    assert_int_equal(decode(data, len, &packet), MSGPACK_OK);
+    msgpack_done(&packet);
+    free(data);
 }
 
 /* ---- writing */
@@ -582,6 +613,7 @@ int main(void)
         cmocka_unit_test(what_is_no_packet_is_refused),
         cmocka_unit_test(a_packet_cut_anywhere_is_none),
         cmocka_unit_test(depth_and_number_are_bounded),
+        cmocka_unit_test(text_does_not_grow_without_end),
         cmocka_unit_test(a_packet_is_written_as_the_parser_reads_it),
         cmocka_unit_test(each_json_value_is_written),
         cmocka_unit_test(long_ones_have_longer_heads),

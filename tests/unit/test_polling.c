@@ -147,6 +147,49 @@ static void attachments_stand_behind_their_text(void **state)
     client_close(&client);
 }
 
+/* A body of one packet with attachments is made once a turn, and is nobody else's. */
+static void pollers_share_the_body_of_a_packet_with_attachments(void **state)
+{
+    enum { POLLERS = 4 };
+    const struct settings settings = wire_settings();
+    struct wire *wire = wire_new(&settings);
+    struct bytes *packets[2] = {wire_attached("52-[]", "one"),
+                                wire_attached("52-[]", "two")};
+    struct peer *peers[POLLERS];
+    char sid[32];
+
+    (void)state;
+    for (int i = 0; i < POLLERS; i++) {
+        struct outgoing out = {.packet = packets[i / 2]};
+
+        peers[i] = peer_new(wire);
+        open_session(wire, peers[i], sid);
+        peers[i]->len = 0;
+        poll_get(wire, peers[i], sid);
+        session_send(wire->session, &out);
+    }
+    assert_null(wire->engine->joined);
+    engine_pack(wire->engine);
+    assert_non_null(wire->engine->joined);
+    assert_true(wire->engine->joined_of == packets[0] ||
+                wire->engine->joined_of == packets[1]);
+    for (int i = 0; i < POLLERS; i++) {
+        peer_read(wire, peers[i]);
+        expect_response(peers[i], 200,
+                        i < 2 ? "452-[]\x1e"
+                                "bb25l\x1e"
+                                "b"
+                              : "452-[]\x1e"
+                                "bdHdv\x1e"
+                                "b");
+        peer_free(peers[i]);
+    }
+    assert_null(wire->engine->joined);
+    bytes_unref(packets[0]);
+    bytes_unref(packets[1]);
+    wire_free(wire);
+}
+
 /* What a POST brings, and what becomes of the session: the held GET tells. */
 static void each_packet_has_its_effect(void **state)
 {
@@ -618,6 +661,7 @@ int main(void)
         cmocka_unit_test(a_held_get_is_answered_when_there_is_something),
         cmocka_unit_test(packets_of_a_turn_come_in_one_response),
         cmocka_unit_test(attachments_stand_behind_their_text),
+        cmocka_unit_test(pollers_share_the_body_of_a_packet_with_attachments),
         cmocka_unit_test(each_packet_has_its_effect),
         cmocka_unit_test(a_closed_session_keeps_its_last_packets_for_the_next_get),
         cmocka_unit_test(the_close_packet_comes_in_a_response_of_its_own),
