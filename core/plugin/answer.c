@@ -200,7 +200,8 @@ static void take_answers(const struct sio_answer *in, size_t n, void *self)
 /* Whether the rest of an emit is worth a look: the hub looks at the text. */
 static bool is_asked(const char *event, int timeout_ms, bool is_handled)
 {
-    return is_handled && is_emittable(event) && timeout_ms >= 1 && timeout_ms <= 3600000;
+    return is_handled && is_emittable(event) && timeout_ms >= 1 &&
+           timeout_ms <= MAX_TIMEOUT_MS;
 }
 
 static int ask_socket(hop_socket socket, const char *event, const struct sio_args *args,

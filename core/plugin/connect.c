@@ -21,8 +21,6 @@
 #include "core/plugin/state.h"
 #include "core/socketio/opening.h"
 
-enum { MAX_TIMEOUT_MS = 3600000 }; /* promised in <sockhop/namespace.h> */
-
 struct middleware {
     struct plugin *plugin; /* borrowed */
     struct scope scope;

@@ -20,8 +20,6 @@
 #include "core/loop/bytes.h"
 #include "core/plugin/state.h"
 
-enum { MAX_TIMEOUT_MS = 3600000 };
-
 /* An event's copy. */
 struct held {
     struct held *next;

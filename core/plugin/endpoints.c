@@ -2,9 +2,9 @@
  * endpoints.c - raw WebSocket and bare Engine.IO endpoints of plugins.
  *
  * A connection lives in its shard (core/engine); what it says goes up in records that name
- * its handle, and a peer in logic stands for it: found by that handle, and by the plugin's.
- * Called by: core/engine (in the shard), lanes (take_*: logic up, shard down), plugins
- * (hop_websocket(), hop_engine(), hop_peer_*(): logic), daemon.c (start, stop).
+ * its handle, and a peer in logic stands for it: peers.c.
+ * Called by: core/engine (in the shard), lanes (endpoint_take_*: shard), plugins
+ * (hop_websocket(), hop_engine(): logic), daemon.c (start, stop).
  */
 #include "core/plugin/endpoints.h"
 
@@ -18,264 +18,17 @@
 #include "core/base/text.h"
 #include "core/engine/engine.h"
 #include "core/engine/frame.h"
-#include "core/engine/packet.h"
 #include "core/engine/raw.h"
 #include "core/loop/bytes.h"
 #include "core/net/conn.h"
 #include "core/net/router.h"
+#include "core/plugin/endpoint_impl.h"
 #include "core/plugin/routes.h"
 #include "core/plugin/state.h"
 
 enum {
-    FIRST_PEERS = 16,
-    ENGINES_MAX = 8, /* promised in <sockhop/endpoint.h>; LOOP_HOOKS has room for them */
-    CLOSE_INTERNAL = 1011 /* RFC 6455 7.4.1: we cannot do what was asked */
+    ENGINES_MAX = 8 /* promised in <sockhop/endpoint.h>; LOOP_HOOKS has room for them */
 };
-
-/* The peers whose connections are in one shard, by the slot of the connection's handle. */
-struct peer_table {
-    struct peer **peer; /* owned */
-    uint32_t n;
-};
-
-/* An Engine.IO endpoint's part in one shard. */
-struct part {
-    struct endpoint *endpoint; /* borrowed */
-    struct loop *loop;         /* borrowed */
-};
-
-struct endpoint {
-    hop_server *server;    /* borrowed */
-    struct plugin *plugin; /* borrowed */
-    char *path;            /* owned */
-    hop_endpoint calls;    /* all NULL once its plugin has gone; logic */
-    void *self;            /* borrowed: the callbacks' own */
-    struct http_route route;
-    /* of an Engine.IO endpoint, by shard number; NULL: a raw WebSocket's */
-    struct engine **engines;            /* owned, and they */
-    struct part *parts;                 /* owned */
-    struct settings *settings;          /* owned: the core's with our path */
-    struct peer_table shard[LOOPS_MAX]; /* logic */
-    struct endpoint *next;              /* of the server's list */
-};
-
-struct peer {
-    struct endpoint *endpoint; /* borrowed */
-    handle self;               /* what plugins know */
-    handle conn;               /* the shard's */
-    char *address;             /* owned */
-    void *value;               /* the plugin's own */
-    bool is_closing;           /* hop_peer_close() was called */
-};
-
-/* ---- records */
-
-struct up_head {
-    struct endpoint *endpoint; /* borrowed: outlives the loops */
-    handle conn;
-};
-
-struct up_open {
-    struct up_head head;
-    hop_request request; /* its texts: a ref */
-    char address[CONN_ADDRESS_MAX];
-};
-
-struct up_message {
-    struct up_head head;
-    hop_message_kind kind;
-    size_t len;
-    char data[]; /* and a NUL */
-};
-
-struct close_reason {
-    uint16_t code;
-    uint8_t len;
-    char text[FRAME_REASON_MAX + 1]; /* NUL behind len */
-};
-
-struct up_close {
-    struct up_head head;
-    struct close_reason reason;
-};
-
-struct down_message {
-    struct endpoint *endpoint; /* borrowed */
-    handle conn;
-    struct bytes *packet; /* ref: owned by the record */
-};
-
-struct down_close {
-    struct endpoint *endpoint; /* borrowed */
-    handle conn;
-    struct close_reason reason;
-};
-
-/* ---- peers, in logic */
-
-static struct peer **place_of(struct endpoint *endpoint, handle conn)
-{
-    struct peer_table *table = &endpoint->shard[handle_shard(conn)];
-    uint32_t slot = handle_slot(conn);
-
-    return slot < table->n ? &table->peer[slot] : NULL;
-}
-
-static struct peer *peer_of(const struct up_head *head)
-{
-    struct peer **place = place_of(head->endpoint, head->conn);
-
-    return place && *place && (*place)->conn == head->conn ? *place : NULL;
-}
-
-static void grow(struct peer_table *table, uint32_t slot)
-{
-    uint32_t n = table->n ? table->n : FIRST_PEERS;
-
-    while (n <= slot)
-        n *= 2;
-    table->peer = mem_realloc(table->peer, n * sizeof(struct peer *));
-    while (table->n < n)
-        table->peer[table->n++] = NULL;
-}
-
-/* NULL when there are 2^24. */
-static struct peer *peer_new(const struct up_open *record)
-{
-    struct endpoint *endpoint = record->head.endpoint;
-    struct peer_table *table = &endpoint->shard[handle_shard(record->head.conn)];
-    struct peer *peer = mem_calloc(1, sizeof *peer);
-
-    peer->self = slots_add(&endpoint->server->peers, peer);
-    if (!peer->self) {
-        free(peer);
-        return NULL;
-    }
-    if (handle_slot(record->head.conn) >= table->n)
-        grow(table, handle_slot(record->head.conn));
-    peer->endpoint = endpoint;
-    peer->conn = record->head.conn;
-    peer->address = mem_strdup(record->address);
-    table->peer[handle_slot(peer->conn)] = peer;
-    return peer;
-}
-
-static void peer_free(struct peer *peer)
-{
-    struct peer_table *table = &peer->endpoint->shard[handle_shard(peer->conn)];
-
-    slots_remove(&peer->endpoint->server->peers, peer->self);
-    table->peer[handle_slot(peer->conn)] = NULL;
-    free(peer->address);
-    free(peer);
-}
-
-static void begin(const struct peer *peer, struct call *call)
-{
-    call_begin(peer->endpoint->server, peer->endpoint->plugin, call);
-}
-
-static void end(const struct endpoint *endpoint, const struct call *call)
-{
-    call_end(endpoint->server, call, "endpoint", endpoint->path);
-}
-
-/* The last that its plugin hears of it. */
-static void bid_farewell(struct peer *peer, int code, const char *reason)
-{
-    const struct endpoint *endpoint = peer->endpoint;
-    struct call call;
-
-    peer->is_closing = true; /* nothing can be sent from inside on_close */
-    if (endpoint->calls.on_close) {
-        begin(peer, &call);
-        endpoint->calls.on_close(peer->self, code, reason, endpoint->self);
-        end(endpoint, &call);
-    }
-    peer_free(peer);
-}
-
-/* ---- what the shards tell, in logic */
-
-static void *send_down(const struct peer *peer, lane_work *work, size_t size,
-                       size_t weight)
-{
-    struct loops *loops = peer->endpoint->server->loops;
-
-    return loop_send(loops->logic, loops->loop[handle_shard(peer->conn)], work, size,
-                     weight);
-}
-
-static void shard_take_close(struct loop *shard, void *payload);
-
-static void send_close(struct peer *peer, int code, const char *reason, size_t len)
-{
-    struct down_close *record = send_down(peer, shard_take_close, sizeof *record, 0);
-
-    peer->is_closing = true;
-    record->endpoint = peer->endpoint;
-    record->conn = peer->conn;
-    record->reason.code = (uint16_t)code;
-    record->reason.len = (uint8_t)len;
-    memcpy(record->reason.text, reason, len);
-    record->reason.text[len] = '\0';
-}
-
-static void take_open(struct loop *logic, void *payload)
-{
-    struct up_open *record = payload;
-    const struct endpoint *endpoint = record->head.endpoint;
-    const struct peer *peer = endpoint->server->is_stopping ? NULL : peer_new(record);
-    struct call call;
-
-    (void)logic;
-    if (peer && endpoint->calls.on_open) {
-        begin(peer, &call);
-        endpoint->calls.on_open(peer->self, &record->request, endpoint->self);
-        end(endpoint, &call);
-    }
-    bytes_unref(record->request.texts);
-}
-
-/* There was no memory for what it asked for: better it starts anew than that it waits for
- * what will not come. */
-static void close_unless_served(hop_server *server, hop_peer which)
-{
-    static const char reason[] = "no memory";
-    struct peer *peer = mem_was_refused() ? slots_get(&server->peers, which) : NULL;
-
-    if (peer && !peer->is_closing)
-        send_close(peer, CLOSE_INTERNAL, reason, sizeof reason - 1);
-}
-
-static void take_message(struct loop *logic, void *payload)
-{
-    const struct up_message *record = payload;
-    const struct endpoint *endpoint = record->head.endpoint;
-    const struct peer *peer = peer_of(&record->head);
-    hop_peer which = peer ? peer->self : HOP_NO_PEER;
-    struct call call;
-
-    (void)logic;
-    if (!peer || peer->is_closing || !endpoint->calls.on_message)
-        return;
-    mem_refusal_forget();
-    begin(peer, &call);
-    endpoint->calls.on_message(which, record->kind, record->data, record->len,
-                               endpoint->self);
-    end(endpoint, &call);
-    close_unless_served(endpoint->server, which);
-}
-
-static void take_close(struct loop *logic, void *payload)
-{
-    const struct up_close *record = payload;
-    struct peer *peer = peer_of(&record->head);
-
-    (void)logic;
-    if (peer)
-        bid_farewell(peer, record->reason.code, record->reason.text);
-}
 
 /* ---- up, in the shard */
 
@@ -283,8 +36,9 @@ static void take_close(struct loop *logic, void *payload)
 static void send_open(struct endpoint *endpoint, struct loop *shard, handle conn,
                       const hop_request *request, const char *address)
 {
-    struct up_open *record = loop_send(shard, endpoint->server->loops->logic, take_open,
-                                       sizeof *record, request->texts->len);
+    struct up_open *record =
+        loop_send(shard, endpoint->server->loops->logic, peers_take_open, sizeof *record,
+                  request->texts->len);
 
     record->head = (struct up_head){endpoint, conn};
     record->request = *request;
@@ -297,8 +51,9 @@ static void send_open(struct endpoint *endpoint, struct loop *shard, handle conn
 static bool send_message(struct endpoint *endpoint, struct loop *shard, handle conn,
                          hop_message_kind kind, const void *data, size_t len)
 {
-    struct up_message *record = loop_try_send(shard, endpoint->server->loops->logic,
-                                              take_message, sizeof *record + len + 1, 0);
+    struct up_message *record =
+        loop_try_send(shard, endpoint->server->loops->logic, peers_take_message,
+                      sizeof *record + len + 1, 0);
 
     if (!record)
         return false;
@@ -314,8 +69,8 @@ static bool send_message(struct endpoint *endpoint, struct loop *shard, handle c
 static void tell_closed(struct endpoint *endpoint, struct loop *shard, handle conn,
                         uint16_t code, const char *reason, size_t len)
 {
-    struct up_close *record =
-        loop_send(shard, endpoint->server->loops->logic, take_close, sizeof *record, 0);
+    struct up_close *record = loop_send(shard, endpoint->server->loops->logic,
+                                        peers_take_close, sizeof *record, 0);
 
     record->head = (struct up_head){endpoint, conn};
     record->reason.code = code;
@@ -417,7 +172,7 @@ static struct raw *find_raw(const struct endpoint *endpoint, const struct loop *
                              : raw_find(endpoint->server->engines[shard->index], conn);
 }
 
-static void shard_take_message(struct loop *shard, void *payload)
+void endpoint_take_message(struct loop *shard, void *payload)
 {
     const struct down_message *record = payload;
     struct outgoing out = {.packet = record->packet, .may_compress = true};
@@ -431,7 +186,7 @@ static void shard_take_message(struct loop *shard, void *payload)
     bytes_unref(record->packet);
 }
 
-static void shard_take_close(struct loop *shard, void *payload)
+void endpoint_take_close(struct loop *shard, void *payload)
 {
     const struct down_close *record = payload;
     struct session *session = find_session(record->endpoint, shard, record->conn);
@@ -441,105 +196,6 @@ static void shard_take_close(struct loop *shard, void *payload)
         session_close(session, SESSION_SERVER_FORCED, record->reason.text);
     else if (raw)
         raw_close(raw, record->reason.code, record->reason.text, record->reason.len);
-}
-
-/* ---- what plugins call */
-
-static struct peer *find(hop_server *server, hop_peer which, const char *function)
-{
-    return on_logic(function) ? slots_get(&server->peers, which) : NULL;
-}
-
-/* One that messages may be sent to, or NULL. */
-static struct peer *find_open(hop_server *server, hop_peer which, const char *function)
-{
-    struct peer *peer = find(server, which, function);
-
-    return peer && !peer->is_closing ? peer : NULL;
-}
-
-bool hop_peer_is_open(hop_server *server, hop_peer which)
-{
-    return find_open(server, which, __func__) != NULL;
-}
-
-const char *hop_peer_address(hop_server *server, hop_peer which)
-{
-    const struct peer *peer = find(server, which, __func__);
-
-    return peer ? peer->address : NULL;
-}
-
-int hop_peer_set(hop_server *server, hop_peer which, void *value)
-{
-    struct peer *peer = find(server, which, __func__);
-
-    if (!peer)
-        return -1;
-    peer->value = value;
-    return 0;
-}
-
-void *hop_peer_get(hop_server *server, hop_peer which)
-{
-    const struct peer *peer = find(server, which, __func__);
-
-    return peer ? peer->value : NULL;
-}
-
-/* NULL without memory: it may be made of what a client sent. Engine.IO puts a digit before
- * text. */
-static struct bytes *make_packet(const struct endpoint *endpoint, hop_message_kind kind,
-                                 const void *data, size_t len)
-{
-    size_t prefix_len = endpoint->engines ? 1 : 0;
-    struct bytes *packet;
-
-    if (kind == HOP_BINARY) {
-        packet = packet_try_new(0, len, 1);
-        if (!packet)
-            return NULL;
-        packet_end_text(packet, 0);
-        packet_attach(packet, data, len);
-        return packet;
-    }
-    packet = bytes_try_new(prefix_len + len);
-    if (!packet)
-        return NULL;
-    memcpy(packet->data, "4", prefix_len);
-    if (len)
-        memcpy(packet->data + prefix_len, data, len);
-    return packet;
-}
-
-int hop_peer_send(hop_server *server, hop_peer which, hop_message_kind kind,
-                  const void *data, size_t len)
-{
-    const struct peer *peer = find_open(server, which, __func__);
-    struct down_message *record;
-    struct bytes *packet;
-
-    if (!peer || (len > 0 && !data) || (kind != HOP_TEXT && kind != HOP_BINARY) ||
-        (kind == HOP_TEXT && len > 0 && !utf8_is_valid(data, len)))
-        return -1;
-    packet = make_packet(peer->endpoint, kind, data, len);
-    if (!packet)
-        return -1;
-    record = send_down(peer, shard_take_message, sizeof *record, len);
-    *record = (struct down_message){peer->endpoint, peer->conn, packet};
-    return 0;
-}
-
-int hop_peer_close(hop_server *server, hop_peer which, int code, const char *reason)
-{
-    struct peer *peer = find_open(server, which, __func__);
-    size_t len = reason ? strlen(reason) : 0;
-
-    if (!peer || code < 0 || !frame_is_close_code((unsigned)code) ||
-        len > FRAME_REASON_MAX || (len > 0 && !utf8_is_valid(reason, len)))
-        return -1;
-    send_close(peer, code, len ? reason : "", len);
-    return 0;
 }
 
 /* ---- registration */
@@ -582,14 +238,7 @@ static void free_engines(struct endpoint *endpoint)
 
 static void endpoint_free(struct endpoint *endpoint)
 {
-    for (unsigned i = 0; i < LOOPS_MAX; i++) {
-        struct peer_table *table = &endpoint->shard[i];
-
-        for (uint32_t slot = 0; slot < table->n; slot++)
-            if (table->peer[slot])
-                peer_free(table->peer[slot]);
-        free(table->peer);
-    }
+    peers_free(endpoint);
     if (endpoint->engines)
         free_engines(endpoint);
     else
@@ -701,12 +350,7 @@ int hop_engine(hop_server *server, const char *path, const hop_endpoint *calls,
 void endpoints_shutdown(hop_server *server)
 {
     server->is_stopping = true;
-    for (uint32_t i = 0; i < server->peers.n; i++) {
-        struct peer *peer = slots_at(&server->peers, i);
-
-        if (peer)
-            bid_farewell(peer, WS_CLOSE_GOING_AWAY, "server shutting down");
-    }
+    peers_end(server);
 }
 
 void endpoints_shutdown_shard(hop_server *server, unsigned shard)

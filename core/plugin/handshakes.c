@@ -24,10 +24,7 @@
 #include "core/plugin/routes.h"
 #include "core/plugin/state.h"
 
-enum {
-    MAX_TIMEOUT_MS = 3600000,
-    MAX_MESSAGE = 1000 /* bytes of a refusal */
-};
+enum { MAX_MESSAGE = 1000 /* bytes of a refusal */ };
 
 struct handshake_hook {
     struct plugin *plugin; /* borrowed */

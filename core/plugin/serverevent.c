@@ -15,8 +15,6 @@
 #include "core/base/text.h"
 #include "core/plugin/state.h"
 
-enum { MAX_TIMEOUT_MS = 3600000 };
-
 /* An event on its way. */
 struct server_message {
     struct server_message *next;

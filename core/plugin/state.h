@@ -34,7 +34,8 @@ struct router;
 
 enum {
     SLOTS_MAX = 64, /* promised in <sockhop/socket.h> */
-    SLOW_MS = 50    /* a plugin that holds logic for longer is named in the log */
+    SLOW_MS = 50,   /* a plugin that holds logic for longer is named in the log */
+    MAX_TIMEOUT_MS = 3600000 /* of an ack, a deferral: promised in the headers */
 };
 
 /* Whose values a slot holds. */

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "core/base/settings.h"
+#include "core/engine/session.h"
 #include "core/loop/slots.h"
 #include "core/loop/timer.h"
 #include "core/socketio/json.h"
@@ -74,6 +75,19 @@ struct link {
     struct link_stay stay;    /* the only one of most links */
     uint64_t stamp;           /* of the last broadcast that reached or excepted it */
 };
+
+/* ---- link_up.c. The first three may end the link. */
+
+struct sio_packet;
+
+/* The session ends; reason: a constant, for the log. */
+void link_refuse(struct link *link, const char *reason, enum session_end end);
+/* A packet of the client. */
+void link_on_packet(struct link *link, const struct sio_packet *packet);
+/* A CONNECT goes up. */
+void link_send_connect(struct link *link, const struct sio_packet *packet);
+/* Logic hears that the session has ended, if it has heard of it. */
+void link_tell_closed(struct link *link, enum session_end end);
 
 /* ---- stay.c */
 

@@ -20,6 +20,7 @@
 
 #include "core/base/mem.h"
 #include "core/base/text.h"
+#include "core/socketio/msgpack_item.h"
 
 enum {
     DEPTH_MAX = 1025,   /* as json.h's 1,024: the scan of the text says no to one more */
@@ -32,244 +33,17 @@ enum {
 static const int64_t DATE_MAX_MS = 8640000000000000; /* ECMAScript: a Date's range */
 static const uint64_t ID_MAX = UINT64_C(1) << 53;    /* excluded, as in packet.c */
 
-enum kind {
-    NIL,
-    UNDEFINED, /* notepack's fixext 1 of type 0 */
-    FALSE,
-    TRUE,
-    UNSIGNED,
-    NEGATIVE,
-    FLOAT,
-    STRING,
-    BYTES, /* also ArrayBuffer: notepack's ext of type 0 */
-    ARRAY,
-    MAP,
-    DATE, /* notepack's fixext 8 of type 0 */
-    EXT
-};
-
-/* One value, without what is in a container. */
-struct item {
-    enum kind kind;
-    uint64_t n;       /* UNSIGNED: its value. ARRAY, MAP: how many elements or members */
-    int64_t negative; /* NEGATIVE, DATE (milliseconds) */
-    double number;    /* FLOAT */
-    const char *data; /* STRING, BYTES, EXT: borrowed */
-    size_t len;
-    int ext_type;
-};
-
-struct reader {
-    const unsigned char *at, *end;
-};
-
-/* ---- items */
-
-static size_t left(const struct reader *reader)
-{
-    return (size_t)(reader->end - reader->at);
-}
-
-/* A big-endian number of n bytes. */
-static bool read_number(struct reader *reader, unsigned n, uint64_t *value)
-{
-    if (left(reader) < n)
-        return false;
-    for (*value = 0; n > 0; n--)
-        *value = *value << 8 | *reader->at++;
-    return true;
-}
-
-static bool read_data(struct reader *reader, uint64_t len, struct item *item)
-{
-    if (len > left(reader))
-        return false;
-    item->data = (const char *)reader->at;
-    item->len = (size_t)len;
-    reader->at += len;
-    return true;
-}
-
-/* Behind the head of a container: each element takes a byte at least. */
-static bool set_container(const struct reader *reader, enum kind kind, uint64_t n,
-                          struct item *item)
-{
-    item->kind = kind;
-    item->n = n;
-    return n * (kind == MAP ? 2 : 1) <= left(reader);
-}
-
-static bool read_sized(struct reader *reader, enum kind kind, unsigned n_bytes,
-                       struct item *item)
-{
-    uint64_t n;
-
-    item->kind = kind;
-    if (!read_number(reader, n_bytes, &n))
-        return false;
-    return kind == ARRAY || kind == MAP ? set_container(reader, kind, n, item)
-                                        : read_data(reader, n, item);
-}
-
-/* A signed number of n bytes. */
-static bool read_signed(struct reader *reader, unsigned n, struct item *item)
-{
-    const unsigned shift = 64 - 8 * n;
-    uint64_t bits;
-
-    if (!read_number(reader, n, &bits))
-        return false;
-    item->negative = (int64_t)(bits << shift) >> shift;
-    item->kind = item->negative < 0 ? NEGATIVE : UNSIGNED;
-    item->n = (uint64_t)item->negative;
-    return true;
-}
-
-static bool read_unsigned(struct reader *reader, unsigned n, struct item *item)
-{
-    item->kind = UNSIGNED;
-    return read_number(reader, n, &item->n);
-}
-
-static bool read_float(struct reader *reader, unsigned n, struct item *item)
-{
-    uint64_t bits;
-    uint32_t half;
-    float narrow;
-
-    item->kind = FLOAT;
-    if (!read_number(reader, n, &bits))
-        return false;
-    half = (uint32_t)bits;
-    memcpy(&narrow, &half, sizeof narrow);
-    memcpy(&item->number, &bits, sizeof item->number);
-    if (n == 4)
-        item->number = (double)narrow;
-    return true;
-}
-
-/* Of n bytes; type 0 is notepack's own. is_fixed: the length stands in the first byte. */
-static bool read_ext(struct reader *reader, uint64_t n, bool is_fixed, struct item *item)
-{
-    uint64_t type;
-    struct reader inside;
-
-    if (!read_number(reader, 1, &type) || !read_data(reader, n, item))
-        return false;
-    item->ext_type = (int8_t)type;
-    item->kind = item->ext_type == 0 && !is_fixed ? BYTES : EXT;
-    if (item->ext_type != 0 || !is_fixed)
-        return true;
-    if (n == 1)
-        item->kind = UNDEFINED;
-    if (n != 8)
-        return true;
-    inside = (struct reader){(const unsigned char *)item->data,
-                             (const unsigned char *)item->data + n};
-    read_signed(&inside, 8, item);
-    item->kind = DATE;
-    return true;
-}
-
-static bool read_ext_sized(struct reader *reader, unsigned n_bytes, struct item *item)
-{
-    uint64_t n;
-
-    return read_number(reader, n_bytes, &n) && read_ext(reader, n, false, item);
-}
-
-/* Those of 0xc0 to 0xdf, in their order. */
-static bool read_other(struct reader *reader, unsigned first, struct item *item)
-{
-    switch (first) {
-    case 0xc0:
-    case 0xc2:
-    case 0xc3:
-        item->kind = first == 0xc0 ? NIL : first == 0xc2 ? FALSE : TRUE;
-        return true;
-    case 0xc4:
-    case 0xc5:
-    case 0xc6:
-        return read_sized(reader, BYTES, 1U << (first - 0xc4), item);
-    case 0xc7:
-    case 0xc8:
-    case 0xc9:
-        return read_ext_sized(reader, 1U << (first - 0xc7), item);
-    case 0xca:
-    case 0xcb:
-        return read_float(reader, 4U << (first - 0xca), item);
-    case 0xcc:
-    case 0xcd:
-    case 0xce:
-    case 0xcf:
-        return read_unsigned(reader, 1U << (first - 0xcc), item);
-    case 0xd0:
-    case 0xd1:
-    case 0xd2:
-    case 0xd3:
-        return read_signed(reader, 1U << (first - 0xd0), item);
-    case 0xd4:
-    case 0xd5:
-    case 0xd6:
-    case 0xd7:
-    case 0xd8:
-        return read_ext(reader, UINT64_C(1) << (first - 0xd4), true, item);
-    case 0xd9:
-    case 0xda:
-    case 0xdb:
-        return read_sized(reader, STRING, 1U << (first - 0xd9), item);
-    case 0xdc:
-    case 0xdd:
-        return read_sized(reader, ARRAY, 2U << (first - 0xdc), item);
-    case 0xde:
-    case 0xdf:
-        return read_sized(reader, MAP, 2U << (first - 0xde), item);
-    default: /* 0xc1: never used */
-        return false;
-    }
-}
-
-static bool read_item(struct reader *reader, struct item *item)
-{
-    unsigned first;
-
-    *item = (struct item){0};
-    if (reader->at == reader->end)
-        return false;
-    first = *reader->at++;
-    if (first >= 0xc0 && first < 0xe0)
-        return read_other(reader, first, item);
-    if (first < 0x80 || first >= 0xe0) { /* 0 to 127, -32 to -1 */
-        item->negative = (int8_t)first;
-        item->n = first;
-        item->kind = first < 0x80 ? UNSIGNED : NEGATIVE;
-        return true;
-    }
-    if (first < 0x90)
-        return set_container(reader, MAP, first & 0x0f, item);
-    if (first < 0xa0)
-        return set_container(reader, ARRAY, first & 0x0f, item);
-    item->kind = STRING;
-    return read_data(reader, first & 0x1f, item);
-}
-
 /* ---- the first pass */
 
 struct scan {
-    struct reader reader;
+    struct msgpack_reader reader;
     size_t n_values, max_values;
     size_t n_bytes; /* how many values are bytes */
 };
 
-/* How many values a container is made of. */
-static uint64_t n_inside(const struct item *item)
+static bool holds_bytes(const struct msgpack_item *item)
 {
-    return item->kind == ARRAY ? item->n : item->kind == MAP ? 2 * item->n : 0;
-}
-
-static bool holds_bytes(const struct item *item)
-{
-    return item->kind == BYTES || item->kind == EXT;
+    return item->kind == MSGPACK_BYTES || item->kind == MSGPACK_EXT;
 }
 
 /* One value with all that is in it. */
@@ -278,13 +52,13 @@ static enum msgpack_result skip(struct scan *scan)
     uint64_t n_due = 1;
 
     while (n_due > 0) {
-        struct item item;
+        struct msgpack_item item;
 
-        if (!read_item(&scan->reader, &item))
+        if (!msgpack_read(&scan->reader, &item))
             return MSGPACK_BAD;
         if (++scan->n_values > scan->max_values)
             return MSGPACK_TOO_MANY;
-        n_due += n_inside(&item);
+        n_due += msgpack_inside(&item);
         n_due--;
         scan->n_bytes += holds_bytes(&item);
     }
@@ -293,69 +67,70 @@ static enum msgpack_result skip(struct scan *scan)
 
 /* A packet before its data is looked into. */
 struct outline {
-    struct item nsp;
-    struct reader data; /* at NULL: there is none */
+    struct msgpack_item nsp;
+    struct msgpack_reader data; /* at NULL: there is none */
     uint64_t type, id;
     bool has_type, has_nsp, has_id;
     size_t n_bytes; /* in data */
 };
 
-static bool is_name(const struct item *key, const char *name)
+static bool is_name(const struct msgpack_item *key, const char *name)
 {
-    return key->kind == STRING && key->len == strlen(name) &&
+    return key->kind == MSGPACK_STRING && key->len == strlen(name) &&
            memcmp(key->data, name, key->len) == 0;
 }
 
 /* One member. A second one of a name counts, as in JavaScript. */
-static enum msgpack_result take_member(struct scan *scan, const struct item *key,
+static enum msgpack_result take_member(struct scan *scan, const struct msgpack_item *key,
                                        struct outline *out)
 {
     const unsigned char *from = scan->reader.at;
-    struct reader peek = scan->reader;
+    struct msgpack_reader peek = scan->reader;
     enum msgpack_result result;
-    struct item value;
+    struct msgpack_item value;
 
     scan->n_bytes = 0;
     result = skip(scan);
     if (result != MSGPACK_OK)
         return result;
-    read_item(&peek, &value);
+    msgpack_read(&peek, &value);
     if (is_name(key, "type")) {
         out->type = value.n;
-        out->has_type = value.kind == UNSIGNED && value.n <= MAX_TYPE;
+        out->has_type = value.kind == MSGPACK_UNSIGNED && value.n <= MAX_TYPE;
     } else if (is_name(key, "nsp")) {
         out->nsp = value;
-        out->has_nsp = value.kind == STRING;
+        out->has_nsp = value.kind == MSGPACK_STRING;
     } else if (is_name(key, "id")) {
         out->id = value.n;
-        out->has_id = value.kind != UNDEFINED;
-        if (out->has_id && (value.kind != UNSIGNED || value.n >= ID_MAX))
+        out->has_id = value.kind != MSGPACK_UNDEFINED;
+        if (out->has_id && (value.kind != MSGPACK_UNSIGNED || value.n >= ID_MAX))
             return MSGPACK_BAD_PACKET;
     } else if (is_name(key, "data")) {
         out->n_bytes = scan->n_bytes;
-        out->data = value.kind == UNDEFINED || value.kind == NIL
-                        ? (struct reader){0} /* nil: python-socketio's word for none */
-                        : (struct reader){from, scan->reader.at};
+        out->data = value.kind == MSGPACK_UNDEFINED || value.kind == MSGPACK_NIL
+                        ? (struct msgpack_reader){0}
+                        /* nil: python-socketio's word for none */
+                        : (struct msgpack_reader){from, scan->reader.at};
     }
     return MSGPACK_OK;
 }
 
 static enum msgpack_result read_outline(struct scan *scan, struct outline *out)
 {
-    struct item map;
+    struct msgpack_item map;
 
     *out = (struct outline){0};
-    if (!read_item(&scan->reader, &map))
+    if (!msgpack_read(&scan->reader, &map))
         return MSGPACK_BAD;
-    if (map.kind != MAP)
+    if (map.kind != MSGPACK_MAP)
         return MSGPACK_BAD_PACKET;
     for (uint64_t i = 0; i < map.n; i++) {
         enum msgpack_result result;
-        struct item key;
+        struct msgpack_item key;
 
-        if (!read_item(&scan->reader, &key))
+        if (!msgpack_read(&scan->reader, &key))
             return MSGPACK_BAD;
-        if (key.kind == ARRAY || key.kind == MAP)
+        if (key.kind == MSGPACK_ARRAY || key.kind == MSGPACK_MAP)
             return MSGPACK_BAD_PACKET;
         result = take_member(scan, &key, out);
         if (result != MSGPACK_OK)
@@ -374,7 +149,7 @@ struct level {
 };
 
 struct writer {
-    struct reader reader;
+    struct msgpack_reader reader;
     char *text; /* owned */
     size_t len, cap;
     struct msgpack_piece *attachments; /* owned: room for all */
@@ -465,7 +240,7 @@ static bool is_plain(char c)
     return (unsigned char)c >= 0x20 && (unsigned char)c < 0x80 && c != '"' && c != '\\';
 }
 
-static void put_text(struct writer *writer, const struct item *item, bool is_json)
+static void put_text(struct writer *writer, const struct msgpack_item *item, bool is_json)
 {
     const char *at = item->data, *end = at + item->len;
 
@@ -480,7 +255,7 @@ static void put_text(struct writer *writer, const struct item *item, bool is_jso
     }
 }
 
-static void put_string(struct writer *writer, const struct item *item)
+static void put_string(struct writer *writer, const struct msgpack_item *item)
 {
     put_char(writer, '"');
     put_text(writer, item, true);
@@ -521,7 +296,7 @@ static void put_date(struct writer *writer, int64_t ms)
 }
 
 /* What JSON.stringify() makes of a Buffer: in a CONNECT, which has no attachments. */
-static void put_buffer(struct writer *writer, const struct item *item)
+static void put_buffer(struct writer *writer, const struct msgpack_item *item)
 {
     char text[8];
 
@@ -534,7 +309,7 @@ static void put_buffer(struct writer *writer, const struct item *item)
     put_word(writer, "]}");
 }
 
-static void put_bytes(struct writer *writer, const struct item *item)
+static void put_bytes(struct writer *writer, const struct msgpack_item *item)
 {
     char text[64];
     int len;
@@ -551,7 +326,7 @@ static void put_bytes(struct writer *writer, const struct item *item)
 }
 
 /* What notepack makes of a type that it does not know. */
-static void put_ext(struct writer *writer, const struct item *item)
+static void put_ext(struct writer *writer, const struct msgpack_item *item)
 {
     char text[16];
 
@@ -561,48 +336,48 @@ static void put_ext(struct writer *writer, const struct item *item)
     put_char(writer, ']');
 }
 
-static void put_integer(struct writer *writer, const struct item *item)
+static void put_integer(struct writer *writer, const struct msgpack_item *item)
 {
     char text[32];
 
-    if (item->kind == UNSIGNED)
+    if (item->kind == MSGPACK_UNSIGNED)
         snprintf(text, sizeof text, "%" PRIu64, item->n);
     else
         snprintf(text, sizeof text, "%" PRId64, item->negative);
     put_word(writer, text);
 }
 
-static bool is_scalar(const struct item *item)
+static bool is_scalar(const struct msgpack_item *item)
 {
-    return item->kind != ARRAY && item->kind != MAP;
+    return item->kind != MSGPACK_ARRAY && item->kind != MSGPACK_MAP;
 }
 
-static void put_scalar(struct writer *writer, const struct item *item)
+static void put_scalar(struct writer *writer, const struct msgpack_item *item)
 {
     switch (item->kind) {
-    case FALSE:
+    case MSGPACK_FALSE:
         put_word(writer, "false");
         break;
-    case TRUE:
+    case MSGPACK_TRUE:
         put_word(writer, "true");
         break;
-    case UNSIGNED:
-    case NEGATIVE:
+    case MSGPACK_UNSIGNED:
+    case MSGPACK_NEGATIVE:
         put_integer(writer, item);
         break;
-    case FLOAT:
+    case MSGPACK_FLOAT:
         put_float(writer, item->number);
         break;
-    case STRING:
+    case MSGPACK_STRING:
         put_string(writer, item);
         break;
-    case BYTES:
+    case MSGPACK_BYTES:
         put_bytes(writer, item);
         break;
-    case DATE:
+    case MSGPACK_DATE:
         put_date(writer, item->negative);
         break;
-    case EXT:
+    case MSGPACK_EXT:
         put_ext(writer, item);
         break;
     default: /* nil, and undefined in an array */
@@ -612,14 +387,14 @@ static void put_scalar(struct writer *writer, const struct item *item)
 }
 
 /* Whether it may be a member's name: JavaScript makes text of it. */
-static bool is_key(const struct item *item)
+static bool is_key(const struct msgpack_item *item)
 {
-    return item->kind != UNDEFINED && item->kind <= STRING;
+    return item->kind != MSGPACK_UNDEFINED && item->kind <= MSGPACK_STRING;
 }
 
-static void put_key(struct writer *writer, const struct item *key)
+static void put_key(struct writer *writer, const struct msgpack_item *key)
 {
-    if (key->kind == STRING) {
+    if (key->kind == MSGPACK_STRING) {
         put_string(writer, key);
     } else {
         put_char(writer, '"');
@@ -629,13 +404,13 @@ static void put_key(struct writer *writer, const struct item *key)
     put_char(writer, ':');
 }
 
-static bool begin_container(struct writer *writer, const struct item *item)
+static bool begin_container(struct writer *writer, const struct msgpack_item *item)
 {
     if (writer->depth == DEPTH_MAX)
         return false;
     writer->level[writer->depth++] =
-        (struct level){.n_left = (uint32_t)item->n, .is_map = item->kind == MAP};
-    put_char(writer, item->kind == MAP ? '{' : '[');
+        (struct level){.n_left = (uint32_t)item->n, .is_map = item->kind == MSGPACK_MAP};
+    put_char(writer, item->kind == MSGPACK_MAP ? '{' : '[');
     return true;
 }
 
@@ -643,34 +418,35 @@ static bool begin_container(struct writer *writer, const struct item *item)
  * What would be taken for an attachment where there are some is made to look like none, as
  * args.c does.
  */
-static bool is_fake(const struct writer *writer, const struct item *key,
-                    const struct item *value)
+static bool is_fake(const struct writer *writer, const struct msgpack_item *key,
+                    const struct msgpack_item *value)
 {
-    return writer->attachments && value->kind == TRUE && is_name(key, "_placeholder");
+    return writer->attachments && value->kind == MSGPACK_TRUE &&
+           is_name(key, "_placeholder");
 }
 
 /* What the first pass has read: all that is in a value. */
-static void skip_inside(struct reader *reader, const struct item *item)
+static void skip_inside(struct msgpack_reader *reader, const struct msgpack_item *item)
 {
-    uint64_t n_due = n_inside(item);
+    uint64_t n_due = msgpack_inside(item);
 
-    for (struct item inner; n_due > 0 && read_item(reader, &inner); n_due--)
-        n_due += n_inside(&inner);
+    for (struct msgpack_item inner; n_due > 0 && msgpack_read(reader, &inner); n_due--)
+        n_due += msgpack_inside(&inner);
 }
 
 /* The next element or member of the innermost container. */
 static enum msgpack_result write_next(struct writer *writer)
 {
     struct level *level = &writer->level[writer->depth - 1];
-    struct item key = {0}, value;
+    struct msgpack_item key = {0}, value;
 
     level->n_left--;
     if (level->is_map)
-        read_item(&writer->reader, &key);
-    read_item(&writer->reader, &value);
+        msgpack_read(&writer->reader, &key);
+    msgpack_read(&writer->reader, &value);
     if (level->is_map && !is_key(&key))
         return MSGPACK_BAD_PACKET;
-    if (level->is_map && value.kind == UNDEFINED)
+    if (level->is_map && value.kind == MSGPACK_UNDEFINED)
         return MSGPACK_OK;
     if (level->is_map && is_name(&key, "__proto__")) {
         skip_inside(&writer->reader, &value);
@@ -700,9 +476,9 @@ static enum msgpack_result full_result(const struct writer *writer)
 /* The first pass has read all of this: only depth and names of members are new. */
 static enum msgpack_result write_json(struct writer *writer)
 {
-    struct item item;
+    struct msgpack_item item;
 
-    read_item(&writer->reader, &item);
+    msgpack_read(&writer->reader, &item);
     if (is_scalar(&item))
         put_scalar(writer, &item);
     else
