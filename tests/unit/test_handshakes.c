@@ -125,6 +125,16 @@ static void resume(const char *message)
     loops_drain(fixture.loops);
 }
 
+/* One that the hook "1" defers. */
+static void arrive_and_wait(void)
+{
+    on(A, decides, "1");
+    resolve();
+    verdict = HOP_DEFER;
+    defer_ms = 60000;
+    arrive();
+}
+
 /* ---- promises */
 
 static void hooks_are_asked_in_the_order_of_the_conf_file(void **state)
@@ -228,11 +238,7 @@ static void a_deadline_refuses(void **state)
 static void one_that_waits_at_the_end_is_let_go(void **state)
 {
     (void)state;
-    on(A, decides, "1");
-    resolve();
-    verdict = HOP_DEFER;
-    defer_ms = 60000;
-    arrive();
+    arrive_and_wait();
     arrive();
     loops_shut(fixture.loops);
     assert_int_equal(hop_handshake_resume(fixture.server, deferral, NULL), -1);
@@ -242,11 +248,7 @@ static void one_that_waits_at_the_end_is_let_go(void **state)
 static void a_client_that_goes_is_waited_for_by_nobody(void **state)
 {
     (void)state;
-    on(A, decides, "1");
-    resolve();
-    verdict = HOP_DEFER;
-    defer_ms = 60000;
-    arrive();
+    arrive_and_wait();
     assert_ptr_equal(hop_handshake_of(fixture.server, deferral), latest);
     fake_engine.gate.on_abandoned(conn + 1, fake_engine.gate.arg); /* somebody else */
     loops_drain(fixture.loops);
@@ -263,11 +265,7 @@ static void a_client_that_goes_is_waited_for_by_nobody(void **state)
 static void one_that_waits_may_be_named_before_it_goes_on(void **state)
 {
     (void)state;
-    on(A, decides, "1");
-    resolve();
-    verdict = HOP_DEFER;
-    defer_ms = 60000;
-    arrive();
+    arrive_and_wait();
     assert_int_equal(
         hop_handshake_set_id(hop_handshake_of(fixture.server, deferral), "late"), 0);
     resume(NULL);
@@ -321,11 +319,7 @@ static void any_thread_may_decide(void **state)
     void *result;
 
     (void)state;
-    on(A, decides, "1");
-    resolve();
-    verdict = HOP_DEFER;
-    defer_ms = 60000;
-    arrive();
+    arrive_and_wait();
     assert_int_equal(pthread_create(&thread, NULL, resume_from_elsewhere, NULL), 0);
     pthread_join(thread, &result);
     assert_non_null(result);
