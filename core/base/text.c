@@ -107,6 +107,17 @@ size_t utf8_decode(const char *data, size_t len, uint32_t *code)
     return size;
 }
 
+size_t utf8_encode(uint32_t code, char *out)
+{
+    const size_t len = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+    static const unsigned char first[] = {0, 0, 0xc0, 0xe0, 0xf0};
+
+    for (size_t i = len; i > 1; i--, code >>= 6)
+        out[i - 1] = (char)(0x80 | (code & 0x3f));
+    out[0] = (char)(first[len] | code);
+    return len;
+}
+
 size_t utf8_count(const char *data, size_t len)
 {
     size_t n = 0;

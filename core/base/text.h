@@ -29,6 +29,9 @@ static inline bool utf8_check_is_complete(const struct utf8_check *check)
  */
 size_t utf8_decode(const char *data, size_t len, uint32_t *code);
 
+/* A code point (no surrogate) as 1 to 4 bytes. Returns how many. */
+size_t utf8_encode(uint32_t code, char *out);
+
 /* Code points of well-formed UTF-8. */
 size_t utf8_count(const char *data, size_t len);
 

@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "core/base/text.h"
+
 enum {
     MAX_DEPTH = 1024,    /* of the bits below; settings ask for 64 */
     MAX_NUMBER_LEN = 400 /* threats.md T09: 1e308 written out has 309 digits */
@@ -313,34 +315,17 @@ static uint32_t hex4(const char *digits)
     return code;
 }
 
-static char *put_utf8(char *out, uint32_t code)
-{
-    if (code < 0x80) {
-        *out++ = (char)code;
-    } else if (code < 0x800) {
-        *out++ = (char)(0xc0 | code >> 6);
-        *out++ = (char)(0x80 | (code & 0x3f));
-    } else if (code < 0x10000) {
-        *out++ = (char)(0xe0 | code >> 12);
-        *out++ = (char)(0x80 | (code >> 6 & 0x3f));
-        *out++ = (char)(0x80 | (code & 0x3f));
-    } else {
-        *out++ = (char)(0xf0 | code >> 18);
-        *out++ = (char)(0x80 | (code >> 12 & 0x3f));
-        *out++ = (char)(0x80 | (code >> 6 & 0x3f));
-        *out++ = (char)(0x80 | (code & 0x3f));
-    }
-    return out;
-}
-
 /*
  * \uXXXX, of which *at is the u: the code point, or 0 when it is none of use to a name.
  * Advances *at behind it (behind the second half of a pair).
  */
 static uint32_t unescape_code(const char **at, const char *end)
 {
-    uint32_t code = hex4(*at + 1), low;
+    uint32_t code, low;
 
+    if (end - *at < 5)
+        return 0; /* not of text that was scanned */
+    code = hex4(*at + 1);
     *at += 5;
     if (code < 0xd800 || code > 0xdfff)
         return code;
@@ -373,7 +358,8 @@ long json_unescape(const char *text, struct json_span span, char *out)
             *put++ = *at++;
             continue;
         }
-        at++;
+        if (++at == end)
+            return -1; /* the same */
         if (*at != 'u') {
             *put++ = unescape_char(*at++);
             continue;
@@ -381,7 +367,7 @@ long json_unescape(const char *text, struct json_span span, char *out)
         code = unescape_code(&at, end);
         if (code == 0)
             return -1;
-        put = put_utf8(put, code);
+        put += utf8_encode(code, put);
     }
     *put = '\0';
     return put - out;

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "core/base/mem.h"
+#include "core/base/text.h"
 #include "core/engine/packet.h"
 #include "core/loop/bytes.h"
 #include "core/socketio/placeholder.h"
@@ -314,33 +315,8 @@ static uint32_t hex4(const char *text)
     return value;
 }
 
-static size_t put_utf8(uint32_t code, unsigned char out[4])
-{
-    if (code < 0x80) {
-        out[0] = (unsigned char)code;
-        return 1;
-    }
-    if (code < 0x800) {
-        out[0] = (unsigned char)(0xc0 | code >> 6);
-        out[1] = (unsigned char)(0x80 | (code & 0x3f));
-        return 2;
-    }
-    if (code < 0x10000) {
-        out[0] = (unsigned char)(0xe0 | code >> 12);
-        out[1] = (unsigned char)(0x80 | (code >> 6 & 0x3f));
-        out[2] = (unsigned char)(0x80 | (code & 0x3f));
-        return 3;
-    }
-    out[0] = (unsigned char)(0xf0 | code >> 18);
-    out[1] = (unsigned char)(0x80 | (code >> 12 & 0x3f));
-    out[2] = (unsigned char)(0x80 | (code >> 6 & 0x3f));
-    out[3] = (unsigned char)(0x80 | (code & 0x3f));
-    return 4;
-}
-
 /* \uXXXX, or two of them: from the backslash. Half a pair is U+FFFD: UTF-8 has none. */
-static size_t unescape_unicode(const char *text, size_t len, unsigned char out[4],
-                               size_t *n)
+static size_t unescape_unicode(const char *text, size_t len, char out[4], size_t *n)
 {
     uint32_t code, low = 0;
 
@@ -350,21 +326,21 @@ static size_t unescape_unicode(const char *text, size_t len, unsigned char out[4
     }
     code = hex4(text + 2);
     if (code < 0xd800 || code > 0xdfff) {
-        *n = put_utf8(code, out);
+        *n = utf8_encode(code, out);
         return 6;
     }
     if (code < 0xdc00 && len >= 12 && text[6] == '\\' && text[7] == 'u')
         low = hex4(text + 8);
     if (low < 0xdc00 || low > 0xdfff) {
-        *n = put_utf8(0xfffd, out);
+        *n = utf8_encode(0xfffd, out);
         return 6;
     }
-    *n = put_utf8(0x10000 + ((code & 0x3ff) << 10 | (low & 0x3ff)), out);
+    *n = utf8_encode(0x10000 + ((code & 0x3ff) << 10 | (low & 0x3ff)), out);
     return 12;
 }
 
 /* An escape: from the backslash. Returns its length; *n bytes stand in out. */
-static size_t unescape(const char *text, size_t len, unsigned char out[4], size_t *n)
+static size_t unescape(const char *text, size_t len, char out[4], size_t *n)
 {
     static const char letters[] = "bfnrt", values[] = "\b\f\n\r\t";
     const char *found;
@@ -375,7 +351,7 @@ static size_t unescape(const char *text, size_t len, unsigned char out[4], size_
     if (text[1] == 'u')
         return unescape_unicode(text, len, out, n);
     found = strchr(letters, text[1]);
-    out[0] = (unsigned char)(found ? values[found - letters] : text[1]);
+    out[0] = (char)(found ? values[found - letters] : text[1]);
     *n = 1;
     return 2;
 }
@@ -388,7 +364,7 @@ static size_t unquote(const char *text, size_t len, unsigned char *out)
     for (size_t at = 0; at < len;) {
         const char *escape = memchr(text + at, '\\', len - at);
         size_t run = escape ? (size_t)(escape - text) - at : len - at, n;
-        unsigned char bytes[4];
+        char bytes[4];
 
         if (out)
             memcpy(out + total, text + at, run);

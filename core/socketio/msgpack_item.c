@@ -104,7 +104,7 @@ static bool read_ext(struct msgpack_reader *reader, uint64_t n, bool is_fixed,
 
     if (!read_number(reader, 1, &type) || !read_data(reader, n, item))
         return false;
-    item->ext_type = (int8_t)type;
+    item->ext_type = (int)type - (type > INT8_MAX ? 256 : 0);
     item->kind = item->ext_type == 0 && !is_fixed ? MSGPACK_BYTES : MSGPACK_EXT;
     if (item->ext_type != 0 || !is_fixed)
         return true;
@@ -192,7 +192,7 @@ bool msgpack_read(struct msgpack_reader *reader, struct msgpack_item *item)
     if (first >= 0xc0 && first < 0xe0)
         return read_other(reader, first, item);
     if (first < 0x80 || first >= 0xe0) { /* 0 to 127, -32 to -1 */
-        item->negative = (int8_t)first;
+        item->negative = (int64_t)first - (first > INT8_MAX ? 256 : 0);
         item->n = first;
         item->kind = first < 0x80 ? MSGPACK_UNSIGNED : MSGPACK_NEGATIVE;
         return true;

@@ -151,9 +151,17 @@ static int conformance_init(hop_server *server, void *self)
     return 0;
 }
 
+static void conformance_free(void *self)
+{
+    struct conformance *conformance = self;
+
+    delays_free(conformance->delays);
+}
+
 HOP_API const hop_plugin hop_plugin_entry = {
     HOP_PLUGIN("conformance", "1.0", "answers outside test suites and clients"),
     .state_size = sizeof(struct conformance),
     .keys = conformance_keys,
     .init = conformance_init,
+    .free = conformance_free,
 };

@@ -8,12 +8,15 @@
 #include <stdio.h>
 #include <string.h>
 
+struct delays;
+
 enum profile { PROFILE_PROTO, PROFILE_SMOKE, PROFILE_CLIENT, PROFILE_ENGINE };
 
 struct conformance {
-    hop_server *server; /* borrowed */
-    int profile;        /* enum profile */
-    bool is_prepared;   /* the server runs with the profile's settings */
+    hop_server *server;    /* borrowed */
+    int profile;           /* enum profile */
+    bool is_prepared;      /* the server runs with the profile's settings */
+    struct delays *delays; /* owned: NULL where handshakes are not delayed */
 };
 
 /* One event that a profile answers. */
@@ -27,6 +30,10 @@ void proto_init(struct conformance *conformance);
 void smoke_init(struct conformance *conformance);
 void client_init(struct conformance *conformance);
 void engine_init(struct conformance *conformance);
+
+/* Handshakes of Socket.IO take 10 ms from now on. Only in init(). delays_free(): takes NULL. */
+void delays_start(struct conformance *conformance);
+void delays_free(struct delays *delays);
 
 /* Register a list that ends with a NULL event for a namespace: "*" for all of them. */
 void reactions_register(struct conformance *conformance, const char *nsp,

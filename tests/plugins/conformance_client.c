@@ -288,6 +288,7 @@ void client_init(struct conformance *conformance)
 
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         hop_namespace(server, others[i]);
+    delays_start(conformance);
     reactions_register(conformance, "/", reactions);
     reactions_register(conformance, "/foo", foo);
     hop_on_connect_in(server, "/abc", tell_handshake, conformance);

@@ -36,9 +36,9 @@ static void answer(hop_peer peer, hop_message_kind kind, const char *data, size_
 
 static hop_verdict set_cookies(hop_handshake *handshake, void *self)
 {
-    static const char *const cookies[] = {"1=1; Max-Age=86400",
-                                          "2=2; Path=/; HttpOnly; Secure; SameSite=Strict",
-                                          "3=3; Max-Age=0", "4=4; Expires=0"};
+    static const char *const cookies[] = {
+        "1=1; Max-Age=86400", "2=2; Path=/; HttpOnly; Secure; SameSite=Strict",
+        "3=3; Max-Age=0", "4=4; Expires=0"};
 
     (void)self;
     for (size_t i = 0; i < sizeof cookies / sizeof *cookies; i++)

@@ -24,6 +24,13 @@ afterEach(async () => {
 });
 
 const seen = async () => JSON.parse((await request(server, '/door')).text);
+/* Resolves with all refusals that were told, once there are n: a shard tells logic behind its answer. */
+async function told(n) {
+  const errors = [];
+
+  while (errors.length < n) errors.push(...(await seen()).errors);
+  return errors;
+}
 const open = (query, headers) => request(server, `${ENGINE}&${query}`, { headers });
 const FORBIDDEN = { code: 4, message: 'Forbidden' };
 
@@ -167,6 +174,7 @@ describe('the id of a session', () => {
   });
 
   test('is free again when its session has gone, and refused while it is taken', async () => {
+    await seen();
     const polling = await Polling.open(server, { query: '&id=twice', join: true });
     const others = [];
     let answer;
@@ -180,7 +188,7 @@ describe('the id of a session', () => {
     assert.equal(answer.status, 400);
     assert.deepEqual(JSON.parse(answer.text), { code: 3, message: 'Bad request' });
     await server.waitLog(/WARN handshake\.id_taken/);
-    assert.ok((await seen()).errors.some(({ code, reason }) => code === 3 && reason === "the plugin's id is taken"));
+    assert.ok((await told(1)).some(({ code, reason }) => code === 3 && reason === "the plugin's id is taken"));
     for (const sid of others) await leave(sid);
     await polling.send('1');
     await leave(JSON.parse((await open('id=twice')).text.slice(1)).sid);
@@ -241,16 +249,16 @@ describe('refusals', () => {
     await request(server, `${ENGINE}&sid=nobody`);
     await request(server, '/socket.io/?EIO=2&transport=polling');
     await open('', { Origin: 'https://b.example' });
-    const { errors } = await seen();
+    const errors = await told(4); /* of several shards: in any order */
 
-    assert.deepEqual(errors.map(({ code, message }) => [code, message]), [
-      [4, 'x'],
-      [1, 'Session ID unknown'],
-      [5, 'Unsupported protocol version'],
-      [4, 'Forbidden'],
+    assert.deepEqual(errors.map(({ code, message }) => `${code} ${message}`).sort(), [
+      '1 Session ID unknown',
+      '4 Forbidden',
+      '4 x',
+      '5 Unsupported protocol version',
     ]);
     assert.ok(errors.every(({ address, path }) => address === '127.0.0.1' && path === '/socket.io/'));
-    assert.match(errors[3].reason, /engine\.origins/);
+    assert.ok(errors.some(({ reason }) => /engine\.origins/.test(reason)));
   });
 });
 
