@@ -42,8 +42,10 @@ static void init_timers(struct engine *engine, struct loop *loop)
                     upgrade_on_timeout);
     timer_list_init(&engine->noop, loop, NOOP_MS, upgrade_on_noop);
     timer_list_init(&engine->slow, loop, settings->soft_queue_ms, polling_on_slow);
+    /* A tick early, as timers are up to one late: whoever speaks behind it is too late. */
     timer_list_init(&engine->silence, loop,
-                    settings->ping_interval_ms + settings->ping_timeout_ms,
+                    settings->ping_interval_ms + settings->ping_timeout_ms -
+                        TIMER_TICK_MS,
                     session_on_silence);
     timer_list_init(&engine->linger, loop, LINGER_MS, session_on_linger);
     timer_list_init(&engine->raw_ping, loop, settings->ping_interval_ms, raw_on_beat);
