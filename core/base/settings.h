@@ -50,11 +50,11 @@ struct settings {
     int64_t max_attachments;      /* 10 of a packet, in and out */
     const char *transports;       /* "polling, websocket" */
     bool allow_upgrades;
-    int parser;               /* enum sio_parser */
-    bool permessage_deflate;  /* no: whether messages of WebSockets may be deflated */
-    size_t deflate_min_bytes; /* 1,024: shorter ones are sent as they are */
-    bool allow_eio3;          /* clients of Socket.IO 2.x */
+    bool allow_eio3;         /* clients of Socket.IO 2.x */
+    bool permessage_deflate; /* no: whether messages of WebSockets may be deflated */
     bool http_compression;
+    int parser;                        /* enum sio_parser */
+    size_t deflate_min_bytes;          /* 1,024: shorter messages are sent as they are */
     size_t http_compression_threshold; /* 1,024 bytes of a response */
     const char *initial_packet;        /* sent behind "open", "" for none */
     const char *origins;               /* "" same host only; list; "*" any */
