@@ -108,6 +108,7 @@ class Peer {
       });
     }
     if (opcode === OPCODE.close) this.code = payload.length ? payload.readUInt16BE(0) : 0;
+    else if (opcode === OPCODE.ping) this.write(frame(OPCODE.pong, payload)); /* a slow run takes longer than ping_interval */
     else this.heard.push([{ 1: 'text', 2: 'binary', 10: 'pong' }[opcode], Buffer.from(payload)]);
   }
 
