@@ -69,7 +69,10 @@ for (const colorScheme of ['light', 'dark']) {
         bob = await browser.open(server.url, { mayFail: OUTAGE });
       });
 
-      after(() => browser.closePages());
+      after(async () => {
+        await browser.closePages();
+        await server.waitMetrics((metrics) => metrics.get('sockhop_sockets') === 0); /* their names are free */
+      });
 
       test('the login', async () => {
         const theme = await ann.evaluate(() => document.documentElement.dataset.bsTheme);
