@@ -13,7 +13,7 @@ import { once } from 'node:events';
 import { setPriority } from 'node:os';
 
 import { CYCLES, Light, LightPolling, SLOW, connectTo, frame } from '../tests/lib/crowd.js';
-import { pinGenerator, startPeer, table } from './lib.mjs';
+import { pinGenerator, startPeer, table } from './peers.mjs';
 
 const SECONDS = Number(process.env.BENCH_SECONDS ?? 12);
 const WINDOW = 100; /* messages: two seconds */
