@@ -33,6 +33,7 @@ export const AS_OURSELVES = IS_ROOT ? ['-o', 'server.user=root'] : [];
 /* What waits for the server waits longer for one under valgrind: there it is a script. */
 export const isValgrind = existsSync(join(BUILD, 'sockhop')) && readFileSync(join(BUILD, 'sockhop')).includes('valgrind');
 export const PATIENCE = isValgrind ? 4 : 1;
+export const WAIT_MS = 15000 * PATIENCE; /* a sanitizer build on a busy machine */
 const START_MS = 30000 * PATIENCE; /* on a busy machine */
 const STOP_MS = 30000 * PATIENCE;
 const POLL_MS = 20; /* between two looks at the metrics */
@@ -155,7 +156,7 @@ class Server {
   }
 
   /* Resolves with the match in the first line, past or coming, that regexp fits. */
-  async waitLog(regexp, ms = 5000 * PATIENCE) {
+  async waitLog(regexp, ms = WAIT_MS) {
     const find = () => this.log.map((line) => regexp.exec(line)).find(Boolean);
     const stop = AbortSignal.timeout(ms);
 
@@ -209,7 +210,7 @@ class Server {
   }
 
   /* Resolves with the metrics as soon as pred(metrics) is true. */
-  async waitMetrics(pred, ms = 5000 * PATIENCE) {
+  async waitMetrics(pred, ms = WAIT_MS) {
     const deadline = Date.now() + ms;
 
     for (;;) {
@@ -224,7 +225,7 @@ class Server {
 
 function get(url) {
   return new Promise((done, fail) => {
-    const request = http.get(url, { agent: false, timeout: 5000 * PATIENCE }, (response) => {
+    const request = http.get(url, { agent: false, timeout: WAIT_MS }, (response) => {
       let text = '';
 
       response.setEncoding('utf8');
