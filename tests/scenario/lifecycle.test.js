@@ -78,8 +78,11 @@ test('what was sent before the stop arrives', async () => {
   await server.stop();
 });
 
+/* However long it takes, one who takes nothing stays: it answers no ping, and its queue is long. */
+const PATIENT = '[engine]\nping_interval = 1h\n[limits]\nmax_queue = 256M\nsoft_queue_time = 1h\n';
+
 test('a client that takes nothing is cut at shutdown_timeout', async () => {
-  const server = await startWith(['echo', 'rooms'], { config: '[server]\nshutdown_timeout = 300ms\n[limits]\nmax_queue = 256M\n' });
+  const server = await startWith(['echo', 'rooms'], { config: `[server]\nshutdown_timeout = 300ms\n${PATIENT}` });
   const raw = await RawWebSocket.open(server, { join: true });
   const other = await connect(server);
 
@@ -93,7 +96,7 @@ test('a client that takes nothing is cut at shutdown_timeout', async () => {
 });
 
 test('a second signal does not wait', { skip: isValgrind && 'valgrind calls it a leak' }, async () => {
-  const server = await startWith(['echo', 'rooms'], { config: '[server]\nshutdown_timeout = 10m\n[limits]\nmax_queue = 256M\n' });
+  const server = await startWith(['echo', 'rooms'], { config: `[server]\nshutdown_timeout = 10m\n${PATIENT}` });
   const raw = await RawWebSocket.open(server, { join: true });
   const other = await connect(server);
 
