@@ -285,7 +285,7 @@ describe('packets with attachments', () => {
 
 describe('half a packet', () => {
   test('C13: expires, and one that is on its way does not', async (t) => {
-    const server = await startWith(['echo'], { config: `[limits]\nattachment_timeout = 400ms\n${DEBUG}` });
+    const server = await startWith(['echo'], { config: `[limits]\nattachment_timeout = 2s\n${DEBUG}` });
     t.after(() => server.stop());
     const slow = await Frames.open(server);
     const half = await RawWebSocket.open(server, { join: true });

@@ -177,7 +177,7 @@ test('beside sockets of Socket.IO nothing gets mixed up', async () => {
 });
 
 test('a silent peer is pinged, and closed when it does not answer', async () => {
-  const own = await startWith(['peers'], { config: '[engine]\nping_interval = 100\nping_timeout = 200\n' });
+  const own = await startWith(['peers'], { config: '[engine]\nping_interval = 100ms\nping_timeout = 2s\n' });
 
   try {
     const lively = await RawWebSocket.open(own, { path: '/ws-echo' });

@@ -660,7 +660,7 @@ describe('HTTP', () => {
 /* ---- T03, T04: the total deadlines */
 
 describe('HTTP deadlines', () => {
-  const config = '[limits]\nhead_timeout = 300ms\nbody_timeout = 400ms\nkeep_alive = 500ms\n';
+  const config = '[limits]\nhead_timeout = 1s\nbody_timeout = 1s\nkeep_alive = 1500ms\n';
   let server;
 
   before(async () => (server = await startWith(['route'], { config, args: ['-o', `server.public=${folder}`] })));

@@ -24,7 +24,7 @@ describe('T22: the log', () => {
   test('has only lines of our own, whatever clients send', async () => {
     const server = await startWith(['auth', 'lobby', 'echo', 'rooms', 'order'], {
       args: ['-o', 'log.level=debug'],
-      config: '[engine]\nping_interval = 500ms\nping_timeout = 300ms\n', /* handshakes that nobody goes on with end soon */
+      config: '[engine]\nping_interval = 500ms\nping_timeout = 2s\n', /* handshakes that nobody goes on with end soon */
     });
 
     for (const nasty of NASTY) {

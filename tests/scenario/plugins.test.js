@@ -153,7 +153,7 @@ describe('routes', () => {
 describe('asking a client', () => {
   let server;
 
-  before(async () => (server = await startWith(['echo'], { config: '[plugin:ask]\ntimeout = 300ms\n' })));
+  before(async () => (server = await startWith(['echo'], { config: '[plugin:ask]\ntimeout = 2s\n' })));
   after(() => server.stop());
 
   test('its ack arrives, or its time passes, once each', async () => {
