@@ -19,13 +19,13 @@ before(async () => {
 
 after(async () => {
   await browser?.close();
-  /* a page that went while it was polling is missed when it does not answer the next ping */
-  await server?.waitMetrics((metrics) => metrics.get('sockhop_sockets') === 0, 60000);
   await server?.stop();
 });
 
 afterEach(async () => {
   await browser.closePages();
+  /* their names are free; a page that went while it was polling is missed when it does not answer the next ping */
+  await server.waitMetrics((metrics) => metrics.get('sockhop_sockets') === 0, 60000);
 });
 
 const open = (options) => browser.open(server.url, options);
