@@ -245,7 +245,10 @@ describe('memory in all', () => {
   before(async () => {
     /* Deadlines that do not help: what ends is ended by the cap. */
     server = await startWith(['echo', 'rooms'], {
-      config: limits({ max_memory: '64M', min_body_rate: 0, body_timeout: '10m', soft_queue: '1M', soft_queue_time: '10m', attachment_timeout: '10m' }),
+      config: limits({
+        max_memory: '64M', min_body_rate: 0, head_timeout: '10m', body_timeout: '10m', soft_queue: '1M', soft_queue_time: '10m',
+        attachment_timeout: '10m',
+      }),
     });
   });
   after(() => server.stop());
