@@ -1,7 +1,8 @@
 /*
  * slow.c - what no plugin should do.
  *
- *   sleep MS       holds the logic thread that long (at most 5,000 ms); then ack []
+ *   sleep MS       logs slow.sleeps, and holds the logic thread that long (at most
+ *                  5,000 ms); then ack []
  *   wrong-thread   calls hop_to_all() and hop_socket_join() from a thread of its own;
  *                  ack [true] when both refused (the log has api.wrong_thread twice)
  *   late-on        registers a handler outside of init(); ack the result, -1
@@ -38,6 +39,7 @@ static hop_verdict on_sleep(hop_socket socket, hop_event *event, void *self)
         return hop_reject(event, "bad_number", "up to 5000, please");
     time.tv_sec = (time_t)(ms / 1000);
     time.tv_nsec = (long)(ms % 1000) * 1000000;
+    hop_log(HOP_INFO, "slow.sleeps ms=%" JSON_INTEGER_FORMAT, ms);
     nanosleep(&time, NULL);
     hop_event_ack(event, NULL);
     return HOP_STOP;
