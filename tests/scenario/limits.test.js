@@ -292,10 +292,21 @@ describe('memory in all', () => {
   }
 
   /* One of two attachments. */
-  const half = `452-["echo"]\x1eb${Buffer.alloc(600000).toString('base64')}`;
+  const half = Buffer.from(`452-["echo"]\x1eb${Buffer.alloc(600000).toString('base64')}`);
   async function holdAttachment(tcp) {
-    await written(tcp, tcp.post(half.length) + half);
+    await written(tcp, Buffer.concat([Buffer.from(tcp.post(half.length)), half]));
     await tcp.response().catch(() => {});
+  }
+
+  /* All at once, but for a look at what has come before each: the chat goes on here too. */
+  async function holdAll(holders, hold) {
+    const held = [];
+
+    for (const holder of holders) {
+      held.push(hold(holder));
+      await new Promise(setImmediate);
+    }
+    await Promise.all(held);
   }
 
   for (const [what, hold] of [
@@ -309,7 +320,7 @@ describe('memory in all', () => {
       const shed = await count(server, SHED);
 
       const holders = await Promise.all(Array.from({ length: 150 }, openHolder));
-      await Promise.all(holders.map(hold));
+      await holdAll(holders, hold);
       const metrics = await server.waitMetrics((now) => now.get('sockhop_shed_total') > shed);
       assert.ok(metrics.get(SHED) - shed < 150);
       await server.waitLog(/WARN memory\.full closed=\d+ held=\d{7,} used=\d+ max=67108864 hint="/);
