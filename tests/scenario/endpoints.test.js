@@ -185,7 +185,7 @@ test('a silent peer is pinged, and closed when it does not answer', async () => 
     let n_pings = 0;
 
     await Promise.all([
-      new Promise((done) => lively.ws.on('ping', () => ++n_pings === 5 && done())),
+      within(new Promise((done) => lively.ws.on('ping', () => ++n_pings === 5 && done())), 'five pings'),
       dead.end().then(({ code, reason }) => assert.deepEqual([code, reason], [1008, 'ping timeout'])),
     ]);
     lively.send('x');
