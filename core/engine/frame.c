@@ -262,21 +262,31 @@ static enum frame_event check_head(struct frame_reader *reader,
     return FRAME_MORE;
 }
 
+/* False: there are not yet so many bytes of the head. */
+static bool collect_head(struct frame_reader *reader, uint8_t need, const char **data,
+                         size_t *len)
+{
+    size_t n = (size_t)(need - reader->head_len);
+
+    n = *len < n ? *len : n;
+    memcpy(reader->head + reader->head_len, *data, n);
+    reader->head_len = (uint8_t)(reader->head_len + n);
+    *data += n;
+    *len -= n;
+    return reader->head_len == need;
+}
+
 /* Collect the head; FRAME_MORE with in_payload set when it is complete. */
 static enum frame_event read_head(struct frame_reader *reader,
                                   const struct frame_limits *limits, const char **data,
                                   size_t *len, struct frame *frame)
 {
-    while (*len) {
-        reader->head[reader->head_len++] = (unsigned char)**data;
-        (*data)++;
-        (*len)--;
-        if (reader->head_len == 2 && check_start(reader, limits, frame) == FRAME_BAD)
-            return FRAME_BAD;
-        if (reader->head_len > 2 && reader->head_len == reader->head_need)
-            return check_head(reader, limits, frame);
-    }
-    return FRAME_MORE;
+    if (reader->head_len < 2 && (!collect_head(reader, 2, data, len) ||
+                                 check_start(reader, limits, frame) == FRAME_BAD))
+        return reader->head_len < 2 ? FRAME_MORE : FRAME_BAD;
+    if (!collect_head(reader, reader->head_need, data, len))
+        return FRAME_MORE;
+    return check_head(reader, limits, frame);
 }
 
 /* ---- reading: the payload */
@@ -487,6 +497,61 @@ static enum frame_event read_payload(struct frame_reader *reader,
     return end_frame(reader, limits, frame);
 }
 
+/* ---- reading: a frame that is here whole, as most are */
+
+/* RFC 6455 5.3. */
+static void unmask(char *to, const char *from, size_t n, const unsigned char *mask)
+{
+    uint64_t word, twice;
+    size_t i = 0;
+
+    memcpy(&twice, mask, 4);
+    memcpy((char *)&twice + 4, mask, 4);
+    for (; n - i >= sizeof word; i += sizeof word) {
+        memcpy(&word, from + i, sizeof word);
+        word ^= twice;
+        memcpy(to + i, &word, sizeof word);
+    }
+    for (; i < n; i++)
+        to[i] = (char)((unsigned char)from[i] ^ mask[i % 4]);
+}
+
+static bool is_whole(const struct frame_reader *reader, size_t len)
+{
+    return reader->head_given == 0 && len >= reader->payload_left && !reader->inflater;
+}
+
+/* As read_payload() does it. wslay would unmask byte by byte, and copy once more. */
+static enum frame_event read_whole(struct frame_reader *reader,
+                                   const struct frame_limits *limits, const char **data,
+                                   size_t *len, struct frame *frame)
+{
+    const size_t n = (size_t)reader->payload_left;
+    const unsigned char *mask = reader->head + reader->head_need - 4;
+    char *to = reader->control;
+
+    if (!is_control(reader)) {
+        if (!make_room(reader, n ? n : 1))
+            return refuse(frame, WS_CLOSE_TOO_BIG, "no memory for the message");
+        to = reader->message + reader->message_len;
+    }
+    unmask(to, *data, n, mask);
+    *data += n;
+    *len -= n;
+    reader->payload_left = 0;
+    if (is_control(reader)) {
+        reader->control_len = (uint8_t)n;
+        return end_frame(reader, limits, frame);
+    }
+    if (reader->message_opcode == WSLAY_TEXT_FRAME &&
+        !utf8_check_feed(&reader->utf8, to, n))
+        return refuse(frame, WS_CLOSE_BAD_DATA, "text is not UTF-8");
+    reader->message_len += n;
+    frame->data = reader->message;
+    frame->len = reader->message_len;
+    return end_frame(reader, limits, frame);
+}
+
 enum frame_event frame_read(struct frame_reader *reader,
                             const struct frame_limits *limits, const char **data,
                             size_t *len, struct frame *frame)
@@ -501,7 +566,12 @@ enum frame_event frame_read(struct frame_reader *reader,
             if (event != FRAME_MORE || !reader->in_payload)
                 return event;
         }
-        event = read_payload(reader, limits, data, len, frame, &is_over);
+        if (is_whole(reader, *len)) {
+            event = read_whole(reader, limits, data, len, frame);
+            is_over = true;
+        } else {
+            event = read_payload(reader, limits, data, len, frame, &is_over);
+        }
         if (event != FRAME_MORE || !is_over)
             return event;
     }
