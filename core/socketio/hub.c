@@ -450,7 +450,7 @@ bool sio_is_reserved(const char *event)
                                            "newListener", "removeListener"};
 
     for (size_t i = 0; i < sizeof reserved / sizeof *reserved; i++)
-        if (strcmp(event, reserved[i]) == 0)
+        if (*event == *reserved[i] && strcmp(event, reserved[i]) == 0)
             return true;
     return false;
 }

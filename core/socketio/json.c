@@ -43,7 +43,7 @@ static bool in_object(const struct scan *scan)
 }
 
 /* The next byte that is no blank, or 0 (which no rule of the grammar expects). */
-static char next_char(struct scan *scan)
+static inline char next_char(struct scan *scan)
 {
     while (scan->at < scan->end && (*scan->at == ' ' || *scan->at == '\t' ||
                                     *scan->at == '\n' || *scan->at == '\r'))
@@ -83,17 +83,48 @@ static bool scan_escape(struct scan *scan)
     return true;
 }
 
+/* The top bit of each byte that is 0. */
+static uint64_t zero_bytes(uint64_t word)
+{
+    const uint64_t low = UINT64_C(0x7f7f7f7f7f7f7f7f);
+
+    return ~(((word & low) + low) | word | low);
+}
+
+/* Over what is neither a quote, nor a backslash, nor below 0x20: eight bytes at a time, to
+ * the last eight that have none. */
+static const char *skip_plain(const char *at, const char *end)
+{
+    const uint64_t each = UINT64_C(0x0101010101010101);
+
+    while ((size_t)(end - at) >= sizeof(uint64_t)) {
+        uint64_t word;
+
+        memcpy(&word, at, sizeof word);
+        if (zero_bytes(word ^ each * '"') | zero_bytes(word ^ each * '\\') |
+            zero_bytes(word & each * 0xe0))
+            break;
+        at += sizeof word;
+    }
+    return at;
+}
+
 /* at stands on the opening quote. */
 static bool scan_string(struct scan *scan)
 {
-    scan->at++;
+    scan->at = skip_plain(scan->at + 1, scan->end);
     while (scan->at < scan->end) {
         unsigned char c = (unsigned char)*scan->at++;
 
         if (c == '"')
             return true;
-        if (c < 0x20 || (c == '\\' && !scan_escape(scan)))
+        if (c < 0x20)
             return false;
+        if (c != '\\')
+            continue;
+        if (!scan_escape(scan))
+            return false;
+        scan->at = skip_plain(scan->at, scan->end);
     }
     return false;
 }
