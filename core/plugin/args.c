@@ -11,6 +11,7 @@
 #include "core/plugin/args.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,25 +28,25 @@
 #include "core/socketio/json.h"
 #include "core/socketio/placeholder.h"
 
-enum { ARGS_DEPTH = 64 }; /* of the builder's own containers, the list itself included */
-
-struct level {
-    bool is_object;
-    bool has_key; /* an object that waits for the value */
-    bool has_any; /* a comma comes first */
+enum {
+    ARGS_DEPTH = 64, /* of the builder's own containers, the list itself included */
+    FIRST_TEXT = 448 /* bytes without an allocation of their own */
 };
 
 struct hop_args {
-    char *text; /* owned */
+    char *text; /* owned, unless it is `first` */
     size_t len, cap;
     struct bytes **attachments; /* refs; owned array */
     size_t n_attachments, attachments_cap;
     size_t *places; /* owned: where the numbers of our placeholders stand, ascending */
     size_t n_places, places_cap;
     bool may_have_fakes; /* text that may hold what only looks like a placeholder */
-    struct level level[ARGS_DEPTH];
-    unsigned depth; /* open levels; 0: the list is closed */
     bool is_bad;
+    bool has_key;       /* the innermost is an object that waits for the value */
+    unsigned depth;     /* open levels; 0: the list is closed */
+    uint64_t is_object; /* a bit for each level: it is one, not an array */
+    uint64_t has_any;   /* the same: a comma comes first */
+    char first[FIRST_TEXT];
 };
 
 /* ---- text */
@@ -55,12 +56,15 @@ static char *reserve(hop_args *args, size_t len)
 {
     if (args->len + len > args->cap) {
         size_t cap = (args->len + len) * 2;
-        char *text = mem_try_realloc(args->text, cap);
+        bool is_first = args->text == args->first;
+        char *text = mem_try_realloc(is_first ? NULL : args->text, cap);
 
         if (!text) {
             args->is_bad = true;
             return NULL;
         }
+        if (is_first)
+            memcpy(text, args->first, args->len);
         args->text = text;
         args->cap = cap;
     }
@@ -88,26 +92,27 @@ static void append_quoted(hop_args *args, const char *text)
 
 /* ---- grammar */
 
-static struct level *top(hop_args *args)
+static uint64_t top_bit(const hop_args *args)
 {
-    return &args->level[args->depth - 1];
+    return (uint64_t)1 << (args->depth - 1);
+}
+
+static bool in_object(const hop_args *args)
+{
+    return args->is_object & top_bit(args);
 }
 
 /* A value may come now: writes the comma before it. */
 static bool begin_value(hop_args *args)
 {
-    struct level *level;
-
-    if (args->is_bad || args->depth == 0 ||
-        (top(args)->is_object && !top(args)->has_key)) {
+    if (args->is_bad || args->depth == 0 || (in_object(args) && !args->has_key)) {
         args->is_bad = true;
         return false;
     }
-    level = top(args);
-    if (!level->is_object && level->has_any)
+    if (!in_object(args) && (args->has_any & top_bit(args)))
         append(args, ",", 1);
-    level->has_any = true;
-    level->has_key = false;
+    args->has_any |= top_bit(args);
+    args->has_key = false;
     return true;
 }
 
@@ -118,7 +123,11 @@ static void begin(hop_args *args, bool is_object)
     if (!begin_value(args))
         return;
     append(args, is_object ? "{" : "[", 1);
-    args->level[args->depth++] = (struct level){.is_object = is_object};
+    args->depth++;
+    args->has_any &= ~top_bit(args);
+    args->is_object &= ~top_bit(args);
+    if (is_object)
+        args->is_object |= top_bit(args);
 }
 
 static void append_value(hop_args *args, const char *text, size_t len)
@@ -302,8 +311,11 @@ static bool is_text(const char *utf8)
 
 hop_args *hop_args_new(void)
 {
-    hop_args *args = mem_calloc(1, sizeof *args);
+    hop_args *args = mem_alloc(sizeof *args);
 
+    memset(args, 0, offsetof(hop_args, first));
+    args->text = args->first;
+    args->cap = sizeof args->first;
     append(args, "[", 1);
     args->depth = 1;
     return args;
@@ -317,7 +329,8 @@ void hop_args_free(hop_args *args)
         bytes_unref(args->attachments[i]);
     free(args->attachments);
     free(args->places);
-    free(args->text);
+    if (args->text != args->first)
+        free(args->text);
     free(args);
 }
 
@@ -333,26 +346,26 @@ void hop_args_begin_array(hop_args *args)
 
 void hop_args_key(hop_args *args, const char *key)
 {
-    if (args->is_bad || args->depth == 0 || !top(args)->is_object || top(args)->has_key ||
+    if (args->is_bad || args->depth == 0 || !in_object(args) || args->has_key ||
         !is_text(key)) {
         args->is_bad = true;
         return;
     }
-    if (top(args)->has_any)
+    if (args->has_any & top_bit(args))
         append(args, ",", 1);
     append_quoted(args, key);
     append(args, ":", 1);
-    top(args)->has_key = true;
+    args->has_key = true;
     args->may_have_fakes |= strcmp(key, "_placeholder") == 0;
 }
 
 void hop_args_end(hop_args *args)
 {
-    if (args->is_bad || args->depth <= 1 || top(args)->has_key) {
+    if (args->is_bad || args->depth <= 1 || args->has_key) {
         args->is_bad = true; /* the list itself is closed by whoever sends it */
         return;
     }
-    append(args, top(args)->is_object ? "}" : "]", 1);
+    append(args, in_object(args) ? "}" : "]", 1);
     args->depth--;
 }
 
@@ -408,7 +421,7 @@ void hop_args_raw(hop_args *args, const hop_event *event, size_t n)
 
 void hop_args_raw_from(hop_args *args, const hop_event *event, size_t n)
 {
-    if (args->depth == 0 || top(args)->is_object)
+    if (args->depth == 0 || in_object(args))
         args->is_bad = true; /* however many arguments there are */
     for (; n < hop_event_n_args(event); n++)
         hop_args_raw(args, event, n);
@@ -416,7 +429,7 @@ void hop_args_raw_from(hop_args *args, const hop_event *event, size_t n)
 
 void hop_args_answer_from(hop_args *args, hop_answer *answer, size_t n)
 {
-    if (args->depth == 0 || top(args)->is_object)
+    if (args->depth == 0 || in_object(args))
         args->is_bad = true; /* however many arguments there are */
     for (; n < hop_answer_n_args(answer); n++)
         hop_args_answer(args, answer, n);
