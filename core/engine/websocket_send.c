@@ -137,6 +137,15 @@ static size_t frames_size(const struct bytes *packet)
 
 /* ---- one packet for many */
 
+/* Returns where the next one goes. */
+static char *put_frame(enum frame_kind kind, const char *data, size_t len, char *at)
+{
+    size_t head_len = frame_head(kind, len, (unsigned char *)at);
+
+    memcpy(at + head_len, data, len);
+    return at + head_len + len;
+}
+
 /* The frames are made for the first receiver and shared by those that follow: which save
  * no registers for it, and so are 3 % cheaper. */
 static __attribute__((noinline)) void make_frames(struct websocket *ws,
@@ -150,10 +159,8 @@ static __attribute__((noinline)) void make_frames(struct websocket *ws,
     struct packet_part part;
 
     packet_parts_init(&parts, out->packet);
-    while (packet_parts_next(&parts, &part)) {
-        frame_write(ws->engine->writer, kind_of(&part), part.data, part.len, space);
-        space += frame_size(part.len);
-    }
+    while (packet_parts_next(&parts, &part))
+        space = put_frame(kind_of(&part), part.data, part.len, space);
     out->to = out->from + size;
 }
 

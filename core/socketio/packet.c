@@ -6,8 +6,6 @@
  */
 #include "core/socketio/packet.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 static const uint64_t max_id = ((uint64_t)1 << 53) - 1;
@@ -127,13 +125,28 @@ static bool is_main(const struct sio_packet *packet)
     return packet->nsp_len == 1 && packet->nsp[0] == '/';
 }
 
+/* printf() would cost more than the rest of an ack. */
+static char *put_number(char *put, uint64_t number)
+{
+    char digits[20];
+    size_t from = sizeof digits;
+
+    do
+        digits[--from] = (char)('0' + number % 10);
+    while (number /= 10);
+    memcpy(put, digits + from, sizeof digits - from);
+    return put + sizeof digits - from;
+}
+
 size_t sio_packet_head(const struct sio_packet *packet, char *out)
 {
     char *put = out;
 
     *put++ = (char)('0' + packet->type);
-    if (is_binary(packet->type))
-        put += sprintf(put, "%u-", packet->n_attachments);
+    if (is_binary(packet->type)) {
+        put = put_number(put, packet->n_attachments);
+        *put++ = '-';
+    }
     if (!is_main(packet)) {
         memcpy(put, packet->nsp, packet->nsp_len);
         put += packet->nsp_len;
@@ -144,7 +157,7 @@ size_t sio_packet_head(const struct sio_packet *packet, char *out)
 
         memset(put, '0', n_zeros);
         put += n_zeros;
-        put += sprintf(put, "%" PRIu64, sio_id_value(packet->id));
+        put = put_number(put, sio_id_value(packet->id));
     }
     return (size_t)(put - out);
 }
