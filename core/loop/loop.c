@@ -377,26 +377,41 @@ void loop_keep_bytes(struct loop *loop, struct bytes *bytes)
     loop->kept[loop->n_kept++] = bytes;
 }
 
-/* Everything after the events. Returns whether lanes still hold work for this loop. */
-static bool finish_turn(struct loop *loop)
+/* What lanes have led to goes out. Returns whether any lane had something to publish. */
+static bool run_stages(struct loop *loop)
+{
+    bool had_work;
+
+    run_stage(loop, LOOP_PACK);
+    run_stage(loop, LOOP_FLUSH);
+    had_work = publish_all(loop);
+    run_stage(loop, LOOP_FREE);
+    turnbufs_end_turn(loop);
+    release_kept(loop);
+    return had_work;
+}
+
+/* Everything that what has come leads to. Returns whether lanes still hold work for this loop. */
+static bool carry_out(struct loop *loop)
 {
     unsigned rounds = 0;
     bool is_busy;
 
-    loop_now(loop);
-    timers_run(loop);
+    loop->n_taken = 0;
     loop->drain_until_ms = read_clock() + DRAIN_MS;
     while ((is_busy = drain_all(loop)) && ++rounds < MAX_ROUNDS &&
            read_clock() < loop->drain_until_ms)
         continue;
-    run_stage(loop, LOOP_PACK);
-    run_stage(loop, LOOP_FLUSH);
-    publish_all(loop);
-    run_stage(loop, LOOP_FREE);
-    turnbufs_end_turn(loop);
-    release_kept(loop);
+    run_stages(loop);
     return is_busy || lane_pending(loop->in[loop->index]) > 0 ||
            lane_pending(loop->next_turn) > 0;
+}
+
+void loop_take(struct loop *loop, size_t n)
+{
+    loop->n_taken += n;
+    if (loop->n_taken >= LOOP_PART_BYTES && carry_out(loop))
+        loop->is_busy = true;
 }
 
 void loop_run(struct loop *loop)
@@ -411,7 +426,10 @@ void loop_run(struct loop *loop)
         loop->now_is_fresh = false;
         run_put_off(loop);
         event_base_loop(loop->base, EVLOOP_ONCE | (is_busy ? EVLOOP_NONBLOCK : 0));
-        is_busy = finish_turn(loop);
+        loop_now(loop);
+        timers_run(loop); /* once all that had come was read: a pong may be in it */
+        is_busy = carry_out(loop) || loop->is_busy;
+        loop->is_busy = false;
     }
     lane_shut(loop->posts);
     atomic_store(&loop->is_running, false);
@@ -478,13 +496,8 @@ static bool drain_turn(struct loop *loop)
         had_work = true;
     if (drain_all(loop))
         had_work = true;
-    run_stage(loop, LOOP_PACK);
-    run_stage(loop, LOOP_FLUSH);
-    if (publish_all(loop))
+    if (run_stages(loop))
         had_work = true;
-    run_stage(loop, LOOP_FREE);
-    turnbufs_end_turn(loop);
-    release_kept(loop);
     return had_work || lane_pending(loop->in[loop->index]) > 0;
 }
 

@@ -58,7 +58,8 @@ struct loop {
     struct bytes **kept; /* refs: until the turn ends */
     size_t n_kept, kept_cap;
     uint64_t now_ms, drain_until_ms;
-    bool now_is_fresh, must_stop;
+    size_t n_taken; /* bytes of input in this part of the turn: loop_take() */
+    bool now_is_fresh, must_stop, is_busy;
     atomic_bool is_running;
     pthread_t thread;  /* that runs it: for loop_is_mine() */
     pthread_t started; /* by loops_start(), for loops_join() */
@@ -127,6 +128,15 @@ void *loop_try_send(struct loop *from, struct loop *to, lane_work *work,
 /* The same from a loop to itself, but in its next turn, which does not wait for events:
  * those come in between. Thread: the loop's. */
 void *loop_send_next_turn(struct loop *loop, lane_work *work, size_t payload_bytes);
+
+/*
+ * n bytes of input have been dealt with. After LOOP_PART_BYTES of them all that they lead to
+ * is done, lanes and stages, before the next event of the turn: what is under way stays in
+ * the processor's cache, and who was read first is answered before the last is read. The
+ * caller is a callback of libevent, and returns at once: what it holds may be gone.
+ */
+enum { LOOP_PART_BYTES = 128 << 10 };
+void loop_take(struct loop *loop, size_t n);
 
 /*
  * Whether the lane from -> to holds more than max_lane_bytes. Once it has drained to half,

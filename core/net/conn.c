@@ -198,6 +198,8 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
     else if (n < 0 && errno != EAGAIN && errno != EINTR)
         conn_close(conn, CONN_FAILED);
     net_watch_memory(net); /* a turn may read from thousands */
+    if (n > 0)
+        loop_take(net->loop, (size_t)n);
 }
 
 /* ---- holding ---- */

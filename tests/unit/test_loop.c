@@ -386,6 +386,54 @@ static void what_is_put_off_comes_once_a_turn(void **state)
     loops_free(loops);
 }
 
+static size_t n_at_once;
+
+static void take_input(evutil_socket_t fd, short what, void *arg)
+{
+    char byte;
+
+    (void)what;
+    assert_int_equal(read(fd, &byte, 1), 1);
+    note('E');
+    *(unsigned *)loop_send(arg, arg, in_lane, sizeof(unsigned), 0) = 3;
+    loop_take(arg, n_at_once);
+}
+
+/* Four descriptors are readable in one turn of libevent's. */
+static void expect_parts(size_t n, const char *expected)
+{
+    struct loops *loops = loops_for_turns();
+    struct loop *loop = loops->logic;
+    struct event *event[4];
+    int fd[4][2];
+
+    trace[0] = '\0';
+    n_at_once = n;
+    loop_on_stage(loop, LOOP_FLUSH, on_flush, NULL);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(pipe(fd[i]), 0);
+        assert_int_equal(write(fd[i][1], "x", 1), 1);
+        event[i] = event_new(loop->base, fd[i][0], EV_READ, take_input, loop);
+        event_add(event[i], NULL);
+    }
+    turn(loop);
+    assert_string_equal(trace, expected);
+    for (int i = 0; i < 4; i++) {
+        event_free(event[i]);
+        close(fd[i][0]);
+        close(fd[i][1]);
+    }
+    loops_free(loops);
+}
+
+static void a_turn_that_has_taken_much_is_carried_out_in_parts(void **state)
+{
+    (void)state;
+    expect_parts(100, "EEEE3333F");
+    expect_parts(LOOP_PART_BYTES / 2, "EE33FEE33FF");
+    expect_parts(LOOP_PART_BYTES, "E3FE3FE3FE3FF");
+}
+
 static unsigned n_chats;
 
 static void chat_for_ever(struct loop *loop, void *payload)
@@ -733,6 +781,7 @@ int main(void)
         cmocka_unit_test(a_turn_is_timers_then_lanes_then_pack_flush_free),
         cmocka_unit_test(what_left_its_stage_is_not_called),
         cmocka_unit_test(what_is_put_off_comes_once_a_turn),
+        cmocka_unit_test(a_turn_that_has_taken_much_is_carried_out_in_parts),
         cmocka_unit_test(a_loop_that_talks_to_itself_for_ever_still_serves_descriptors),
         cmocka_unit_test(what_was_sent_before_the_start_is_delivered),
         cmocka_unit_test(draining_delivers_what_lies_in_the_lanes_after_the_end),
