@@ -189,8 +189,9 @@ static int send_batch(struct conn *conn)
         message.msg_iovlen++;
     }
     metric_add(&conn->net->loop->metrics, METRIC_SENDS, 1);
-    do
-        n = sendmsg(conn->fd, &message, MSG_NOSIGNAL);
+    do /* the kernel takes one piece faster than a list of one */
+        n = message.msg_iovlen == 1 ? send(conn->fd, iov[0].iov_base, total, MSG_NOSIGNAL)
+                                    : sendmsg(conn->fd, &message, MSG_NOSIGNAL);
     while (n < 0 && errno == EINTR);
     if (n < 0)
         return errno == EAGAIN ? 0 : -1;

@@ -44,6 +44,7 @@
     X(pthread_create)                                                                    \
     X(read)                                                                              \
     X(recv)                                                                              \
+    X(send)                                                                              \
     X(sendmsg)                                                                           \
     X(setsockopt)                                                                        \
     X(shutdown)                                                                          \
@@ -241,6 +242,16 @@ ssize_t read(int fd, void *out, size_t n)
 ssize_t recv(int fd, void *out, size_t n, int flags)
 {
     FAIL_OR_SHORT(recv, n, fd, out, n, flags);
+}
+
+/* Calls of sendmsg and send are one, that of a piece or of many. */
+ssize_t send(int fd, const void *bytes, size_t n, int flags)
+{
+    bool is_short;
+
+    if (fails(AT_sendmsg, &is_short))
+        return -1;
+    return REAL(send)(fd, bytes, is_short && n > 1 ? 1 : n, flags);
 }
 
 ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
