@@ -221,6 +221,38 @@ static void pings_of_every_length_come_out_byte_by_byte(void **state)
     frame_pool_done(&pool);
 }
 
+static void messages_of_every_length_come_out_whole_or_cut(void **state)
+{
+    struct frame_pool pool = {0};
+    struct frame_reader *reader = frame_pool_take(&pool);
+    char payload[200], input[2 * sizeof payload];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof payload; i++)
+        payload[i] = (char)(i * 37);
+    for (size_t n = 0; n <= sizeof payload; n++) {
+        size_t size = put_frame(input, FIN | BINARY, payload, n);
+
+        for (size_t cut = 0; cut < size; cut++) {
+            const char *at = input;
+            size_t left = cut;
+            struct frame frame;
+
+            assert_int_equal(frame_read(reader, &limits, &at, &left, &frame), FRAME_MORE);
+            left = size - cut;
+            assert_int_equal(frame_read(reader, &limits, &at, &left, &frame),
+                             FRAME_BINARY);
+            assert_int_equal(frame.len, n);
+            assert_int_equal(left, 0);
+            if (n)
+                assert_memory_equal(frame.data, payload, n);
+            assert_true(frame_reader_is_idle(reader));
+        }
+    }
+    frame_pool_give(&pool, reader);
+    frame_pool_done(&pool);
+}
+
 /* C05 */
 static void no_reserved_bit_is_taken_on_any_opcode(void **state)
 {
@@ -341,6 +373,7 @@ int main(void)
         cmocka_unit_test(good_and_bad_sequences),
         cmocka_unit_test(heads_are_judged_before_any_payload_came),
         cmocka_unit_test(pings_of_every_length_come_out_byte_by_byte),
+        cmocka_unit_test(messages_of_every_length_come_out_whole_or_cut),
         cmocka_unit_test(no_reserved_bit_is_taken_on_any_opcode),
         cmocka_unit_test(close_reasons_of_every_length_come_out_as_they_are),
         cmocka_unit_test(a_reader_given_back_in_the_middle_forgets_it),

@@ -342,6 +342,25 @@ static void what_is_quoted_scans_and_resolves_to_itself(void **state)
     }
 }
 
+/* Bytes are looked at eight at a time: each of them, at each place of such a word. */
+static void every_byte_of_a_string_is_judged_wherever_it_stands(void **state)
+{
+    enum { MOST = 24 };
+
+    (void)state;
+    for (size_t len = 1; len <= MOST; len++)
+        for (size_t at = 0; at < len; at++)
+            for (int c = 1; c < 0x80; c++) {
+                char text[MOST + 2];
+                bool is_good = c >= 0x20 && c != '"' && c != '\\';
+
+                memset(text, 'a', sizeof text);
+                text[0] = text[len + 1] = '"';
+                text[1 + at] = (char)c;
+                assert_int_equal(scan(text, len + 2), is_good ? JSON_OK : JSON_BAD);
+            }
+}
+
 /* ---- against jansson */
 
 static uint32_t next_random(uint64_t *seed)
@@ -447,6 +466,7 @@ int main(void)
         cmocka_unit_test(spans_are_the_elements_without_blanks),
         cmocka_unit_test(escapes_are_resolved),
         cmocka_unit_test(what_is_quoted_scans_and_resolves_to_itself),
+        cmocka_unit_test(every_byte_of_a_string_is_judged_wherever_it_stands),
         cmocka_unit_test(random_mutations_are_judged_as_jansson_does),
     };
 
