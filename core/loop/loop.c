@@ -378,20 +378,19 @@ void loop_keep_bytes(struct loop *loop, struct bytes *bytes)
 }
 
 /* What lanes have led to goes out. Returns whether any lane had something to publish. */
-static bool run_stages(struct loop *loop)
+static bool send_out(struct loop *loop)
 {
     bool had_work;
 
     run_stage(loop, LOOP_PACK);
     run_stage(loop, LOOP_FLUSH);
     had_work = publish_all(loop);
-    run_stage(loop, LOOP_FREE);
     turnbufs_end_turn(loop);
     release_kept(loop);
     return had_work;
 }
 
-/* Everything that what has come leads to. Returns whether lanes still hold work for this loop. */
+/* All that was sent up to now. Returns whether it ended before the lanes were empty. */
 static bool carry_out(struct loop *loop)
 {
     unsigned rounds = 0;
@@ -402,11 +401,16 @@ static bool carry_out(struct loop *loop)
     while ((is_busy = drain_all(loop)) && ++rounds < MAX_ROUNDS &&
            read_clock() < loop->drain_until_ms)
         continue;
-    run_stages(loop);
-    return is_busy || lane_pending(loop->in[loop->index]) > 0 ||
-           lane_pending(loop->next_turn) > 0;
+    send_out(loop);
+    return is_busy;
 }
 
+static bool has_work(struct loop *loop)
+{
+    return lane_pending(loop->in[loop->index]) > 0 || lane_pending(loop->next_turn) > 0;
+}
+
+/* Nothing is freed: what else has become ready in this turn may be named already. */
 void loop_take(struct loop *loop, size_t n)
 {
     loop->n_taken += n;
@@ -430,6 +434,8 @@ void loop_run(struct loop *loop)
         timers_run(loop); /* once all that had come was read: a pong may be in it */
         is_busy = carry_out(loop) || loop->is_busy;
         loop->is_busy = false;
+        run_stage(loop, LOOP_FREE);
+        is_busy = is_busy || has_work(loop);
     }
     lane_shut(loop->posts);
     atomic_store(&loop->is_running, false);
@@ -496,8 +502,9 @@ static bool drain_turn(struct loop *loop)
         had_work = true;
     if (drain_all(loop))
         had_work = true;
-    if (run_stages(loop))
+    if (send_out(loop))
         had_work = true;
+    run_stage(loop, LOOP_FREE);
     return had_work || lane_pending(loop->in[loop->index]) > 0;
 }
 
