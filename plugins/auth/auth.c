@@ -9,6 +9,7 @@
  * Thread: logic.
  */
 #include <search.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,19 +34,12 @@ struct hook_list {
     size_t n;
 };
 
-/* A key of a name that is in use. */
-struct claim {
-    const char *key;   /* borrowed from the user's keys */
-    struct user *user; /* borrowed: whose */
-};
-
 /* A socket that has logged in; held by its slot. */
 struct user {
-    struct auth *auth; /* borrowed: NULL once the name is free again */
-    char *name;        /* owned: as the client wrote it */
-    struct name_keys keys;
-    struct claim claims[NAME_KEYS]; /* one for each key */
-    struct user *previous, *next;   /* in the order of login */
+    struct auth *auth;            /* borrowed: NULL once the name is free again */
+    struct user *previous, *next; /* in the order of login */
+    uint8_t n_keys, n_claimed;    /* of the keys: the first ones are in auth->by_key */
+    char name[]; /* as the client wrote it; behind its NUL the keys, each with its own */
 };
 
 struct auth {
@@ -58,7 +52,7 @@ struct auth {
     struct name_rules *rules; /* owned */
 
     /* A tree and no hash table: clients choose the keys, and a tree needs no secret. */
-    void *by_key; /* owned: tsearch() of struct claim */
+    void *by_key; /* owned: tsearch() of the keys in use */
     struct user *first, *last;
     struct hook_list on_login, on_leave;
     hop_auth interface;
@@ -85,17 +79,21 @@ static const hop_config_key auth_keys[] = {
 
 static int compare_keys(const void *left, const void *right)
 {
-    const struct claim *a = left, *b = right;
+    return strcmp(left, right);
+}
 
-    return strcmp(a->key, b->key);
+static const char *next_text(const char *text)
+{
+    return text + strlen(text) + 1;
 }
 
 static void withdraw(struct auth *auth, struct user *user)
 {
-    for (size_t i = 0; i < NAME_KEYS; i++) {
-        if (user->claims[i].user)
-            tdelete(&user->claims[i], &auth->by_key, compare_keys);
-        user->claims[i].user = NULL;
+    const char *key = user->name;
+
+    for (; user->n_claimed > 0; user->n_claimed--) {
+        key = next_text(key);
+        tdelete(key, &auth->by_key, compare_keys);
     }
 }
 
@@ -119,38 +117,55 @@ static void user_free(void *value)
     if (!user)
         return;
     release_name(user);
-    free(user->name);
-    name_keys_done(&user->keys);
     free(user);
+}
+
+static struct user *user_of(const char *name, const struct name_keys *keys)
+{
+    size_t size = strlen(name) + 1;
+    struct user *user;
+    char *end;
+
+    for (size_t i = 0; i < NAME_KEYS && keys->key[i]; i++)
+        size += strlen(keys->key[i]) + 1;
+    user = calloc(1, offsetof(struct user, name) + size);
+    if (!user)
+        return NULL;
+    end = stpcpy(user->name, name);
+    for (; user->n_keys < NAME_KEYS && keys->key[user->n_keys]; user->n_keys++)
+        end = stpcpy(end + 1, keys->key[user->n_keys]);
+    return user;
 }
 
 /* Not claimed yet: NULL without memory, or when ICU cannot make a key of the name. */
 static struct user *user_new(const struct name_rules *rules, const char *name)
 {
-    struct user *user = calloc(1, sizeof *user);
+    struct name_keys keys;
+    struct user *user = NULL;
 
-    if (!user)
+    if (name_keys_make(rules, name, &keys) < 0)
         return NULL;
-    user->name = strdup(name);
-    if (user->name && name_keys_make(rules, name, &user->keys) == 0 && *user->keys.key[0])
-        return user;
-    user_free(user);
-    return NULL;
+    if (*keys.key[0])
+        user = user_of(name, &keys);
+    name_keys_done(&keys);
+    return user;
 }
 
 /* Returns false when the name is taken (or memory is). */
 static bool claim_name(struct auth *auth, struct user *user)
 {
-    for (size_t i = 0; i < NAME_KEYS && user->keys.key[i]; i++) {
-        struct claim *claim = &user->claims[i], *const * found;
+    const char *key = user->name;
 
-        claim->key = user->keys.key[i];
-        found = tsearch(claim, &auth->by_key, compare_keys);
-        if (!found || *found != claim) {
+    while (user->n_claimed < user->n_keys) {
+        const char *const *found;
+
+        key = next_text(key);
+        found = tsearch(key, &auth->by_key, compare_keys);
+        if (!found || *found != key) {
             withdraw(auth, user);
             return false;
         }
-        claim->user = user;
+        user->n_claimed++;
     }
     user->auth = auth;
     user->previous = auth->last;
