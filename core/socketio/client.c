@@ -7,6 +7,7 @@
 #include "core/socketio/client.h"
 
 #include <assert.h>
+#include <stddef.h>
 #include <stdlib.h>
 
 #include "core/base/mem.h"
@@ -45,12 +46,12 @@ struct client *client_new(struct clients *clients, handle session, const char *a
 {
     const size_t address_size = strlen(address) + 1;
     struct client_table *table = &clients->shard[handle_shard(session)];
-    struct client *client = mem_calloc(1, sizeof *client);
+    struct client *client = mem_calloc(1, offsetof(struct client, address) +
+                                              address_size + strlen(engine_id) + 1);
 
     if (handle_slot(session) >= table->n)
         grow(table, handle_slot(session));
     client->session = session;
-    client->address = mem_alloc(address_size + strlen(engine_id) + 1);
     strcpy(strcpy(client->address, address) + address_size, engine_id);
     table->client[handle_slot(session)] = client;
     return client;
@@ -62,7 +63,6 @@ void client_free(struct clients *clients, struct client *client)
 
     assert(place);
     *place = NULL;
-    free(client->address);
     bytes_unref(client->opening);
     free(client);
 }

@@ -17,10 +17,10 @@ struct socket;
 
 struct client {
     handle session;
-    char *address;          /* owned */
     struct bytes *opening;  /* ref: NULL where nobody wants it */
     struct socket *sockets; /* borrowed: its sockets, by next_of_client */
     bool is_gone;           /* ended, or told to: nothing is sent to it any more */
+    char address[];         /* behind its NUL the engine's id, "" for most */
 };
 
 struct clients {
