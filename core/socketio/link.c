@@ -28,7 +28,11 @@ enum { FIRST_SPANS = 64 };
 
 static struct link *link_of_timer(struct timer_node *node)
 {
-    return (struct link *)(void *)((char *)node - offsetof(struct link, connect_timer));
+    const struct link_rare *rare =
+        (struct link_rare *)(void *)((char *)node -
+                                     offsetof(struct link_rare, connect_timer));
+
+    return rare->link;
 }
 
 static void on_connect_timeout(struct timer_node *node)
@@ -39,7 +43,6 @@ static void on_connect_timeout(struct timer_node *node)
 
 static void link_free(struct link *link)
 {
-    timer_stop(&link->connect_timer);
     half_drop(link);
     stays_done(link);
     free(link);
@@ -191,7 +194,7 @@ static void *on_open(struct session *session, const struct http_request *request
     link_need_rare(link)->address = mem_strdup(address);
     if (sio->wants_opening)
         link->rare->opening = opening_pack(request);
-    timer_start(&sio->connect_timers, &link->connect_timer);
+    timer_start(&sio->connect_timers, &link->rare->connect_timer);
     if (session_protocol(session) == 3)
         join_main(link);
     return link;

@@ -54,7 +54,9 @@ struct link_stay {
 
 /* What most links have no use for once they have joined. */
 struct link_rare {
-    char *address;           /* owned: NULL once logic has it */
+    struct link *link;               /* borrowed: owns us */
+    struct timer_node connect_timer; /* until logic has accepted it somewhere */
+    char *address;                   /* owned: NULL once logic has it */
     struct bytes *opening;   /* ref: NULL where nobody wants it, and once logic has it */
     struct link_stay *stays; /* owned: those beside link->stay */
     uint32_t n_stays, stays_cap;
@@ -66,14 +68,11 @@ struct link {
     struct session *session; /* borrowed: tells us when it ends */
     handle handle;           /* the session's */
     struct link_rare *rare;  /* owned: NULL where there is nothing of that kind */
-    struct timer_node connect_timer;
-    struct half *half; /* owned: the packet that lacks attachments, or NULL */
-    struct membership *memberships; /* owned: the rooms it is in */
-    uint32_t n_memberships;
-    uint32_t memberships_cap : 31;
-    uint32_t was_told_of : 1; /* logic has heard of the session */
-    struct link_stay stay;    /* the only one of most links */
-    uint64_t stamp;           /* of the last broadcast that reached or excepted it */
+    struct half *half;       /* owned: the packet that lacks attachments, or NULL */
+    struct memberships memberships; /* the rooms it is in */
+    struct link_stay stay;          /* the only one of most links */
+    uint64_t stamp;   /* of the last broadcast that reached or excepted it */
+    bool was_told_of; /* logic has heard of the session */
 };
 
 /* ---- link_up.c. The first three may end the link. */
@@ -92,7 +91,7 @@ void link_tell_closed(struct link *link, enum session_end end);
 /* ---- stay.c */
 
 struct link_rare *link_need_rare(struct link *link);
-/* Logic knows what it was told when the session opened. */
+/* Logic knows what it was told when the session opened, and the client is in time. */
 void link_drop_opening(struct link *link);
 /* Give link->rare back if nothing is in it. */
 void link_trim(struct link *link);

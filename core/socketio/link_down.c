@@ -38,7 +38,6 @@ void link_take_joined(struct loop *to, void *payload)
     (void)to;
     if (!link)
         return;
-    timer_stop(&link->connect_timer);
     stay_find(link, head->epoch)->is_joined = true;
     link_drop_opening(link);
 }

@@ -9,6 +9,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/base/mem.h"
 #include "core/engine/session.h"
@@ -95,11 +96,44 @@ void members_done(struct members *members)
     *members = (struct members){0};
 }
 
+static const struct membership *memberships_of(const struct link *link)
+{
+    const struct memberships *all = &link->memberships;
+
+    return all->cap ? all->many : all->few;
+}
+
+static struct membership *membership_at(struct link *link, uint32_t place)
+{
+    struct memberships *all = &link->memberships;
+
+    return all->cap ? &all->many[place] : &all->few[place];
+}
+
+static void add_membership(struct link *link, struct membership membership)
+{
+    struct memberships *all = &link->memberships;
+
+    if (all->cap == 0 && all->n == MEMBERSHIPS_FEW) {
+        struct membership *many = mem_alloc(2 * sizeof all->few);
+
+        memcpy(many, all->few, sizeof all->few);
+        all->many = many;
+        all->cap = 2 * MEMBERSHIPS_FEW;
+    } else if (all->cap && all->n == all->cap) {
+        all->cap *= 2;
+        all->many = mem_realloc(all->many, all->cap * sizeof *all->many);
+    }
+    *membership_at(link, all->n++) = membership;
+}
+
 static int64_t place_of(const struct link *link, uint32_t number)
 {
+    const struct membership *all = memberships_of(link);
+
     /* From the end: who leaves many rooms leaves the latest first. */
-    for (uint32_t i = link->n_memberships; i > 0; i--)
-        if (link->memberships[i - 1].room == number)
+    for (uint32_t i = link->memberships.n; i > 0; i--)
+        if (all[i - 1].room == number)
             return i - 1;
     return -1;
 }
@@ -116,13 +150,8 @@ void members_join(struct members *members, struct link *link, uint32_t nsp,
         room->cap = room->cap ? room->cap * 2 : FIRST_CAP;
         room->member = mem_realloc(room->member, room->cap * sizeof *room->member);
     }
-    if (link->n_memberships == link->memberships_cap) {
-        link->memberships_cap = link->memberships_cap ? link->memberships_cap * 2 : 2;
-        link->memberships = mem_realloc(link->memberships, link->memberships_cap *
-                                                               sizeof *link->memberships);
-    }
-    room->member[room->n] = (struct member){link, link->n_memberships};
-    link->memberships[link->n_memberships++] = (struct membership){number, room->n++};
+    room->member[room->n] = (struct member){link, link->memberships.n};
+    add_membership(link, (struct membership){number, room->n++});
     metric_add(&members->loop->metrics, METRIC_MEMBERSHIPS, 1);
 }
 
@@ -133,22 +162,22 @@ static void take_out_of_room(struct member_room *room, uint32_t index)
     if (index == room->n)
         return;
     room->member[index] = last;
-    last.link->memberships[last.place].index = index;
+    membership_at(last.link, last.place)->index = index;
 }
 
 static void take_out_of_link(struct members *members, struct link *link, uint32_t place)
 {
-    struct membership last = link->memberships[--link->n_memberships];
+    struct membership last = *membership_at(link, --link->memberships.n);
 
-    if (place == link->n_memberships)
+    if (place == link->memberships.n)
         return;
-    link->memberships[place] = last;
+    *membership_at(link, place) = last;
     joined_room(members, last.room)->member[last.index].place = place;
 }
 
 static void leave_place(struct members *members, struct link *link, uint32_t place)
 {
-    struct membership membership = link->memberships[place];
+    struct membership membership = *membership_at(link, place);
     struct member_room *room = joined_room(members, membership.room);
 
     take_out_of_room(room, membership.index);
@@ -167,18 +196,18 @@ void members_leave(struct members *members, struct link *link, uint32_t number)
 
 void members_leave_namespace(struct members *members, struct link *link, uint32_t nsp)
 {
-    for (uint32_t i = link->n_memberships; i > 0; i--)
-        if (joined_room(members, link->memberships[i - 1].room)->nsp == nsp)
+    for (uint32_t i = link->memberships.n; i > 0; i--)
+        if (joined_room(members, membership_at(link, i - 1)->room)->nsp == nsp)
             leave_place(members, link, i - 1);
 }
 
 void members_leave_all(struct members *members, struct link *link)
 {
-    while (link->n_memberships > 0)
-        leave_place(members, link, link->n_memberships - 1);
-    free(link->memberships);
-    link->memberships = NULL;
-    link->memberships_cap = 0;
+    while (link->memberships.n > 0)
+        leave_place(members, link, link->memberships.n - 1);
+    if (link->memberships.cap)
+        free(link->memberships.many);
+    link->memberships = (struct memberships){0};
 }
 
 void members_begin(struct members *members)

@@ -21,10 +21,21 @@ struct members {
     uint64_t stamp;             /* of the broadcast that is going on; never wraps */
 };
 
-/* One link's stay in one room. Stands in the link. */
+/* One link's stay in one room. */
 struct membership {
     uint32_t room;
     uint32_t index; /* in the room's array */
+};
+
+/* All rooms of one link. Stands in the link; zeroed: none. Those of most links need no
+ * memory of their own: the room of all, and one that has a name. */
+enum { MEMBERSHIPS_FEW = 2 };
+struct memberships {
+    uint32_t n, cap; /* cap: of `many`; 0: they are in `few` */
+    union {
+        struct membership few[MEMBERSHIPS_FEW];
+        struct membership *many; /* owned */
+    };
 };
 
 void members_init(struct members *members, struct loop *loop);

@@ -15,8 +15,10 @@
 
 struct link_rare *link_need_rare(struct link *link)
 {
-    if (!link->rare)
+    if (!link->rare) {
         link->rare = mem_calloc(1, sizeof *link->rare);
+        link->rare->link = link;
+    }
     return link->rare;
 }
 
@@ -24,6 +26,7 @@ void link_drop_opening(struct link *link)
 {
     if (!link->rare)
         return;
+    timer_stop(&link->rare->connect_timer);
     free(link->rare->address);
     bytes_unref(link->rare->opening);
     link->rare->address = NULL;
