@@ -93,6 +93,7 @@ struct engine *engine_new(struct net *net, const struct settings *settings,
     engine->upper = *upper;
     slots_init(&engine->sessions, net->loop->index);
     slots_init(&engine->raws, net->loop->index);
+    session_ids_init(engine);
     random_bytes(engine->id_secret, sizeof engine->id_secret);
     engine->writer = frame_writer_new();
     engine->frame_limits = (struct frame_limits){
@@ -147,7 +148,7 @@ void engine_free(struct engine *engine)
     done_timers(engine);
     frame_pool_done(&engine->readers);
     frame_writer_free(engine->writer);
-    sidmap_done(&engine->sids);
+    lookup_done(&engine->sids);
     slots_done(&engine->sessions);
     slots_done(&engine->raws);
     bytes_unref(engine->ping_packet);

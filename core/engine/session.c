@@ -57,19 +57,41 @@ static uint16_t close_code(enum session_end end)
 
 /* ---- ids */
 
-static uint64_t sid_key(const unsigned char *sid)
+/* They are random already, so that nobody can aim at one place. */
+static uint32_t sid_hash(const unsigned char *sid)
 {
-    uint64_t key;
+    uint32_t hash;
 
-    memcpy(&key, sid + 1, sizeof key); /* behind the shard */
-    return key;
+    memcpy(&hash, sid + 1, sizeof hash); /* behind the shard */
+    return hash;
+}
+
+static uint32_t hash_of(const void *session)
+{
+    return sid_hash(((const struct session *)session)->sid);
+}
+
+static bool has_sid(const void *session, const void *sid)
+{
+    return CRYPTO_memcmp(((const struct session *)session)->sid, sid, SID_BYTES) == 0;
+}
+
+void session_ids_init(struct engine *engine)
+{
+    lookup_init(&engine->sids, hash_of);
+}
+
+static struct session *find_sid(const struct engine *engine, const unsigned char *sid)
+{
+    return lookup_find(&engine->sids, sid_hash(sid), has_sid, sid);
 }
 
 static void draw_sid(const struct engine *engine, unsigned char sid[SID_BYTES])
 {
+    sid[0] = (unsigned char)engine->net->loop->index;
     do
         random_bytes(sid + 1, SID_BYTES - 1);
-    while (sidmap_get(&engine->sids, sid_key(sid)));
+    while (find_sid(engine, sid));
 }
 
 /* Of a given id: so that it is found as the others are, and nobody can aim at one bucket. */
@@ -91,7 +113,7 @@ bool session_id_is_taken(const struct engine *engine, const char *id)
     unsigned char sid[SID_BYTES];
 
     digest_id(engine, id, strlen(id), sid);
-    return sidmap_get(&engine->sids, sid_key(sid)) != NULL;
+    return find_sid(engine, sid) != NULL;
 }
 
 static void name(struct session *session, const char *id)
@@ -104,8 +126,7 @@ static void name(struct session *session, const char *id)
     } else {
         draw_sid(engine, session->sid);
     }
-    session->sid[0] = (unsigned char)engine->net->loop->index;
-    sidmap_add(&engine->sids, sid_key(session->sid), session);
+    lookup_add(&engine->sids, session);
     base64url(session->sid, LOG_ID_BYTES, session->log_id);
 }
 
@@ -150,11 +171,8 @@ struct session *session_by_sid(const struct engine *engine, const char *sid, siz
         digest_id(engine, sid, id_len, bytes);
     else if (len != SID_CHARS || base64url_decode(sid, len, bytes) != SID_BYTES)
         return NULL;
-    session = sidmap_get(&engine->sids, sid_key(bytes));
-    if (!session || (session->given_id != NULL) != (id_len > 0) ||
-        CRYPTO_memcmp(session->sid, bytes, SID_BYTES) != 0)
-        return NULL;
-    return session;
+    session = find_sid(engine, bytes);
+    return session && (session->given_id != NULL) == (id_len > 0) ? session : NULL;
 }
 
 /* ---- birth and death */
@@ -194,7 +212,7 @@ void session_free(struct session *session)
     timer_stop(&session->beat);
     polling_free(session);
     leave_dirty_list(session);
-    sidmap_remove(&session->engine->sids, sid_key(session->sid));
+    lookup_remove(&session->engine->sids, session);
     slots_remove(&session->engine->sessions, session->self);
     free(session->given_id);
     free(session);
@@ -284,7 +302,7 @@ static void forget(struct session *session)
     drop_probe(session);
     if (session->polling) /* without its sid it could not find us when it is complete */
         polling_forget_post(session);
-    sidmap_remove(&session->engine->sids, sid_key(session->sid));
+    lookup_remove(&session->engine->sids, session);
     session_bury(session);
 }
 

@@ -9,10 +9,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/base/lookup.h"
 #include "core/engine/engine.h"
 #include "core/engine/frame.h"
 #include "core/engine/jsonp.h"
-#include "core/engine/sidmap.h"
 #include "core/loop/timer.h"
 
 enum {
@@ -111,7 +111,7 @@ struct engine {
     uint64_t held_warned_ms, id_warned_ms; /* the last line in the log; 0: none yet */
     struct engine *next; /* borrowed: another one of this shard, made before */
     struct slots sessions, raws;
-    struct sidmap sids;
+    struct lookup sids;          /* of sessions, by sid */
     unsigned char id_secret[16]; /* of the places of given ids in it */
     struct frame_pool readers;
     struct compressor *compressor; /* owned */
@@ -139,6 +139,7 @@ struct engine {
 /* A new session, with neither transport yet; in the tables, not announced. id: one that
  * engine_is_id() and that is not taken, or NULL. NULL: there are too many. */
 struct session *session_new(struct engine *engine, const char *id);
+void session_ids_init(struct engine *engine);
 bool session_id_is_taken(const struct engine *engine, const char *id);
 /* Frees at once, whatever its state; unlinks it everywhere. Takes NULL. */
 void session_free(struct session *session);
