@@ -271,6 +271,7 @@ hop_slot hop_slot_new(hop_server *server, void (*free_value)(void *value))
     if (server->n_slots == SLOTS_MAX)
         return refuse(server, "hop_slot_new(): all %d slots are taken", SLOTS_MAX);
     server->slot[server->n_slots] = (struct slot_owner){server->current, free_value};
+    hub_want_slots(server->hub, server->n_slots + 1);
     return server->n_slots++;
 }
 

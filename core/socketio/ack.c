@@ -76,7 +76,7 @@ static void settle(struct ack *ack, hop_ack_status status, const struct sio_args
     char id[UINT8_MAX + 1]; /* a copy: the handler may end the socket, then look at it */
     const struct sio_answer answer = {
         .socket = socket->handle,
-        .id = memcpy(id, socket->id, (size_t)socket->id_len + 1),
+        .id = memcpy(id, socket_id(socket), (size_t)socket->id_len + 1),
         .status = status,
         .text = args->text,
         .text_len = args->len,
@@ -157,7 +157,7 @@ static void roll_take_out(struct roll *roll)
         if (!socket || roll->answer[i].id)
             continue;
         socket->n_rolls--;
-        roll->answer[i].id = mem_strdup(socket->id);
+        roll->answer[i].id = mem_strdup(socket_id(socket));
     }
 }
 
@@ -293,7 +293,7 @@ static void roll_fail(struct roll *roll, struct socket *socket)
 
     if (!answer)
         return;
-    answer->id = mem_strdup(socket->id);
+    answer->id = mem_strdup(socket_id(socket));
     socket->n_rolls--;
     if (!is_awaited(answer))
         return;

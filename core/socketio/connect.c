@@ -133,8 +133,8 @@ static void send_connect_reply(struct socket *socket)
     if (*client_engine_id(socket->client))
         packet.payload = NULL; /* Engine.IO 3: it knows its id */
     else
-        packet.payload_len =
-            (size_t)snprintf(payload, sizeof payload, "{\"sid\":\"%s\"}", socket->id);
+        packet.payload_len = (size_t)snprintf(payload, sizeof payload, "{\"sid\":\"%s\"}",
+                                              socket_id(socket));
     emit_to_socket(socket, emit_encode(socket->nsp->hub->parser, &packet), 0);
 }
 

@@ -7,6 +7,7 @@
  */
 #include "core/socketio/hub.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -290,7 +291,7 @@ const char *hub_socket_id(const struct hub *hub, hop_socket which)
 {
     const struct socket *socket = socket_find(hub, which);
 
-    return socket ? socket->id : NULL;
+    return socket ? socket_id(socket) : NULL;
 }
 
 const char *hub_socket_address(const struct hub *hub, hop_socket which)
@@ -338,7 +339,7 @@ const char *hub_socket_room(const struct hub *hub, hop_socket which, size_t n)
 
     if (!socket || n > socket->n_rooms || socket->state == SOCKET_EMPTIED)
         return NULL;
-    return n == 0 ? socket->id : socket->room[n - 1].room->name;
+    return n == 0 ? socket_id(socket) : socket->room[n - 1].room->name;
 }
 
 /* T16: a plugin may let its clients choose their rooms. */
@@ -350,7 +351,7 @@ static bool may_join(const struct hub *hub, const struct socket *socket, const c
     if (socket->n_rooms < hub->max_rooms)
         return true;
     room = namespace_find_room(socket->nsp, name, len);
-    return (room && socket_in_room(socket, room)) || strcmp(name, socket->id) == 0;
+    return (room && socket_in_room(socket, room)) || strcmp(name, socket_id(socket)) == 0;
 }
 
 int hub_join(struct hub *hub, hop_socket which, const char *name)
@@ -360,7 +361,7 @@ int hub_join(struct hub *hub, hop_socket which, const char *name)
 
     if (!socket || !room_is_name(name, len) || !may_join(hub, socket, name, len))
         return -1;
-    if (strcmp(name, socket->id) != 0) /* where it is anyway */
+    if (strcmp(name, socket_id(socket)) != 0) /* where it is anyway */
         socket_join(socket, room_get(socket->nsp, name, len));
     return 0;
 }
@@ -381,7 +382,7 @@ bool hub_in_room(const struct hub *hub, hop_socket which, const char *name)
 
     if (!socket)
         return false;
-    if (strcmp(name, socket->id) == 0)
+    if (strcmp(name, socket_id(socket)) == 0)
         return true;
     room = namespace_find_room(socket->nsp, name, strlen(name));
     return room && socket_in_room(socket, room);
@@ -425,6 +426,12 @@ int hub_disconnect(struct hub *hub, hop_socket which, hop_close_mode mode)
         socket_close(socket, "server namespace disconnect");
     }
     return 0;
+}
+
+void hub_want_slots(struct hub *hub, int n_slots)
+{
+    assert(n_slots >= 0 && n_slots <= SOCKET_MAX_SLOTS);
+    hub->n_slots = (uint8_t)n_slots;
 }
 
 int hub_slot_set(struct hub *hub, hop_socket which, hop_slot slot, void *value)

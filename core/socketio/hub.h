@@ -149,6 +149,8 @@ int hub_join(struct hub *hub, hop_socket socket, const char *room);
 int hub_leave(struct hub *hub, hop_socket socket, const char *room);
 bool hub_in_room(const struct hub *hub, hop_socket socket, const char *room);
 int hub_disconnect(struct hub *hub, hop_socket socket, hop_close_mode mode);
+/* Before the loops run: 0 .. n_slots - 1 can be set, SOCKET_MAX_SLOTS at most. */
+void hub_want_slots(struct hub *hub, int n_slots);
 int hub_slot_set(struct hub *hub, hop_socket socket, hop_slot slot, void *value);
 void *hub_slot_get(const struct hub *hub, hop_socket socket, hop_slot slot);
 

@@ -18,6 +18,13 @@ struct room_numbers {
     uint32_t next; /* never used so far */
 };
 
+/* A close behind too many others. */
+struct deferred_close {
+    struct deferred_close *next;
+    struct socket *socket; /* borrowed: lives until then */
+    const char *reason;
+};
+
 struct hub {
     struct loops *loops; /* borrowed */
     struct loop *loop;   /* borrowed: logic */
@@ -33,12 +40,13 @@ struct hub {
     uint32_t max_rooms;     /* that one socket is in */
     size_t max_client_namespaces;
     bool wants_auth, wants_opening; /* see hub_want_auth() */
+    uint8_t n_slots;                /* of each socket */
     struct emitter emitter;
     struct acks acks;
-    uint32_t stamp;          /* of the last walk over a target */
-    bool is_stopping;        /* no socket opens and nothing is sent any more */
-    unsigned n_nested;       /* closes on the stack */
-    struct socket *deferred; /* borrowed: to be closed by the outermost */
+    uint32_t stamp;                  /* of the last walk over a target */
+    bool is_stopping;                /* no socket opens and nothing is sent any more */
+    unsigned n_nested;               /* closes on the stack */
+    struct deferred_close *deferred; /* owned: to be run by the outermost, latest first */
 };
 
 /* A record of `size` bytes to a session's shard, its head filled in: for the session, or

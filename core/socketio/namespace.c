@@ -30,6 +30,52 @@ struct declaration {
 
 /* ---- one of them */
 
+/* ---- its sockets */
+
+struct socket_id {
+    const char *text;
+    size_t len;
+};
+
+static uint32_t hash_of_socket(const void *object)
+{
+    const struct socket *socket = object;
+
+    return hash_bytes(socket_id(socket), socket->id_len);
+}
+
+static bool has_id(const void *object, const void *key)
+{
+    const struct socket *socket = object;
+    const struct socket_id *id = key;
+
+    return socket->id_len == id->len && memcmp(socket_id(socket), id->text, id->len) == 0;
+}
+
+void namespace_add_socket(struct namespace *nsp, struct socket *socket)
+{
+    socket->previous = nsp->last_socket;
+    *(nsp->last_socket ? &nsp->last_socket->next : &nsp->sockets) = socket;
+    nsp->last_socket = socket;
+    lookup_add(&nsp->ids, socket);
+}
+
+void namespace_remove_socket(struct namespace *nsp, struct socket *socket)
+{
+    *(socket->previous ? &socket->previous->next : &nsp->sockets) = socket->next;
+    *(socket->next ? &socket->next->previous : &nsp->last_socket) = socket->previous;
+    lookup_remove(&nsp->ids, socket);
+}
+
+struct socket *namespace_find_id(const struct namespace *nsp, const char *id, size_t len)
+{
+    const struct socket_id key = {id, len};
+
+    return lookup_find(&nsp->ids, hash_bytes(id, len), has_id, &key);
+}
+
+/* ---- one namespace */
+
 static struct namespace *namespace_new(struct hub *hub, const char *name, size_t len,
                                        int declared)
 {
@@ -40,6 +86,7 @@ static struct namespace *namespace_new(struct hub *hub, const char *name, size_t
     nsp->name_len = len;
     nsp->declared = declared;
     nsp->all = room_new_unnamed(nsp);
+    lookup_init(&nsp->ids, hash_of_socket);
     return nsp;
 }
 
@@ -47,16 +94,9 @@ static void namespace_free(struct namespace *nsp)
 {
     assert(!nsp->sockets && !nsp->rooms);
     room_unpin(nsp->all);
+    lookup_done(&nsp->ids);
     free(nsp->name);
     free(nsp);
-}
-
-struct socket *namespace_find_id(const struct namespace *nsp, const char *id, size_t len)
-{
-    struct socket *found = NULL;
-
-    HASH_FIND(hh, nsp->sockets, id, len, found);
-    return found;
 }
 
 struct room *namespace_find_room(const struct namespace *nsp, const char *name,

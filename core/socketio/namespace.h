@@ -16,6 +16,7 @@
 #include <sockhop/types.h>
 
 #include "core/base/hash.h"
+#include "core/base/lookup.h"
 #include "core/base/settings.h"
 
 struct hub;
@@ -33,9 +34,10 @@ struct namespace
     bool is_dynamic; /* a client's CONNECT has made it */
     bool is_emptied; /* in namespaces->emptied */
     struct namespace *next_emptied;
-    struct socket *sockets; /* owned: hashed by id */
-    struct room *rooms;     /* owned: hashed by name */
-    struct room *all;       /* owned: every open socket of the namespace */
+    struct socket *sockets, *last_socket; /* owned: in the order of coming */
+    struct lookup ids;                    /* of the sockets, by id */
+    struct room *rooms;                   /* owned: hashed by name */
+    struct room *all;                     /* owned: every open socket of the namespace */
 };
 
 struct declaration;
@@ -81,6 +83,9 @@ void namespaces_end_turn(struct namespaces *spaces);
  * start with a slash. */
 bool namespace_is_name(const char *name, size_t len);
 
+/* Its sockets: each comes once, before it is found, and goes once. */
+void namespace_add_socket(struct namespace *nsp, struct socket *socket);
+void namespace_remove_socket(struct namespace *nsp, struct socket *socket);
 /* The socket with that id, or NULL. */
 struct socket *namespace_find_id(const struct namespace *nsp, const char *id, size_t len);
 /* The room of that name, or NULL while nobody is in it. */

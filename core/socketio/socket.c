@@ -68,7 +68,9 @@ struct socket *socket_new(struct namespace *nsp, struct client *client, uint32_t
 {
     char id[SIO_MAX_NSP + 1 + SESSION_SID_SIZE];
     size_t id_len = make_id(nsp, client, id);
-    struct socket *socket = mem_calloc(1, sizeof *socket + id_len + 1);
+    const uint8_t n_slots = nsp->hub->n_slots;
+    struct socket *socket =
+        mem_calloc(1, sizeof *socket + n_slots * sizeof(void *) + id_len + 1);
 
     socket->handle = slots_add(&nsp->hub->sockets, socket);
     if (socket->handle == HOP_NO_SOCKET) {
@@ -80,9 +82,10 @@ struct socket *socket_new(struct namespace *nsp, struct client *client, uint32_t
     socket->epoch = epoch;
     socket->next_of_client = client->sockets;
     client->sockets = socket;
-    memcpy(socket->id, id, id_len + 1);
+    socket->n_slots = n_slots;
     socket->id_len = (uint8_t)id_len;
-    HASH_ADD_KEYPTR(hh, nsp->sockets, socket->id, id_len, socket);
+    memcpy(socket->slot + n_slots, id, id_len + 1);
+    namespace_add_socket(nsp, socket);
     return socket;
 }
 
@@ -226,7 +229,7 @@ static void socket_free(struct socket *socket)
     struct namespace *nsp = socket->nsp;
     struct hub *hub = nsp->hub;
 
-    HASH_DEL(nsp->sockets, socket);
+    namespace_remove_socket(nsp, socket);
     if (!nsp->sockets)
         namespaces_on_empty(&hub->spaces, nsp);
     slots_remove(&hub->sockets, socket->handle);
@@ -234,18 +237,17 @@ static void socket_free(struct socket *socket)
     if (socket->was_opened)
         count_sockets(hub, -1);
     drop_entry(socket);
-    free(socket->slot);
     free(socket->room);
     json_decref(socket->data);
     free(socket);
 }
 
-static void run_close(struct socket *socket)
+static void run_close(struct socket *socket, const char *reason)
 {
     const struct hub_upper *upper = &socket->nsp->hub->upper;
 
     if (upper->on_disconnect)
-        upper->on_disconnect(socket->handle, socket->close_reason, upper->arg);
+        upper->on_disconnect(socket->handle, reason, upper->arg);
     leave_all_rooms(socket);
     socket->state = SOCKET_EMPTIED;
     free_slots(socket);
@@ -253,13 +255,22 @@ static void run_close(struct socket *socket)
     socket_free(socket);
 }
 
+static void defer_close(struct hub *hub, struct socket *socket, const char *reason)
+{
+    struct deferred_close *deferred = mem_alloc(sizeof *deferred);
+
+    *deferred = (struct deferred_close){hub->deferred, socket, reason};
+    hub->deferred = deferred;
+}
+
 static void run_deferred(struct hub *hub)
 {
     while (hub->deferred) {
-        struct socket *socket = hub->deferred;
+        struct deferred_close *deferred = hub->deferred;
 
-        hub->deferred = socket->next_deferred;
-        run_close(socket);
+        hub->deferred = deferred->next;
+        run_close(deferred->socket, deferred->reason);
+        free(deferred);
     }
 }
 
@@ -290,14 +301,12 @@ void socket_close(struct socket *socket, const char *reason)
     if (!socket->client->is_gone && !hub->is_stopping)
         hub_send_down(hub, socket, link_take_left, sizeof(struct down_head), 0);
     socket->state = SOCKET_CLOSING;
-    socket->close_reason = reason;
     if (hub->n_nested == MAX_NESTED) {
-        socket->next_deferred = hub->deferred;
-        hub->deferred = socket;
+        defer_close(hub, socket, reason);
         return;
     }
     hub->n_nested++;
-    run_close(socket);
+    run_close(socket, reason);
     if (hub->n_nested == 1)
         run_deferred(hub);
     hub->n_nested--;
@@ -414,13 +423,8 @@ int socket_slot_set(struct socket *socket, hop_slot slot, void *value)
     const struct hub_upper *upper = &socket->nsp->hub->upper;
     void *old;
 
-    if (slot < 0 || slot >= SOCKET_MAX_SLOTS || socket->state == SOCKET_EMPTIED)
+    if (slot < 0 || slot >= socket->n_slots || socket->state == SOCKET_EMPTIED)
         return -1;
-    if ((uint32_t)slot >= socket->n_slots) {
-        socket->slot = mem_realloc(socket->slot, ((size_t)slot + 1) * sizeof(void *));
-        while (socket->n_slots <= (uint32_t)slot)
-            socket->slot[socket->n_slots++] = NULL;
-    }
     old = socket->slot[slot];
     socket->slot[slot] = value;
     if (old && old != value && upper->free_slot)
@@ -430,5 +434,5 @@ int socket_slot_set(struct socket *socket, hop_slot slot, void *value)
 
 void *socket_slot_get(const struct socket *socket, hop_slot slot)
 {
-    return slot >= 0 && (uint32_t)slot < socket->n_slots ? socket->slot[slot] : NULL;
+    return slot >= 0 && slot < socket->n_slots ? socket->slot[slot] : NULL;
 }

@@ -16,8 +16,6 @@
 
 #include <sockhop/socket.h>
 
-#include "core/base/hash.h"
-
 struct ack;
 struct bytes;
 struct client;
@@ -60,29 +58,30 @@ struct socket_entry {
 };
 
 struct socket {
-    UT_hash_handle hh; /* in nsp->sockets, by id */
-    uint8_t state;     /* enum socket_state */
-    bool was_opened;   /* for the counts */
-    uint32_t stamp;    /* of the last walk over a target that met it: see target.c */
-    uint32_t epoch;    /* of the session's stay, as in records */
     hop_socket handle;
-    struct namespace *nsp;         /* borrowed */
-    struct client *client;         /* borrowed: outlives its sockets */
-    struct socket *next_of_client; /* borrowed */
-    struct socket_entry *entry;    /* owned: NULL where nothing of that kind is */
-    void **slot;                   /* owned; the values are freed through hub_upper */
-    struct socket_room *room;      /* owned: named ones only */
-    uint32_t n_slots;
+    struct namespace *nsp;          /* borrowed */
+    struct socket *next, *previous; /* borrowed: in nsp->sockets */
+    struct client *client;          /* borrowed: outlives its sockets */
+    struct socket *next_of_client;  /* borrowed */
+    struct socket_entry *entry;     /* owned: NULL where nothing of that kind is */
+    struct socket_room *room;       /* owned: named ones only */
+    json_t *data;                   /* owned: NULL until a plugin asks for it */
+    struct ack *acks;               /* owned: hashed by id */
     uint32_t n_rooms, rooms_cap;
     uint32_t n_rolls; /* that name it: see ack.c */
-    json_t *data;     /* owned: NULL until a plugin asks for it */
-    struct ack *acks; /* owned: hashed by id */
-    const char *close_reason;
-    struct socket *next_deferred; /* borrowed */
-    uint8_t id_len;
-    char id
-        []; /* NUL-terminated; of Engine.IO 3: the session's, behind "NSP#" but in "/" */
+    uint32_t stamp;   /* of the last walk over a target that met it: see target.c */
+    uint32_t epoch;   /* of the session's stay, as in records */
+    uint8_t state;    /* enum socket_state */
+    bool was_opened;  /* for the counts */
+    uint8_t n_slots, id_len;
+    void *slot[]; /* the values are freed through hub_upper; behind them stands the id */
 };
+
+/* NUL-terminated; of Engine.IO 3: the session's, behind "NSP#" but in "/". */
+static inline const char *socket_id(const struct socket *socket)
+{
+    return (const char *)(socket->slot + socket->n_slots);
+}
 
 /* One that connects: in the namespace, in no room. NULL when handles have run out. */
 struct socket *socket_new(struct namespace *nsp, struct client *client, uint32_t epoch);

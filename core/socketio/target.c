@@ -359,7 +359,7 @@ static void find_sockets(struct hop_target *target)
 
     stamp_excepted(target);
     if (target->is_all)
-        for (struct socket *socket = nsp->sockets; socket; socket = socket->hh.next)
+        for (struct socket *socket = nsp->sockets; socket; socket = socket->next)
             find_socket(target, socket);
     for (size_t at = 0, len; at < in->len; at += len + 1) {
         len = strlen(in->text + at);

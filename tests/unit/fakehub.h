@@ -410,6 +410,12 @@ int hub_disconnect(struct hub *hub, hop_socket socket, hop_close_mode mode)
     return 0;
 }
 
+void hub_want_slots(struct hub *hub, int n_slots)
+{
+    (void)hub;
+    (void)n_slots;
+}
+
 int hub_slot_set(struct hub *hub, hop_socket socket, hop_slot slot, void *value)
 {
     void *old;

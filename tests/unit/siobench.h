@@ -20,6 +20,7 @@
 #include "core/loop/slots.h"
 #include "core/socketio/hub.h"
 #include "core/socketio/sio.h"
+#include "core/socketio/socket.h"
 
 enum {
     BENCH_SHARDS = 3,
@@ -405,6 +406,7 @@ static inline void bench_open(int n_threads)
     bench.loops = loops_new(n_threads, 1 << 20);
     loop_on_stage(bench.loops->logic, LOOP_FREE, stop_after_turn, bench.loops->logic);
     bench.hub = hub_new(bench.loops, &settings);
+    hub_want_slots(bench.hub, SOCKET_MAX_SLOTS);
     hub_set_upper(bench.hub, &upper);
     for (unsigned i = 0; i < bench.loops->n_shards; i++) {
         bench.sio[i] = sio_new(bench.loops->loop[i], &settings, bench.hub);
