@@ -11,10 +11,10 @@
 #include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
-#include <event2/event.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 #include "core/base/mem.h"
@@ -26,8 +26,6 @@
 static const uint32_t RATE_EXCUSED = UINT32_MAX;
 
 enum { CONN_COST = 2048 /* with its events, HTTP state and place in tables, about */ };
-
-static void on_readable(evutil_socket_t fd, short what, void *arg);
 
 /* ---- birth ---- */
 
@@ -54,7 +52,7 @@ static void unlink_open(struct conn *conn)
     metric_add(&conn->net->loop->metrics, METRIC_CONNECTIONS, -1);
 }
 
-/* Make it one of conn->net's. Returns false when the table or libevent is full. */
+/* Make it one of conn->net's. Returns false when the table is full. */
 static bool settle(struct conn *conn)
 {
     struct net *net = conn->net;
@@ -62,12 +60,6 @@ static bool settle(struct conn *conn)
     conn->self = slots_add(&net->conns, conn);
     if (!conn->self)
         return false;
-    conn->read_event =
-        event_new(net->loop->base, conn->fd, EV_READ | EV_PERSIST, on_readable, conn);
-    if (!conn->read_event) {
-        slots_remove(&net->conns, conn->self);
-        return false;
-    }
     link_open(conn);
     conn_read(conn, conn->wants_read);
     return true;
@@ -102,15 +94,25 @@ void conn_free(struct conn *conn)
 
 /* ---- reading ---- */
 
+void conn_watch(struct conn *conn, uint32_t events)
+{
+    conn->watched =
+        (uint8_t)watch_change(&conn->net->watch, conn->fd, conn, conn->watched, events);
+    if (conn->watched != events)
+        conn_doom(conn, CONN_FAILED); /* nothing would be heard of it any more */
+}
+
 /* As its user wants, unless the lane is full or what was read before is not done with. */
+static bool is_to_be_read(const struct conn *conn)
+{
+    return conn->wants_read && !conn->is_paused && !conn->is_holding;
+}
+
+/* Reading often stops for less than a turn: it is watched on until something comes. */
 static void update_reading(struct conn *conn)
 {
-    if (!conn->read_event)
-        return;
-    if (!conn->wants_read || conn->is_paused || conn->is_holding)
-        event_del(conn->read_event);
-    else if (event_add(conn->read_event, NULL) < 0)
-        conn_doom(conn, CONN_FAILED); /* nothing would be heard of it any more */
+    if (conn->is_open && is_to_be_read(conn))
+        conn_watch(conn, conn->watched | EPOLLIN);
 }
 
 void conn_read(struct conn *conn, bool on)
@@ -170,13 +172,11 @@ static void count_watched(struct conn *conn, uint32_t n)
         conn->n_watched < RATE_EXCUSED - n ? conn->n_watched + n : RATE_EXCUSED;
 }
 
-static void on_readable(evutil_socket_t fd, short what, void *arg)
+static void on_readable(struct conn *conn)
 {
-    struct conn *conn = arg;
     struct net *net = conn->net;
     ssize_t n;
 
-    (void)what;
     if (!conn->is_ending && loop_is_congested(net->loop, net->loop->loops->logic)) {
         net->is_lane_paused = true;
         pause_reading(conn);
@@ -186,7 +186,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
         pause_reading(conn);
         return;
     }
-    n = recv(fd, net->read_buffer, NET_READ_BYTES, 0);
+    n = recv(conn->fd, net->read_buffer, NET_READ_BYTES, 0);
     if (n > 0) {
         count_watched(conn, (uint32_t)n);
         net->read_bytes += n;
@@ -200,6 +200,21 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
     net_watch_memory(net); /* a turn may read from thousands */
     if (n > 0)
         loop_take(net->loop, (size_t)n);
+}
+
+void conn_on_ready(void *object, uint32_t events)
+{
+    struct conn *conn = object;
+
+    events &= conn->watched; /* of this turn: it may have ended, or moved */
+    if (events & EPOLLOUT)
+        conn_on_writable(conn);
+    if (!(events & EPOLLIN))
+        return;
+    if (is_to_be_read(conn))
+        on_readable(conn);
+    else
+        conn_watch(conn, conn->watched & ~(uint32_t)EPOLLIN);
 }
 
 /* ---- holding ---- */
@@ -334,21 +349,11 @@ void conn_check_rate(struct conn *conn)
 
 /* ---- end ---- */
 
-static void free_events(struct conn *conn)
-{
-    if (conn->read_event)
-        event_free(conn->read_event);
-    if (conn->write_event)
-        event_free(conn->write_event);
-    conn->read_event = conn->write_event = NULL;
-}
-
 /* Leave this shard's lists and tables; the fd stays open. */
 static void unsettle(struct conn *conn)
 {
     unpause(conn);
     conn->is_holding = false;
-    free_events(conn);
     timer_stop(&conn->deadline);
     timer_stop(&conn->slow);
     unlink_open(conn);
@@ -362,6 +367,7 @@ void conn_close(struct conn *conn, enum conn_end end)
     conn->is_open = false;
     unsettle(conn);
     conn_drop_queue(conn);
+    conn->watched = 0;
     close(conn->fd);
     conn->fd = -1;
     if (conn->is_counted)
@@ -436,6 +442,8 @@ void conn_move(struct conn *conn, struct net *to)
     if (timer_is_running(&conn->deadline))
         arrival->due_ms = conn->deadline.due_ms;
     unsettle(conn);
+    conn->watched =
+        (uint8_t)watch_change(&conn->net->watch, conn->fd, conn, conn->watched, 0);
 }
 
 /* ---- address ---- */

@@ -22,7 +22,6 @@
 
 struct bytes;
 struct conn;
-struct event;
 
 /* Why a connection ended. */
 enum conn_end {
@@ -63,8 +62,9 @@ struct conn {
     const struct router *router; /* borrowed: of its listener (public, or status) */
     handle self;
     int fd;
+    uint8_t watched;          /* EPOLLIN, EPOLLOUT: what net->watch waits for */
     bool is_open;             /* false once closed: sends and reads are over */
-    bool is_blocked;          /* the last flush met EAGAIN: EV_WRITE is on */
+    bool is_blocked;          /* the last flush met EAGAIN: EPOLLOUT is on */
     bool is_capped;           /* the queue limits apply (WebSocket) */
     bool wants_read;          /* what its user asked for; a full lane may override */
     bool is_dirty, is_paused; /* on the net's lists of these */
@@ -77,7 +77,6 @@ struct conn {
     uint8_t deadline_kind;
     struct timer_node deadline; /* on one of net->deadline[] */
     struct timer_node slow;
-    struct event *read_event, *write_event; /* owned; write: only while waiting */
     struct bytes *own; /* ref: collects frames to this one receiver while it is blocked */
     struct slice one;  /* the first slice, so that most need no array */
     struct slice *more;                     /* owned: the further ones, NULL when none */

@@ -5,6 +5,8 @@
 #ifndef NET_CONN_IMPL_H
 #define NET_CONN_IMPL_H
 
+#include <stdint.h>
+
 struct conn;
 
 /* ---- conn_send.c ---- */
@@ -13,6 +15,9 @@ struct conn;
  * kernel has room. */
 void conn_wants_flush(struct conn *conn);
 
+/* The kernel has room again. */
+void conn_on_writable(struct conn *conn);
+
 /* Send what is queued; close what has failed, overflowed, or is done. */
 void conn_flush(struct conn *conn);
 
@@ -20,6 +25,12 @@ void conn_flush(struct conn *conn);
 void conn_drop_queue(struct conn *conn);
 
 /* ---- conn.c ---- */
+
+/* Have net->watch wait for these, EPOLLIN, EPOLLOUT; it is doomed where that fails. */
+void conn_watch(struct conn *conn, uint32_t events);
+
+/* net->watch: `conn` is ready. */
+void conn_on_ready(void *conn, uint32_t events);
 
 /* Its one deadline is due. */
 void conn_deadline_passed(struct conn *conn);

@@ -6,9 +6,9 @@
  * (send), net.c (flush, at the end of a turn), conn.c (the end). Thread: shard.
  */
 #include <errno.h>
-#include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/uio.h>
 
 #include "core/base/mem.h"
@@ -104,12 +104,8 @@ static void mark_dirty(struct conn *conn)
     conn->net->dirty = conn;
 }
 
-static void on_writable(evutil_socket_t fd, short what, void *arg)
+void conn_on_writable(struct conn *conn)
 {
-    struct conn *conn = arg;
-
-    (void)fd;
-    (void)what;
     conn->is_blocked = false;
     mark_dirty(conn); /* what is queued in this turn leaves with it */
 }
@@ -125,11 +121,7 @@ void conn_doom(struct conn *conn, enum conn_end end)
 
 static void wait_writable(struct conn *conn)
 {
-    if (!conn->write_event)
-        conn->write_event =
-            event_new(conn->net->loop->base, conn->fd, EV_WRITE, on_writable, conn);
-    if (!conn->write_event || event_add(conn->write_event, NULL) < 0)
-        conn_doom(conn, CONN_FAILED);
+    conn_watch(conn, conn->watched | EPOLLOUT);
 }
 
 static void watch_soft_limit(struct conn *conn)
@@ -216,10 +208,8 @@ static void write_queue(struct conn *conn)
         return;
     }
     release_queue(conn);
-    if (conn->write_event) {
-        event_free(conn->write_event);
-        conn->write_event = NULL;
-    }
+    if (conn->watched & EPOLLOUT)
+        conn_watch(conn, conn->watched & ~(uint32_t)EPOLLOUT);
 }
 
 /* ---- sending ---- */

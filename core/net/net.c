@@ -184,6 +184,7 @@ struct net *net_new(struct loop *loop, const struct settings *settings,
     net->work_end = &net->work;
     net->read_buffer = mem_alloc(NET_READ_BYTES);
     slots_init(&net->conns, loop->index);
+    watch_init(&net->watch, loop, conn_on_ready);
     for (unsigned i = 0; i < NET_DEADLINES; i++)
         timer_list_init(&net->deadline[i], loop, interval_ms[i], on_due[i]);
     loop_on_stage(loop, LOOP_FLUSH, flush_dirty, net);
@@ -283,6 +284,7 @@ void net_free(struct net *net)
         timer_list_done(&net->deadline[i]);
     turnbuf_done(&net->direct, net->loop);
     slots_done(&net->conns);
+    watch_done(&net->watch);
     free(net->read_buffer);
     free(net);
 }

@@ -13,6 +13,7 @@
 #include "core/loop/slots.h"
 #include "core/loop/timer.h"
 #include "core/loop/turnbuf.h"
+#include "core/loop/watch.h"
 
 struct conn;
 struct gate;
@@ -48,6 +49,7 @@ struct net {
     struct net *const *all;          /* borrowed: the shards' nets by shard number */
     struct gate *gate;               /* borrowed: counts connections; NULL: nobody does */
     struct slots conns;              /* of struct conn */
+    struct watch watch;              /* of their descriptors */
     struct timer_list deadline[NET_DEADLINES];
     struct turnbuf direct;             /* frames for one receiver */
     struct conn *dirty;                /* have something to flush in this turn */
