@@ -22,34 +22,16 @@
 #include "core/net/gate.h"
 #include "core/net/pressure.h"
 
-/* A connection's n_watched: the coming look passes, whatever has come until then. */
+/* n_watched of a deadline: the coming look passes, whatever has come until then. */
 static const uint32_t RATE_EXCUSED = UINT32_MAX;
 
 enum { CONN_COST = 2048 /* with its events, HTTP state and place in tables, about */ };
 
 /* ---- birth ---- */
 
-static void link_open(struct conn *conn)
+static void count_open(const struct conn *conn, int n)
 {
-    struct net *net = conn->net;
-
-    conn->prev_open = NULL;
-    conn->next_open = net->open;
-    if (net->open)
-        net->open->prev_open = conn;
-    net->open = conn;
-    metric_add(&net->loop->metrics, METRIC_CONNECTIONS, 1);
-}
-
-static void unlink_open(struct conn *conn)
-{
-    if (conn->prev_open)
-        conn->prev_open->next_open = conn->next_open;
-    else
-        conn->net->open = conn->next_open;
-    if (conn->next_open)
-        conn->next_open->prev_open = conn->prev_open;
-    metric_add(&conn->net->loop->metrics, METRIC_CONNECTIONS, -1);
+    metric_add(&conn->net->loop->metrics, METRIC_CONNECTIONS, n);
 }
 
 /* Make it one of conn->net's. Returns false when the table is full. */
@@ -60,20 +42,19 @@ static bool settle(struct conn *conn)
     conn->self = slots_add(&net->conns, conn);
     if (!conn->self)
         return false;
-    link_open(conn);
+    count_open(conn, 1);
     conn_read(conn, conn->wants_read);
     return true;
 }
 
 struct conn *conn_new(struct net *net, int fd, const struct sockaddr_storage *peer,
-                      const struct router *router, const struct conn_ops *ops, void *user)
+                      const struct conn_ops *ops, void *user)
 {
     struct conn *conn = mem_calloc(1, sizeof *conn);
 
     conn->net = net;
     conn->ops = ops;
     conn->user = user;
-    conn->router = router;
     conn->fd = fd;
     conn->is_open = true;
     conn->wants_read = true;
@@ -121,11 +102,18 @@ void conn_read(struct conn *conn, bool on)
     update_reading(conn);
 }
 
+/* What comes late now is not the peer's fault. */
+static void excuse(struct conn *conn)
+{
+    if (conn->deadline)
+        conn->deadline->n_watched = RATE_EXCUSED;
+}
+
 static void pause_reading(struct conn *conn)
 {
     conn->is_paused = true;
     update_reading(conn);
-    conn->n_watched = RATE_EXCUSED;
+    excuse(conn);
     conn->next_paused = conn->net->paused;
     conn->net->paused = conn;
 }
@@ -168,8 +156,12 @@ static void at_end_of_input(struct conn *conn)
 
 static void count_watched(struct conn *conn, uint32_t n)
 {
-    conn->n_watched =
-        conn->n_watched < RATE_EXCUSED - n ? conn->n_watched + n : RATE_EXCUSED;
+    struct conn_deadline *deadline = conn->deadline;
+
+    if (deadline)
+        deadline->n_watched = deadline->n_watched < RATE_EXCUSED - n
+                                  ? deadline->n_watched + n
+                                  : RATE_EXCUSED;
 }
 
 static void on_readable(struct conn *conn)
@@ -260,7 +252,7 @@ void conn_hold(struct conn *conn, const char *data, size_t len)
     if (!conn->is_open || conn->is_ending || len == 0)
         return;
     conn->is_holding = true;
-    conn->n_watched = RATE_EXCUSED;
+    excuse(conn);
     if (held && held->conn == conn->self) {
         held->from = held->len - len;
         return;
@@ -279,6 +271,41 @@ void conn_hold(struct conn *conn, const char *data, size_t len)
 
 /* ---- deadlines ---- */
 
+static struct conn_deadline *need_deadline(struct conn *conn)
+{
+    struct net *net = conn->net;
+
+    if (conn->deadline)
+        return conn->deadline;
+    if (net->spare_deadlines) {
+        conn->deadline = net->spare_deadlines;
+        net->spare_deadlines = conn->deadline->next_spare;
+        net->n_spare_deadlines--;
+    } else {
+        conn->deadline = mem_calloc(1, sizeof *conn->deadline);
+    }
+    conn->deadline->conn = conn;
+    return conn->deadline;
+}
+
+static void drop_deadline(struct conn *conn)
+{
+    struct conn_deadline *deadline = conn->deadline;
+    struct net *net = conn->net;
+
+    if (!deadline)
+        return;
+    timer_stop(&deadline->node);
+    conn->deadline = NULL;
+    if (net->n_spare_deadlines == NET_SPARE_DEADLINES) {
+        free(deadline);
+        return;
+    }
+    deadline->next_spare = net->spare_deadlines;
+    net->spare_deadlines = deadline;
+    net->n_spare_deadlines++;
+}
+
 static bool is_rated(const struct conn *conn)
 {
     return conn->deadline_kind == NET_BODY && conn->net->settings->min_body_rate;
@@ -289,35 +316,44 @@ static bool is_rated(const struct conn *conn)
 static void await_body(struct conn *conn)
 {
     struct net *net = conn->net;
+    struct conn_deadline *deadline = conn->deadline;
     uint64_t now_ms = loop_now(net->loop);
-    int32_t left_ms = (int32_t)(conn->body_due - (uint32_t)now_ms);
+    int32_t left_ms = (int32_t)(deadline->body_due - (uint32_t)now_ms);
 
     if (left_ms > net->deadline[NET_RATE].interval_ms)
-        timer_start(&net->deadline[NET_RATE], &conn->deadline);
+        timer_start(&net->deadline[NET_RATE], &deadline->node);
     else
-        timer_start_at(&net->deadline[NET_BODY], &conn->deadline,
+        timer_start_at(&net->deadline[NET_BODY], &deadline->node,
                        now_ms + (uint64_t)(left_ms > 0 ? left_ms : 0));
 }
 
 void conn_set_deadline(struct conn *conn, enum net_deadline which)
 {
+    struct conn_deadline *deadline;
+
     if (!conn->is_open || (conn->is_ending && which != NET_LINGER))
         return;
     conn->deadline_kind = (uint8_t)which;
+    deadline = need_deadline(conn);
     if (!is_rated(conn)) {
-        timer_start(&conn->net->deadline[which], &conn->deadline);
+        timer_start(&conn->net->deadline[which], &deadline->node);
         return;
     }
-    conn->n_watched = RATE_EXCUSED;
-    conn->body_due = (uint32_t)(loop_now(conn->net->loop) +
-                                (uint64_t)conn->net->settings->body_timeout_ms);
+    deadline->n_watched = RATE_EXCUSED;
+    deadline->body_due = (uint32_t)(loop_now(conn->net->loop) +
+                                    (uint64_t)conn->net->settings->body_timeout_ms);
     await_body(conn);
 }
 
 void conn_clear_deadline(struct conn *conn)
 {
     if (!conn->is_ending)
-        timer_stop(&conn->deadline);
+        drop_deadline(conn);
+}
+
+bool conn_has_deadline(const struct conn *conn)
+{
+    return conn->deadline && timer_is_running(&conn->deadline->node);
 }
 
 void conn_deadline_passed(struct conn *conn)
@@ -334,16 +370,18 @@ void conn_deadline_passed(struct conn *conn)
 void conn_check_rate(struct conn *conn)
 {
     const struct net *net = conn->net;
+    struct conn_deadline *deadline = conn->deadline;
     uint64_t wanted = net->settings->min_body_rate *
                       (uint64_t)net->deadline[NET_RATE].interval_ms / 1000;
 
     bool is_held_up = !conn->wants_read || conn_has_input(conn);
 
-    if (!is_held_up && conn->n_watched != RATE_EXCUSED && conn->n_watched < wanted) {
+    if (!is_held_up && deadline->n_watched != RATE_EXCUSED &&
+        deadline->n_watched < wanted) {
         conn_deadline_passed(conn);
         return;
     }
-    conn->n_watched = is_held_up ? RATE_EXCUSED : 0;
+    deadline->n_watched = is_held_up ? RATE_EXCUSED : 0;
     await_body(conn);
 }
 
@@ -354,9 +392,7 @@ static void unsettle(struct conn *conn)
 {
     unpause(conn);
     conn->is_holding = false;
-    timer_stop(&conn->deadline);
-    timer_stop(&conn->slow);
-    unlink_open(conn);
+    count_open(conn, -1);
     slots_remove(&conn->net->conns, conn->self);
 }
 
@@ -366,6 +402,7 @@ void conn_close(struct conn *conn, enum conn_end end)
         return;
     conn->is_open = false;
     unsettle(conn);
+    drop_deadline(conn);
     conn_drop_queue(conn);
     conn->watched = 0;
     close(conn->fd);
@@ -407,14 +444,14 @@ static void arrive(struct loop *loop, void *payload)
     (void)loop;
     conn->net = arrival->to;
     if (!settle(conn)) {
-        link_open(conn);
+        count_open(conn, 1);
         conn_close(conn, CONN_FAILED);
         return;
     }
     if (arrival->due_ms && is_rated(conn))
         await_body(conn);
     else if (arrival->due_ms)
-        timer_start_at(&conn->net->deadline[conn->deadline_kind], &conn->deadline,
+        timer_start_at(&conn->net->deadline[conn->deadline_kind], &conn->deadline->node,
                        arrival->due_ms);
     metric_add(&conn->net->loop->metrics, METRIC_CONNECTIONS_MOVED, 1);
     if (conn->net->is_closing)
@@ -439,8 +476,10 @@ void conn_move(struct conn *conn, struct net *to)
     }
     arrival = loop_send(conn->net->loop, to->loop, arrive, sizeof *arrival, 0);
     *arrival = (struct arrival){.conn = conn, .to = to};
-    if (timer_is_running(&conn->deadline))
-        arrival->due_ms = conn->deadline.due_ms;
+    if (conn_has_deadline(conn)) {
+        arrival->due_ms = conn->deadline->node.due_ms;
+        timer_stop(&conn->deadline->node);
+    }
     unsettle(conn);
     conn->watched =
         (uint8_t)watch_change(&conn->net->watch, conn->fd, conn, conn->watched, 0);

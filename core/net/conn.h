@@ -50,53 +50,74 @@ struct conn_ops {
     size_t (*held)(const struct conn *conn);
 };
 
+enum { CONN_FEW_SLICES = 4 };
+
 struct slice {
     struct bytes *bytes; /* ref */
     size_t from, to;
 };
 
+/* The one deadline of a connection, while it runs: most have none. */
+struct conn_deadline {
+    struct timer_node node; /* on one of net->deadline[] */
+    union {
+        struct conn *conn;                /* borrowed: has us */
+        struct conn_deadline *next_spare; /* of net->spare_deadlines */
+    };
+    uint32_t n_watched; /* bytes read since the last look at the rate; RATE_EXCUSED */
+    uint32_t body_due;  /* of NET_BODY while NET_RATE runs: the clock's low half */
+};
+
+/* What is queued behind the first slice, and what comes with that. */
+struct conn_backlog {
+    struct conn *conn;      /* borrowed: owns us */
+    struct timer_node slow; /* since the queue passed the soft limit */
+    struct bytes *own; /* ref: collects frames to this one receiver while it is blocked */
+    struct slice *more; /* a ring of `cap`: `few`, or owned */
+    uint32_t head, cap;
+    struct slice few[CONN_FEW_SLICES];
+};
+
 struct conn {
-    struct net *net;             /* borrowed: of the shard it lives on */
-    const struct conn_ops *ops;  /* borrowed */
-    void *user;                  /* the ops' own */
-    const struct router *router; /* borrowed: of its listener (public, or status) */
+    struct net *net;            /* borrowed: of the shard it lives on */
+    const struct conn_ops *ops; /* borrowed */
+    void *user;                 /* the ops' own */
     handle self;
     int fd;
-    uint8_t watched;          /* EPOLLIN, EPOLLOUT: what net->watch waits for */
-    bool is_open;             /* false once closed: sends and reads are over */
-    bool is_blocked;          /* the last flush met EAGAIN: EPOLLOUT is on */
-    bool is_capped;           /* the queue limits apply (WebSocket) */
-    bool wants_read;          /* what its user asked for; a full lane may override */
-    bool is_dirty, is_paused; /* on the net's lists of these */
-    bool is_holding;          /* conn_hold(): not read meanwhile */
-    bool is_ending;           /* close once the queue is empty, and read no more */
-    bool is_shut;             /* our FIN is sent: waiting for the peer's */
-    bool is_doomed;           /* failed while sending: closed with `doom` by the flush */
-    bool is_counted;          /* by net->gate */
-    uint8_t doom;             /* enum conn_end */
-    uint8_t deadline_kind;
-    struct timer_node deadline; /* on one of net->deadline[] */
-    struct timer_node slow;
-    struct bytes *own; /* ref: collects frames to this one receiver while it is blocked */
-    struct slice one;  /* the first slice, so that most need no array */
-    struct slice *more;                     /* owned: the further ones, NULL when none */
-    uint32_t n_slices, more_head, more_cap; /* further ones: a ring of more_cap */
-    uint32_t n_watched; /* bytes read since the last look at the rate; RATE_EXCUSED */
+    uint8_t watched;       /* EPOLLIN, EPOLLOUT: what net->watch waits for */
+    bool is_open : 1;      /* false once closed: sends and reads are over */
+    bool is_blocked : 1;   /* the last flush met EAGAIN: EPOLLOUT is on */
+    bool is_capped : 1;    /* the queue limits apply (WebSocket) */
+    bool wants_read : 1;   /* what its user asked for; a full lane may override */
+    bool is_dirty : 1;     /* on the net's list of these */
+    bool is_paused : 1;    /* the same */
+    bool is_holding : 1;   /* conn_hold(): not read meanwhile */
+    bool is_ending : 1;    /* close once the queue is empty, and read no more */
+    bool is_shut : 1;      /* our FIN is sent: waiting for the peer's */
+    bool is_doomed : 1;    /* failed while sending: closed with `doom` by the flush */
+    bool is_counted : 1;   /* by net->gate */
+    uint8_t doom : 4;      /* enum conn_end */
+    uint8_t deadline_kind; /* enum net_deadline: the latest */
+    struct conn_deadline *deadline; /* owned: NULL where none was set */
+    struct conn_backlog *backlog;   /* owned: NULL where one slice is all */
+    struct slice one;               /* the first slice, so that most need no more */
     size_t queued_bytes;
-    struct conn *next_dirty, *next_dead, *next_paused;
-    struct conn *prev_open, *next_open;
+    uint32_t n_slices;
     union {
         struct sockaddr any;
         struct sockaddr_in in4;
         struct sockaddr_in6 in6;
-    } peer;            /* TCP only: 28 bytes instead of sockaddr_storage's 128 */
-    uint32_t body_due; /* of NET_BODY while NET_RATE runs: the clock's low half */
+    } peer; /* TCP only: 28 bytes instead of sockaddr_storage's 128 */
+    struct conn *next_dirty;
+    union {
+        struct conn *next_paused; /* while is_paused */
+        struct conn *next_dead;   /* once it has ended */
+    };
 };
 
 /* Adopt a connected, non-blocking socket. Takes the fd over, also on failure (NULL). */
 struct conn *conn_new(struct net *net, int fd, const struct sockaddr_storage *peer,
-                      const struct router *router, const struct conn_ops *ops,
-                      void *user);
+                      const struct conn_ops *ops, void *user);
 
 /* Close it at the end of this turn, whatever is queued; no callback before that. */
 void conn_doom(struct conn *conn, enum conn_end end);
@@ -145,6 +166,7 @@ void conn_read(struct conn *conn, bool on);
  * NET_BODY the peer must also send limits.min_body_rate; too slow is NET_BODY passed. */
 void conn_set_deadline(struct conn *conn, enum net_deadline which);
 void conn_clear_deadline(struct conn *conn);
+bool conn_has_deadline(const struct conn *conn);
 
 /*
  * Hand the connection over to another shard; its queue must be empty. `user` and ops move

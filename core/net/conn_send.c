@@ -25,33 +25,55 @@ enum {
 
 static struct slice *slice_at(struct conn *conn, uint32_t n)
 {
+    const struct conn_backlog *backlog = conn->backlog;
+
     if (n == 0)
         return &conn->one;
-    return &conn->more[(conn->more_head + n - 1) % conn->more_cap];
+    return &backlog->more[(backlog->head + n - 1) % backlog->cap];
+}
+
+static struct conn_backlog *need_backlog(struct conn *conn)
+{
+    struct conn_backlog *backlog = conn->backlog;
+
+    if (!backlog) {
+        backlog = conn->backlog = mem_calloc(1, sizeof *backlog);
+        backlog->conn = conn;
+        backlog->more = backlog->few;
+        backlog->cap = CONN_FEW_SLICES;
+    }
+    return backlog;
+}
+
+static void free_more(struct conn_backlog *backlog)
+{
+    if (backlog->more != backlog->few)
+        free(backlog->more);
 }
 
 /* How many there are is for the peer to say, who does not read. */
 static bool grow_queue(struct conn *conn)
 {
-    uint32_t n_more = conn->n_slices - 1;
-    uint32_t cap = conn->more_cap ? conn->more_cap * 2 : 4;
+    struct conn_backlog *backlog = conn->backlog;
+    uint32_t cap = backlog->cap * 2;
     struct slice *more = mem_alloc_mixed(cap * sizeof *more);
 
     if (!more)
         return false;
-    for (uint32_t i = 0; i < n_more; i++)
+    for (uint32_t i = 0; i < backlog->cap; i++)
         more[i] = *slice_at(conn, i + 1);
-    free(conn->more);
-    conn->more = more;
-    conn->more_head = 0;
-    conn->more_cap = cap;
+    free_more(backlog);
+    backlog->more = more;
+    backlog->head = 0;
+    backlog->cap = cap;
     return true;
 }
 
 /* Takes one more reference to bytes. */
 static bool push_slice(struct conn *conn, struct bytes *bytes, size_t from, size_t to)
 {
-    if (conn->n_slices > 0 && conn->n_slices - 1 == conn->more_cap && !grow_queue(conn))
+    if (conn->n_slices > 0 && conn->n_slices - 1 == need_backlog(conn)->cap &&
+        !grow_queue(conn))
         return false;
     bytes_ref(bytes, 1);
     conn->n_slices++;
@@ -61,12 +83,14 @@ static bool push_slice(struct conn *conn, struct bytes *bytes, size_t from, size
 
 static void pop_slice(struct conn *conn)
 {
+    struct conn_backlog *backlog = conn->backlog;
+
     bytes_unref(conn->one.bytes);
     conn->n_slices--;
     if (conn->n_slices == 0)
         return;
-    conn->one = conn->more[conn->more_head];
-    conn->more_head = (conn->more_head + 1) % conn->more_cap;
+    conn->one = backlog->more[backlog->head];
+    backlog->head = (backlog->head + 1) % backlog->cap;
 }
 
 static void count_queued(struct conn *conn, int64_t n)
@@ -75,14 +99,18 @@ static void count_queued(struct conn *conn, int64_t n)
     metric_add(&conn->net->loop->metrics, METRIC_QUEUED_BYTES, n);
 }
 
-/* What an idle connection does not need. */
-static void release_queue(struct conn *conn)
+/* What a connection with an empty queue does not need. */
+static void release_backlog(struct conn *conn)
 {
-    free(conn->more);
-    conn->more = NULL;
-    conn->more_head = conn->more_cap = 0;
-    bytes_unref(conn->own);
-    conn->own = NULL;
+    struct conn_backlog *backlog = conn->backlog;
+
+    if (!backlog)
+        return;
+    timer_stop(&backlog->slow);
+    bytes_unref(backlog->own);
+    free_more(backlog);
+    free(backlog);
+    conn->backlog = NULL;
 }
 
 void conn_drop_queue(struct conn *conn)
@@ -90,7 +118,7 @@ void conn_drop_queue(struct conn *conn)
     while (conn->n_slices)
         pop_slice(conn);
     count_queued(conn, -(int64_t)conn->queued_bytes);
-    release_queue(conn);
+    release_backlog(conn);
 }
 
 /* ---- when to send ---- */
@@ -129,10 +157,10 @@ static void watch_soft_limit(struct conn *conn)
     bool is_over =
         conn->is_capped && conn->queued_bytes > conn->net->settings->soft_queue_bytes;
 
-    if (!is_over)
-        timer_stop(&conn->slow);
-    else if (!timer_is_running(&conn->slow))
-        timer_start(&conn->net->deadline[NET_SLOW], &conn->slow);
+    if (is_over && !timer_is_running(&need_backlog(conn)->slow))
+        timer_start(&conn->net->deadline[NET_SLOW], &conn->backlog->slow);
+    else if (!is_over && conn->backlog)
+        timer_stop(&conn->backlog->slow);
 }
 
 void conn_wants_flush(struct conn *conn)
@@ -207,7 +235,7 @@ static void write_queue(struct conn *conn)
         wait_writable(conn);
         return;
     }
-    release_queue(conn);
+    release_backlog(conn);
     if (conn->watched & EPOLLOUT)
         conn_watch(conn, conn->watched & ~(uint32_t)EPOLLOUT);
 }
@@ -268,17 +296,19 @@ bool conn_send(struct conn *conn, struct bytes *bytes, size_t from, size_t to)
  * with everybody's frames, alive. */
 static char *own_space(struct conn *conn, size_t len, struct bytes **bytes, size_t *from)
 {
-    if (conn->own && conn->own->len + len > OWN_MAX) {
-        bytes_unref(conn->own);
-        conn->own = NULL;
+    struct conn_backlog *backlog = need_backlog(conn);
+
+    if (backlog->own && backlog->own->len + len > OWN_MAX) {
+        bytes_unref(backlog->own);
+        backlog->own = NULL;
     }
-    if (!conn->own)
-        conn->own = bytes_growable(len > 256 ? len : 256);
-    *bytes = conn->own;
-    *from = conn->own->len;
-    bytes_reserve(conn->own, len);
-    conn->own->len += len;
-    return conn->own->data + *from;
+    if (!backlog->own)
+        backlog->own = bytes_growable(len > 256 ? len : 256);
+    *bytes = backlog->own;
+    *from = backlog->own->len;
+    bytes_reserve(backlog->own, len);
+    backlog->own->len += len;
+    return backlog->own->data + *from;
 }
 
 char *conn_send_space(struct conn *conn, size_t len)

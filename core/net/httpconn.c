@@ -205,7 +205,7 @@ static bool begin_request(struct httpconn *http)
     http->keeps_alive = request->keep_alive;
     http->minor = (uint8_t)request->minor;
     http->is_in_head = false;
-    http->route = router_find(conn->router, request, &status, &allow);
+    http->route = router_find(http->router, request, &status, &allow);
     if (!http->route)
         return answer_unrouted(http, status, allow);
     if (http->route->shard_for)
@@ -278,7 +278,7 @@ static void watch_head(struct httpconn *http)
     if (http->route || http->is_in_head || !http_parser_has_begun(http->parser))
         return;
     http->is_in_head = true;
-    if (http->conn->deadline_kind != NET_HEAD || !timer_is_running(&http->conn->deadline))
+    if (http->conn->deadline_kind != NET_HEAD || !conn_has_deadline(http->conn))
         conn_set_deadline(http->conn, NET_HEAD);
 }
 
@@ -511,7 +511,8 @@ struct conn *httpconn_deal(struct net *net, int fd, const struct sockaddr_storag
 {
     struct httpconn *http = mem_calloc(1, sizeof *http);
 
-    http->conn = conn_new(net, fd, peer, router, &http_ops, http);
+    http->router = router;
+    http->conn = conn_new(net, fd, peer, &http_ops, http);
     if (!http->conn) {
         free(http);
         return NULL;

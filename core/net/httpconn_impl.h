@@ -31,6 +31,7 @@ enum httpconn_state {
 
 struct httpconn {
     struct conn *conn;              /* borrowed: its user is this */
+    const struct router *router;    /* borrowed: of its listener (public, or status) */
     const struct http_route *route; /* borrowed: of the request at hand */
     struct http_parser *parser;     /* owned: NULL between requests */
     char *body;                     /* owned: NULL until some came */

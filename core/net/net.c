@@ -19,7 +19,7 @@ enum {
 
 static struct conn *conn_of_deadline(struct timer_node *node)
 {
-    return (struct conn *)(void *)((char *)node - offsetof(struct conn, deadline));
+    return ((struct conn_deadline *)(void *)node)->conn; /* its first member */
 }
 
 static void on_deadline(struct timer_node *node)
@@ -34,10 +34,11 @@ static void on_rate(struct timer_node *node)
 
 static void on_slow(struct timer_node *node)
 {
-    struct conn *conn =
-        (struct conn *)(void *)((char *)node - offsetof(struct conn, slow));
+    const struct conn_backlog *backlog =
+        (struct conn_backlog *)(void *)((char *)node -
+                                        offsetof(struct conn_backlog, slow));
 
-    conn_close(conn, CONN_SLOW);
+    conn_close(backlog->conn, CONN_SLOW);
 }
 
 static void flush_dirty(void *arg)
@@ -195,7 +196,7 @@ struct net *net_new(struct loop *loop, const struct settings *settings,
 
 bool net_is_empty(const struct net *net)
 {
-    return net->open == NULL;
+    return net->conns.n_used == 0;
 }
 
 bool net_holds_input(const struct net *net)
@@ -230,12 +231,14 @@ static void end_holder(void *arg, handle who)
 
 void net_collect(struct net *net, struct holders *holders)
 {
-    for (const struct conn *conn = net->open; conn; conn = conn->next_open) {
-        struct holder holder = {.bytes = conn->queued_bytes,
-                                .who = conn->self,
-                                .end = end_holder,
-                                .arg = net};
+    for (uint32_t i = 0; i < net->conns.n; i++) {
+        const struct conn *conn = slots_at(&net->conns, i);
+        struct holder holder = {.end = end_holder, .arg = net};
 
+        if (!conn)
+            continue;
+        holder.bytes = conn->queued_bytes;
+        holder.who = conn->self;
         if (conn->ops->held)
             holder.bytes += conn->ops->held(conn);
         if (conn->is_holding)
@@ -256,16 +259,16 @@ void net_on_collect(struct net *net,
 void net_shutdown(struct net *net)
 {
     net->is_closing = true;
-    for (struct conn *conn = net->open, *next; conn; conn = next) {
-        next = conn->next_open;
-        conn_close_after_flush(conn);
-    }
+    for (uint32_t i = 0; i < net->conns.n; i++)
+        if (slots_at(&net->conns, i))
+            conn_close_after_flush(slots_at(&net->conns, i));
 }
 
 void net_close_all(struct net *net)
 {
-    while (net->open)
-        conn_close(net->open, CONN_BY_US);
+    for (uint32_t i = 0; i < net->conns.n; i++)
+        if (slots_at(&net->conns, i))
+            conn_close(slots_at(&net->conns, i), CONN_BY_US);
 }
 
 void net_free(struct net *net)
@@ -282,6 +285,12 @@ void net_free(struct net *net)
     }
     for (unsigned i = 0; i < NET_DEADLINES; i++)
         timer_list_done(&net->deadline[i]);
+    while (net->spare_deadlines) {
+        struct conn_deadline *deadline = net->spare_deadlines;
+
+        net->spare_deadlines = deadline->next_spare;
+        free(deadline);
+    }
     turnbuf_done(&net->direct, net->loop);
     slots_done(&net->conns);
     watch_done(&net->watch);

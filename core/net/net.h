@@ -16,6 +16,7 @@
 #include "core/loop/watch.h"
 
 struct conn;
+struct conn_deadline;
 struct gate;
 struct held;
 struct holders;
@@ -48,14 +49,15 @@ struct net {
     const struct settings *settings; /* borrowed */
     struct net *const *all;          /* borrowed: the shards' nets by shard number */
     struct gate *gate;               /* borrowed: counts connections; NULL: nobody does */
-    struct slots conns;              /* of struct conn */
+    struct slots conns;              /* of struct conn: all that are open */
     struct watch watch;              /* of their descriptors */
     struct timer_list deadline[NET_DEADLINES];
+    struct conn_deadline *spare_deadlines; /* owned */
+    unsigned n_spare_deadlines;
     struct turnbuf direct;             /* frames for one receiver */
     struct conn *dirty;                /* have something to flush in this turn */
     struct conn *dead;                 /* freed at the end of this turn */
     struct conn *paused;               /* not read while the lane or memory is full */
-    struct conn *open;                 /* all, for shutdown */
     struct net_work *work, **work_end; /* owned: put off, first come first served */
     size_t n_work;
     struct held *held;         /* borrowed: while its connection is given it */
@@ -74,6 +76,7 @@ struct net {
 };
 
 enum {
+    NET_SPARE_DEADLINES = 256, /* kept for the next requests */
     NET_READ_BYTES = 65536,
     NET_RATE_MS = 5000 /* between two looks; the first of them is free */
 };

@@ -162,7 +162,7 @@ static void open_with(struct bench *bench, struct end *end, const struct conn_op
     shrink_buffers(fd[0]);
     shrink_buffers(fd[1]);
     *end = (struct end){.bench = bench, .peer_fd = fd[1]};
-    end->conn = conn_new(bench->net, fd[0], &peer, NULL, ops, end);
+    end->conn = conn_new(bench->net, fd[0], &peer, ops, end);
     assert_non_null(end->conn);
 }
 
@@ -315,13 +315,12 @@ static void an_idle_connection_holds_nothing_for_sending(void **state)
     open_end(*state, &end);
     block(&end);
     send_text(&end, "into its own buffer");
-    assert_non_null(end.conn->own);
+    assert_non_null(end.conn->backlog->own);
     while (end.conn->n_slices) {
         peer_reads(&end, text, sizeof text);
         run(&end);
     }
-    assert_null(end.conn->own);
-    assert_null(end.conn->more);
+    assert_null(end.conn->backlog);
     assert_int_equal(end.conn->watched, EPOLLIN);
     assert_int_equal(end.conn->queued_bytes, 0);
     leave(&end);
@@ -412,7 +411,7 @@ static void order_and_bytes_survive_over_tcp(void **state)
     assert_int_equal(connect(end.peer_fd, (struct sockaddr *)&name, sizeof name), 0);
     fcntl(end.peer_fd, F_SETFL, O_NONBLOCK);
     fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
-    end.conn = conn_new(end.bench->net, fd, &peer, NULL, &plain_ops, &end);
+    end.conn = conn_new(end.bench->net, fd, &peer, &plain_ops, &end);
     the_stream_stays_exact(&end, 99);
     leave(&end);
     close(listener);
@@ -432,7 +431,7 @@ static void a_blocked_connection_collects_in_a_buffer_of_its_own(void **state)
         send_text(&slow, "0123456789");
     assert_ptr_equal(slow.bench->net->direct.bytes, direct);
     assert_int_equal(direct->len, 1); /* the fast one's */
-    assert_true(slow.conn->own->len <= 16 << 10);
+    assert_true(slow.conn->backlog->own->len <= 16 << 10);
     assert_true(slow.conn->n_slices < 100); /* not one for each frame */
     run(&slow);
     leave(&fast);
@@ -572,7 +571,7 @@ static void more_than_the_limit_in_a_turn_is_fine_when_the_kernel_takes_it(void 
     memset(bytes->data, 'y', bytes->len);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fd), 0);
     end.peer_fd = fd[1]; /* buffers as large as the system makes them */
-    end.conn = conn_new(end.bench->net, fd[0], &peer, NULL, &plain_ops, &end);
+    end.conn = conn_new(end.bench->net, fd[0], &peer, &plain_ops, &end);
     end.conn->is_capped = true;
     for (int turns = 0; turns < 10; turns++) {
         size_t n_read = 0;
@@ -641,7 +640,7 @@ static bool slow_timer_is_off(void *arg)
     struct end *end = arg;
 
     peer_reads(end, text, sizeof text);
-    return !timer_is_running(&end->conn->slow);
+    return !end->conn->backlog || !timer_is_running(&end->conn->backlog->slow);
 }
 
 static void a_receiver_that_catches_up_in_time_stays(void **state)
@@ -650,11 +649,11 @@ static void a_receiver_that_catches_up_in_time_stays(void **state)
 
     open_end(*state, &end);
     go_above_the_soft_limit(&end);
-    timer_stop(&end.conn->slow); /* as long as this test may take */
+    timer_stop(&end.conn->backlog->slow); /* as long as this test may take */
     end.bench->net->deadline[NET_SLOW].interval_ms = DEADLINE_MS;
     send_text(&end, "more");
     run(&end);
-    assert_true(timer_is_running(&end.conn->slow));
+    assert_true(timer_is_running(&end.conn->backlog->slow));
     turns_until(end.bench->loops->logic, slow_timer_is_off, &end);
     assert_int_equal(end.n_closed, 0);
     leave(&end);
@@ -820,7 +819,7 @@ static void open_rated(struct bench *bench, struct end *end)
     bench->net->settings = &rated;
     open_end(bench, end);
     conn_set_deadline(end->conn, NET_BODY);
-    assert_ptr_equal(end->conn->deadline.list, &bench->net->deadline[NET_RATE]);
+    assert_ptr_equal(end->conn->deadline->node.list, &bench->net->deadline[NET_RATE]);
     assert_int_equal(metric_of(bench->loops->logic, METRIC_TIMERS), 1);
 }
 
@@ -837,7 +836,7 @@ static void receive(struct end *end, size_t len)
 
 static bool survives_a_look(struct end *end)
 {
-    timer_stop(&end->conn->deadline);
+    timer_stop(&end->conn->deadline->node);
     conn_check_rate(end->conn);
     return end->conn->is_open;
 }
@@ -930,14 +929,14 @@ static void looks_come_by_themselves_and_end_with_the_total_deadline(void **stat
     mine.body_timeout_ms = 30; /* no longer than a window: no look at all */
     open_end(bench, &late);
     conn_set_deadline(late.conn, NET_BODY);
-    assert_ptr_equal(late.conn->deadline.list, &bench->net->deadline[NET_BODY]);
+    assert_ptr_equal(late.conn->deadline->node.list, &bench->net->deadline[NET_BODY]);
     until_closed(&late);
     close(late.peer_fd);
     mine.min_body_rate = 0; /* off */
     mine.body_timeout_ms = 60000;
     open_end(bench, &late);
     conn_set_deadline(late.conn, NET_BODY);
-    assert_ptr_equal(late.conn->deadline.list, &bench->net->deadline[NET_BODY]);
+    assert_ptr_equal(late.conn->deadline->node.list, &bench->net->deadline[NET_BODY]);
     leave(&late);
     bench->net->settings = &settings;
 }
@@ -1169,7 +1168,7 @@ static void one_that_is_ending_keeps_its_linger_time(void **state)
     conn_set_deadline(end.conn, NET_KEEP_ALIVE);
     assert_int_equal(end.conn->deadline_kind, NET_LINGER);
     conn_clear_deadline(end.conn);
-    assert_true(timer_is_running(&end.conn->deadline));
+    assert_true(conn_has_deadline(end.conn));
     conn_close(end.conn, CONN_BY_US);
     run(&end);
     close(end.peer_fd);
@@ -1336,7 +1335,7 @@ static void open_in_shard(void *arg)
     struct conn *conn;
 
     mover->group = group;
-    conn = conn_new(group->net[0], opening->fd, &peer, NULL, &mover_ops, mover);
+    conn = conn_new(group->net[0], opening->fd, &peer, &mover_ops, mover);
     assert_non_null(conn);
     if (opening->has_deadline)
         conn_set_deadline(conn, NET_HEAD);

@@ -63,7 +63,7 @@ static struct conn *deal(struct net *net, int fd, const struct sockaddr_storage 
     assert_true(loop_is_mine(net->loop));
     assert_ptr_equal(router, router_mark);
     assert_int_equal(peer->ss_family, AF_INET);
-    conn = conn_new(net, fd, peer, router, &echo_ops, NULL);
+    conn = conn_new(net, fd, peer, &echo_ops, NULL);
     if (!conn)
         return NULL;
     atomic_fetch_add(&n_open, 1);

@@ -89,8 +89,7 @@ static struct end *open_holder(struct bench *bench, size_t bytes)
     assert_true(n_ends < ENDS_MAX);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fd), 0);
     *end = (struct end){.memory = hold(bytes), .bytes = bytes, .peer_fd = fd[1]};
-    end->conn =
-        conn_new(bench->net[n_ends % SHARDS], fd[0], &peer, NULL, &holder_ops, end);
+    end->conn = conn_new(bench->net[n_ends % SHARDS], fd[0], &peer, &holder_ops, end);
     assert_non_null(end->conn);
     n_ends++;
     return end;
