@@ -140,8 +140,7 @@ void engine_free(struct engine *engine)
     if (!engine)
         return;
     engine_shutdown(engine);
-    while (engine->websockets)
-        websocket_abort(engine->websockets);
+    websockets_abort(engine);
     engine_bury(engine);
     loop_off_stage(engine->net->loop, LOOP_PACK, engine_pack, engine);
     loop_off_stage(engine->net->loop, LOOP_FREE, engine_bury, engine);
@@ -212,7 +211,7 @@ void engine_bury(void *arg)
     while (engine->dead_websockets) {
         struct websocket *ws = engine->dead_websockets;
 
-        engine->dead_websockets = ws->next;
+        engine->dead_websockets = ws->next_dead;
         websocket_free(ws);
     }
     compressor_forget(engine->compressor);

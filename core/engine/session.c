@@ -127,7 +127,6 @@ static void name(struct session *session, const char *id)
         draw_sid(engine, session->sid);
     }
     lookup_add(&engine->sids, session);
-    base64url(session->sid, LOG_ID_BYTES, session->log_id);
 }
 
 /* A given id has its shard behind it: "ID.0a". Where the id ends; 0: it is none. */
@@ -283,8 +282,8 @@ static void end_common(struct session *session, enum session_end end, const char
     session_count(session, -1);
     metric_add(engine_metrics(engine), ends[end].counter, 1);
     hop_log(HOP_DEBUG, "session.closed id=%s reason=\"%s\" transport=%s detail=\"%s\"",
-            session->log_id, session_end_word(end), session->ws ? "websocket" : "polling",
-            reason ? reason : "");
+            session_log_id(session).text, session_end_word(end),
+            session->ws ? "websocket" : "polling", reason ? reason : "");
     timer_stop(&session->beat);
     if (session->polling)
         polling_drop_rest(session);
@@ -597,7 +596,10 @@ void *session_upper(const struct session *session)
     return session->upper;
 }
 
-const char *session_log_id(const struct session *session)
+struct log_id session_log_id(const struct session *session)
 {
-    return session->log_id;
+    struct log_id id;
+
+    base64url(session->sid, LOG_ID_BYTES, id.text);
+    return id;
 }

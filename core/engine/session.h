@@ -79,6 +79,10 @@ enum { SESSION_SID_SIZE = 68 };
 void session_sid(const struct session *session, char sid[SESSION_SID_SIZE]);
 void *session_upper(const struct session *session);
 /* 8 characters, for logs: of the sid, or, where a plugin gave it, of a digest. */
-const char *session_log_id(const struct session *session);
+enum { LOG_ID_CHARS = 8 };
+struct log_id {
+    char text[LOG_ID_CHARS + 1];
+};
+struct log_id session_log_id(const struct session *session);
 
 #endif

@@ -16,10 +16,9 @@
 #include "core/loop/timer.h"
 
 enum {
-    SID_BYTES = 19,   /* the shard, then 144 random bits (C01) */
-    SID_CHARS = 26,   /* of base64url */
-    LOG_ID_BYTES = 6, /* 8 characters: 40 random bits, 104 stay secret (T23) */
-    LOG_ID_CHARS = 8,
+    SID_BYTES = 19,       /* the shard, then 144 random bits (C01) */
+    SID_CHARS = 26,       /* of base64url */
+    LOG_ID_BYTES = 6,     /* 8 characters: 40 random bits, 104 stay secret (T23) */
     FIRST_PING_LISTS = 8, /* the first ping comes after 8/16 .. 15/16 of the interval */
     ORIGIN_HEADERS_MAX = 1024 /* the CORS lines of a response */
 };
@@ -43,8 +42,7 @@ struct session {
     char
         *given_id; /* owned: what a plugin calls it; NULL: its sid is the text of `sid` */
     unsigned char sid[SID_BYTES]; /* random, or made of given_id */
-    char log_id[LOG_ID_CHARS + 1];
-    bool is_open : 1;      /* false once ended */
+    bool is_open : 1;             /* false once ended */
     bool is_dirty : 1;     /* on the engine's list: has something to do at LOOP_PACK */
     bool is_lingering : 1; /* ended, but owes its last packets to the next GET */
     bool awaits_pong : 1;
@@ -85,21 +83,23 @@ struct websocket {
         struct session *session;
         struct raw *raw; /* when is_raw */
     };
-    struct frame_reader *reader;   /* from the pool: NULL between messages */
-    char *pong;                    /* owned: the newest ping's payload while blocked */
-    struct websocket *prev, *next; /* the engine's list of all; next: of the dead */
-    uint64_t controls_since_ms;
-    uint32_t n_controls; /* control frames since then */
-    uint16_t close_code; /* close asked for before the connection was ours */
+    struct frame_reader *reader; /* from the pool: NULL between messages */
+    union {
+        char *pong;                  /* owned: the newest ping's payload while blocked */
+        struct websocket *next_dead; /* once it has ended */
+    };
+    uint32_t controls_since_ms; /* the clock's low half */
+    uint32_t n_controls;        /* control frames since then */
+    uint16_t close_code;        /* close asked for before the connection was ours */
     uint8_t pong_len;
     uint8_t window_bits; /* of the peer, for deflated messages; 0: none may be deflated */
-    bool is_raw;         /* of a raw endpoint: no Engine.IO */
-    bool is_ours;        /* http_upgrade() is done */
-    bool is_closing;     /* our close frame is queued: nothing counts any more */
-    bool is_reading;     /* within on_data: the reader must stay */
-    bool has_deadline;   /* a message in flight is being timed */
-    bool is_v3;          /* binary messages begin with their type */
-    bool is_base64;      /* v3 with b64=1: and leave as text */
+    bool is_raw : 1;     /* of a raw endpoint: no Engine.IO */
+    bool is_ours : 1;    /* http_upgrade() is done */
+    bool is_closing : 1; /* our close frame is queued: nothing counts any more */
+    bool is_reading : 1; /* within on_data: the reader must stay */
+    bool has_deadline : 1; /* a message in flight is being timed */
+    bool is_v3 : 1;        /* binary messages begin with their type */
+    bool is_base64 : 1;    /* v3 with b64=1: and leave as text */
 };
 
 struct engine {
@@ -126,7 +126,7 @@ struct engine {
     struct timer_list raw_ping, raw_pong;
     struct session *dirty, *dead;
     struct raw *dead_raws;
-    struct websocket *websockets, *dead_websockets;
+    struct websocket *dead_websockets;
     struct bytes *ping_packet, *pong_packet, *noop_packet, *close_packet,
         *probe_packet;            /* refs */
     struct bytes *initial_packet; /* ref: NULL for none */

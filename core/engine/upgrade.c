@@ -44,7 +44,8 @@ void upgrade_give_up(struct session *session, const char *reason)
 {
     struct websocket *ws = end_probe(session->polling);
 
-    hop_log(HOP_DEBUG, "upgrade.failed id=%s reason=\"%s\"", session->log_id, reason);
+    hop_log(HOP_DEBUG, "upgrade.failed id=%s reason=\"%s\"", session_log_id(session).text,
+            reason);
     ws->session = NULL;
     websocket_close(ws, WS_CLOSE_NORMAL);
 }
@@ -118,7 +119,7 @@ static void switch_over(struct session *session)
     session->ws = ws;
     session_count(session, 1);
     metric_add(engine_metrics(session->engine), METRIC_UPGRADES, 1);
-    hop_log(HOP_DEBUG, "upgrade.done id=%s", session->log_id);
+    hop_log(HOP_DEBUG, "upgrade.done id=%s", session_log_id(session).text);
     send_queue(session, ws);
     polling_answer(session, session->engine->noop_packet);
     polling_free(session);

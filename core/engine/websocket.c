@@ -82,34 +82,17 @@ int websocket_check(const struct http_request *request, struct websocket_offer *
 
 /* ---- birth and death */
 
-static void link_to_engine(struct websocket *ws)
-{
-    struct engine *engine = ws->engine;
-
-    ws->next = engine->websockets;
-    if (ws->next)
-        ws->next->prev = ws;
-    engine->websockets = ws;
-}
-
 static void bury(struct websocket *ws)
 {
     struct engine *engine = ws->engine;
 
-    if (ws->prev)
-        ws->prev->next = ws->next;
-    else
-        engine->websockets = ws->next;
-    if (ws->next)
-        ws->next->prev = ws->prev;
-    ws->prev = NULL;
-    ws->next = engine->dead_websockets;
+    free(ws->pong);
+    ws->next_dead = engine->dead_websockets;
     engine->dead_websockets = ws;
 }
 
 void websocket_free(struct websocket *ws)
 {
-    free(ws->pong);
     free(ws);
 }
 
@@ -201,7 +184,7 @@ void websocket_abort(struct websocket *ws)
 
 static bool is_flooding(struct websocket *ws)
 {
-    uint64_t now_ms = loop_now(ws->engine->net->loop);
+    uint32_t now_ms = (uint32_t)loop_now(ws->engine->net->loop);
 
     if (now_ms - ws->controls_since_ms >= CONTROL_WINDOW_MS) {
         ws->controls_since_ms = now_ms;
@@ -410,7 +393,6 @@ struct websocket *websocket_accept(struct engine *engine, struct httpconn *http,
     ws->window_bits = (uint8_t)offer->window_bits;
     ws->engine = engine;
     ws->conn = http_conn(http);
-    link_to_engine(ws);
     conn_send_copy(ws->conn, head, (size_t)len);
     if (offer->headers)
         conn_send_copy(ws->conn, offer->headers, strlen(offer->headers));
@@ -428,4 +410,17 @@ void websocket_adopt(struct websocket *ws, struct httpconn *http)
     conn_clear_deadline(ws->conn);
     if (ws->close_code)
         websocket_close(ws, ws->close_code);
+}
+
+void websockets_abort(struct engine *engine)
+{
+    const struct slots *conns = &engine->net->conns;
+
+    for (uint32_t i = 0; i < conns->n; i++) {
+        struct conn *conn = slots_at(conns, i);
+        struct websocket *ws = conn && conn->ops == &websocket_ops ? conn->user : NULL;
+
+        if (ws && ws->engine == engine)
+            websocket_abort(ws);
+    }
 }

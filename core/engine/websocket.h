@@ -54,8 +54,9 @@ void websocket_close(struct websocket *ws, uint16_t code);
 void websocket_close_with(struct websocket *ws, uint16_t code, const char *reason,
                           size_t len);
 
-/* End it now, without a word; for engine_free(). */
+/* End it now, without a word; and all of an engine, for engine_free(). */
 void websocket_abort(struct websocket *ws);
+void websockets_abort(struct engine *engine);
 
 void websocket_free(struct websocket *ws); /* of the dead: LOOP_FREE */
 

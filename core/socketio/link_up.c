@@ -75,8 +75,8 @@ static void *begin_record(struct link *link, const struct sio_packet *packet,
 
 void link_refuse(struct link *link, const char *reason, enum session_end end)
 {
-    hop_log(HOP_DEBUG, "sio.refused id=%s reason=\"%s\"", session_log_id(link->session),
-            reason);
+    hop_log(HOP_DEBUG, "sio.refused id=%s reason=\"%s\"",
+            session_log_id(link->session).text, reason);
     session_close(link->session, end, reason);
 }
 
@@ -157,7 +157,7 @@ static void refuse_name(struct link *link, const struct sio_packet *packet)
     struct outgoing out = {.packet = bytes};
 
     hop_log(HOP_DEBUG, "sio.connect_refused id=%s reason=\"longer than %d bytes\"",
-            session_log_id(link->session), (int)SIO_MAX_NSP);
+            session_log_id(link->session).text, (int)SIO_MAX_NSP);
     metric_add(&link->sio->loop->metrics, METRIC_CONNECTS_REFUSED_NAMESPACE, 1);
     metric_add(&link->sio->loop->metrics, METRIC_PACKETS_OUT, 1);
     session_send(link->session, &out);

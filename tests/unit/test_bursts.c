@@ -180,7 +180,7 @@ static void control_frames_count_too(void **state)
     peer_write(client.peer, frames, len);
     for (size_t n = 10; n <= 30; n += 10) {
         turn(client.wire->loop);
-        assert_int_equal(client.wire->engine->websockets->n_controls, n);
+        assert_int_equal(client.wire->session->ws->n_controls, n);
     }
     peer_read(client.wire, client.peer);
     assert_int_equal(client.peer->len, 35 * 2);
@@ -208,7 +208,7 @@ static void nothing_is_read_beside_the_rest(void **state)
 {
     const struct settings settings = settings_with(10);
     struct client client = client_open(&settings);
-    const struct conn *conn = client.wire->engine->websockets->conn;
+    const struct conn *conn = client.wire->session->ws->conn;
     char byte;
 
     (void)state;
@@ -309,7 +309,7 @@ static void deadlines_do_not_blame_who_waits(void **state)
     struct settings settings = settings_with(1);
     struct client client = client_open(&settings);
     struct session *session = client.wire->session;
-    struct conn *conn = client.wire->engine->websockets->conn;
+    struct conn *conn = client.wire->session->ws->conn;
 
     (void)state;
     write_numbers(client.peer, 0, 20);

@@ -116,8 +116,7 @@ static void a_stream_cut_at_every_byte_is_the_same_stream(void **state)
     len += put_frame(frames + len, FIN | CONT, "\x82\xac", 2);
     len += put_frame(frames + len, FIN | BINARY, "\1\2", 2);
     for (size_t cut = 1; cut < len; cut++) {
-        for (struct websocket *ws = client.wire->engine->websockets; ws; ws = ws->next)
-            ws->n_controls = 0; /* not what is tested here */
+        client.wire->session->ws->n_controls = 0; /* not what is tested here */
         client.peer->len = 0;
         peer_write(client.peer, frames, cut);
         settle(client.wire);
@@ -126,7 +125,7 @@ static void a_stream_cut_at_every_byte_is_the_same_stream(void **state)
         wire_expect(client.wire, "text:echo:x text:a\xe2\x82\xac binary:\1\2 ");
         expect_words(&client, "text:4x pong:p ");
     }
-    assert_null(client.wire->engine->websockets->reader); /* idle: nothing is held */
+    assert_null(client.wire->session->ws->reader); /* idle: nothing is held */
     client_close(&client);
 }
 
@@ -228,7 +227,7 @@ static void block(struct client *client)
 
     memset(text, 'x', sizeof text - 1);
     for (int i = 0; i < 100; i++) {
-        struct websocket *ws = client->wire->engine->websockets;
+        struct websocket *ws = client->wire->session->ws;
 
         if (ws->conn->is_blocked)
             return;
@@ -465,7 +464,7 @@ static void a_peer_may_vanish_at_every_byte(void **state)
             peer_free(peer);
             settle(wire);
             assert_null(wire->session);
-            assert_null(wire->engine->websockets);
+            assert_true(net_is_empty(wire->net));
             wire->log[0] = '\0';
         }
     wire_free(wire);
@@ -560,7 +559,7 @@ static void sids_differ_and_name_their_shard(void **state)
             base64url(session->sid, SID_BYTES, sid);
             assert_int_equal(strlen(sid), SID_CHARS);
             assert_ptr_equal(session_by_sid(wire->engine, sid, SID_CHARS), session);
-            assert_memory_equal(sid, session_log_id(session), LOG_ID_CHARS);
+            assert_memory_equal(sid, session_log_id(session).text, LOG_ID_CHARS);
             sid[25] ^= 4; /* another character, the key untouched */
             assert_ptr_not_equal(session_by_sid(wire->engine, sid, SID_CHARS), session);
         }
