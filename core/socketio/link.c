@@ -190,7 +190,6 @@ static void *on_open(struct session *session, const struct http_request *request
 
     link->sio = sio;
     link->session = session;
-    link->handle = session_handle(session);
     link_need_rare(link)->address = mem_strdup(address);
     if (sio->wants_opening)
         link->rare->opening = opening_pack(request);

@@ -66,13 +66,12 @@ struct link_rare {
 struct link {
     struct sio *sio;         /* borrowed */
     struct session *session; /* borrowed: tells us when it ends */
-    handle handle;           /* the session's */
     struct link_rare *rare;  /* owned: NULL where there is nothing of that kind */
     struct half *half;       /* owned: the packet that lacks attachments, or NULL */
     struct memberships memberships; /* the rooms it is in */
     struct link_stay stay;          /* the only one of most links */
-    uint64_t stamp;   /* of the last broadcast that reached or excepted it */
-    bool was_told_of; /* logic has heard of the session */
+    uint64_t stamp : 63;      /* of the last broadcast that reached or excepted it */
+    uint64_t was_told_of : 1; /* logic has heard of the session */
 };
 
 /* ---- link_up.c. The first three may end the link. */

@@ -31,7 +31,7 @@ static struct loop *logic_of(const struct sio *sio)
 
 static struct up_head up_head(const struct link *link, uint32_t epoch)
 {
-    return (struct up_head){link->sio->hub, link->handle, epoch};
+    return (struct up_head){link->sio->hub, session_handle(link->session), epoch};
 }
 
 static void *send_up(struct link *link, lane_work *work, size_t size)
