@@ -190,7 +190,7 @@ void engine_pack(void *arg)
     while (engine->dirty) {
         struct session *session = engine->dirty;
 
-        engine->dirty = session->next_dirty;
+        engine->dirty = session->polling->next_dirty;
         session->is_dirty = false;
         if (session->is_open && session->polling)
             polling_pack(session);

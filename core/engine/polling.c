@@ -138,6 +138,7 @@ void polling_free(struct session *session)
 
     if (!polling)
         return;
+    session_unmark_dirty(session);
     polling_drop_queue(session);
     polling_forget_post(session);
     timer_stop(&polling->upgrade);

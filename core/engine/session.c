@@ -191,16 +191,16 @@ struct session *session_new(struct engine *engine, const char *id)
     return session;
 }
 
-static void leave_dirty_list(struct session *session)
+void session_unmark_dirty(struct session *session)
 {
     struct session **at = &session->engine->dirty;
 
     if (!session->is_dirty)
         return;
     while (*at && *at != session)
-        at = &(*at)->next_dirty;
+        at = &(*at)->polling->next_dirty;
     if (*at)
-        *at = session->next_dirty;
+        *at = session->polling->next_dirty;
     session->is_dirty = false;
 }
 
@@ -210,7 +210,6 @@ void session_free(struct session *session)
         return;
     timer_stop(&session->beat);
     polling_free(session);
-    leave_dirty_list(session);
     lookup_remove(&session->engine->sids, session);
     slots_remove(&session->engine->sessions, session->self);
     free(session->given_id);
@@ -219,6 +218,7 @@ void session_free(struct session *session)
 
 void session_bury(struct session *session)
 {
+    timer_stop(&session->beat);
     session->next_dead = session->engine->dead;
     session->engine->dead = session;
 }
@@ -228,7 +228,7 @@ void session_mark_dirty(struct session *session)
     if (session->is_dirty)
         return;
     session->is_dirty = true;
-    session->next_dirty = session->engine->dirty;
+    session->polling->next_dirty = session->engine->dirty;
     session->engine->dirty = session;
 }
 

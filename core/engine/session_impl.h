@@ -36,9 +36,11 @@ struct session {
     handle self;             /* stale once it has ended */
     struct polling *polling; /* owned: NULL once on WebSocket */
     struct websocket *ws; /* borrowed, frees itself: NULL while polling, and at the end */
-    struct timer_node beat; /* until the next ping, its pong, v3's silence has lasted too
-                               long, or the end of lingering */
-    struct session *next_dirty, *next_dead;
+    union {
+        struct timer_node beat; /* until the next ping, its pong, v3's silence has lasted
+                                   too long, or the end of lingering */
+        struct session *next_dead; /* once it is buried */
+    };
     char
         *given_id; /* owned: what a plugin calls it; NULL: its sid is the text of `sid` */
     unsigned char sid[SID_BYTES]; /* random, or made of given_id */
@@ -52,7 +54,8 @@ struct session {
 /* A session's long-polling half. */
 struct polling {
     struct session *session; /* borrowed: owns us */
-    struct httpconn *get;    /* borrowed: the held GET, or NULL */
+    struct session *next_dirty;
+    struct httpconn *get; /* borrowed: the held GET, or NULL */
     union {
         struct httpconn *post; /* borrowed: the POST whose body is arriving, or NULL */
         struct rest *rest;     /* borrowed: of the POST that is_posting */
@@ -160,8 +163,9 @@ void session_on_binary(struct session *session, const void *data, size_t len);
  * Safe when it has ended.
  */
 void session_end(struct session *session, enum session_end end, const char *reason);
-/* Be called at LOOP_PACK. */
+/* Be called at LOOP_PACK, as one that polls; or not. */
 void session_mark_dirty(struct session *session);
+void session_unmark_dirty(struct session *session);
 /* A last GET came for a lingering session, or nobody did. */
 void session_stop_lingering(struct session *session);
 /* Add the session to those freed at LOOP_FREE. */
