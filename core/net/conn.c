@@ -25,7 +25,7 @@
 /* n_watched of a deadline: the coming look passes, whatever has come until then. */
 static const uint32_t RATE_EXCUSED = UINT32_MAX;
 
-enum { CONN_COST = 2048 /* with its events, HTTP state and place in tables, about */ };
+enum { CONN_COST = 2048 /* with its HTTP state and place in tables, about */ };
 
 /* ---- birth ---- */
 
