@@ -11,6 +11,7 @@
  */
 #include "name.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,18 +24,51 @@
 enum {
     TEXT_STYLE = 0xfe0e, /* the two variation selectors of emoji */
     EMOJI_STYLE = 0xfe0f,
-    BRAILLE_BLANK = 0x2800 /* a symbol to ICU, a blank to the eye */
+    BRAILLE_BLANK = 0x2800, /* a symbol to ICU, a blank to the eye */
+    PIECE_MAX = 3           /* "m" looks like "rn", and nothing of ASCII like more */
+};
+
+/* What a character becomes in a key. */
+struct piece {
+    char text[PIECE_MAX];
+    uint8_t len; /* 0: not in this table */
 };
 
 struct name_rules {
     struct name_limits limits;
     bool checks_scripts, checks_lookalikes;
-    USpoofChecker *spoof;      /* owned */
-    const UNormalizer2 *order; /* ICU's own: NFKD */
-    const UNormalizer2 *fold;  /* ICU's own: NFKC with case folded */
+    struct piece ascii[NAME_KEYS][128]; /* by key and character */
+    USpoofChecker *spoof;               /* owned */
+    const UNormalizer2 *order;          /* ICU's own: NFKD */
+    const UNormalizer2 *fold;           /* ICU's own: NFKC with case folded */
 };
 
 /* ---- the rules */
+
+static char *make_key(const struct name_rules *rules, const char *name, bool folds_first);
+
+static bool is_ascii(const char *text)
+{
+    while (*text && (unsigned char)*text < 128)
+        text++;
+    return *text == '\0';
+}
+
+/* Let ICU say once what becomes of each ASCII character: it looks at them one by one, and
+ * only marks, none of which is among them, would join. */
+static void learn_ascii(struct name_rules *rules, size_t n, bool folds_first)
+{
+    for (char c = ' '; c <= '~'; c++) {
+        struct piece *piece = &rules->ascii[n][(unsigned char)c];
+        char *key = make_key(rules, (char[]){c, '\0'}, folds_first);
+
+        if (key && is_ascii(key) && strlen(key) <= PIECE_MAX) {
+            piece->len = (uint8_t)strlen(key);
+            memcpy(piece->text, key, piece->len);
+        }
+        free(key);
+    }
+}
 
 struct name_rules *name_rules_new(const struct name_limits *limits,
                                   enum name_restriction restriction, bool lookalikes)
@@ -63,10 +97,14 @@ struct name_rules *name_rules_new(const struct name_limits *limits,
         uspoof_setChecks(rules->spoof, USPOOF_RESTRICTION_LEVEL | USPOOF_MIXED_NUMBERS,
                          &status);
     }
-    if (U_SUCCESS(status))
-        return rules;
-    name_rules_free(rules);
-    return NULL;
+    if (U_FAILURE(status)) {
+        name_rules_free(rules);
+        return NULL;
+    }
+    learn_ascii(rules, 0, true);
+    if (lookalikes)
+        learn_ascii(rules, 1, false);
+    return rules;
 }
 
 void name_rules_free(struct name_rules *rules)
@@ -141,7 +179,8 @@ enum name_verdict name_check(const struct name_rules *rules, const char *name)
         return NAME_LONG;
     if (verdict == NAME_OK && was_space)
         return NAME_BAD_SPACE;
-    if (verdict == NAME_OK && rules->checks_scripts && !goes_together(rules, name, len))
+    if (verdict == NAME_OK && rules->checks_scripts && !is_ascii(name) &&
+        !goes_together(rules, name, len))
         return NAME_MIXED_SCRIPTS;
     return verdict;
 }
@@ -242,7 +281,7 @@ static bool fold(const struct name_rules *rules, struct wide *wide)
     return change(wide, normalize, rules->order) && change(wide, normalize, rules->fold);
 }
 
-/* One key, owned; NULL when ICU fails. */
+/* One key by ICU, owned; NULL when it fails. */
 static char *make_key(const struct name_rules *rules, const char *name, bool folds_first)
 {
     struct wide wide = {NULL, 0};
@@ -260,16 +299,44 @@ static char *make_key(const struct name_rules *rules, const char *name, bool fol
     return key;
 }
 
+/* The same from the table; NULL when the name holds what is not in it. */
+static char *look_up_key(const struct piece *pieces, const char *name)
+{
+    char *key = malloc(strlen(name) * PIECE_MAX + 1), *at = key;
+
+    for (; key && *name; name++) {
+        const unsigned char c = (unsigned char)*name;
+
+        if (c >= 128 || pieces[c].len == 0) {
+            free(key);
+            return NULL;
+        }
+        memcpy(at, pieces[c].text, pieces[c].len);
+        at += pieces[c].len;
+    }
+    if (key)
+        *at = '\0';
+    return key;
+}
+
+/* One key, owned; NULL when ICU fails. */
+static char *key_of(const struct name_rules *rules, size_t n, const char *name)
+{
+    char *key = look_up_key(rules->ascii[n], name);
+
+    return key ? key : make_key(rules, name, n == 0);
+}
+
 int name_keys_make(const struct name_rules *rules, const char *name,
                    struct name_keys *keys)
 {
     *keys = (struct name_keys){{NULL}};
-    keys->key[0] = make_key(rules, name, true);
+    keys->key[0] = key_of(rules, 0, name);
     if (!keys->key[0])
         return -1;
     if (!rules->checks_lookalikes)
         return 0;
-    keys->key[1] = make_key(rules, name, false);
+    keys->key[1] = key_of(rules, 1, name);
     if (!keys->key[1]) {
         name_keys_done(keys);
         return -1;

@@ -242,6 +242,32 @@ static void names_that_look_alike_by_case_or_form_are_one(void **state)
     }
 }
 
+/* The table against ICU itself: all pairs, and what starts or ends with a name outside it. */
+static void keys_from_the_table_are_those_of_icu(void **state)
+{
+    static const char *const lone[] = {"", "mmmmmmmmmm", "Il1|O0 o", "ad\xd0\xb0",
+                                       "\xcc\x81z"};
+    char name[16] = "";
+
+    (void)state;
+    for (int i = 0; i < 95 * 95 + 5; i++) {
+        if (i < 95 * 95)
+            snprintf(name, sizeof name, "%c%c", ' ' + i / 95, ' ' + i % 95);
+        else
+            snprintf(name, sizeof name, "%s", lone[i - 95 * 95]);
+        for (size_t n = 0; n < NAME_KEYS; n++) {
+            char *ours = look_up_key(usual->ascii[n], name);
+            char *theirs = make_key(usual, name, n == 0);
+
+            assert_int_equal(ours != NULL, is_ascii(name));
+            if (ours)
+                assert_string_equal(ours, theirs);
+            free(ours);
+            free(theirs);
+        }
+    }
+}
+
 static void a_key_of_no_utf8_is_none(void **state)
 {
     struct name_keys keys;
@@ -373,6 +399,7 @@ int main(void)
         cmocka_unit_test(a_name_is_taken_or_refused_for_a_reason),
         cmocka_unit_test(every_code_point_has_the_verdict_of_its_class),
         cmocka_unit_test(names_that_look_alike_by_case_or_form_are_one),
+        cmocka_unit_test(keys_from_the_table_are_those_of_icu),
         cmocka_unit_test(a_key_of_no_utf8_is_none),
         cmocka_unit_test(no_honest_name_is_refused),
         cmocka_unit_test(a_look_alike_of_a_name_is_kept_out),
