@@ -1,16 +1,19 @@
 /*
  * text.c - UTF-8, base64url, ids, and lists as conf files write them.
  *
- * Called by: everything. Thread: any: no state.
+ * Called by: everything. Thread: any: no state but the random bytes that each thread holds.
  */
 #include "core/base/text.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
 #include <sockhop/log.h>
+
+enum { RANDOM_POOL_BYTES = 1024 /* ids of some thirty clients */ };
 
 /* ---- UTF-8 */
 
@@ -150,10 +153,15 @@ void base64url(const void *bytes, size_t n, char *out)
     *out = '\0';
 }
 
-void random_bytes(void *out, size_t n)
-{
-    unsigned char *at = out;
+/* A call of the kernel costs more than the bytes do, so a thread draws some for the ids to
+ * come. Those it has given are wiped. */
+static _Thread_local struct {
+    unsigned char bytes[RANDOM_POOL_BYTES];
+    size_t n_left; /* at the beginning */
+} pool;
 
+static void draw(unsigned char *at, size_t n)
+{
     while (n > 0) {
         ssize_t got = getrandom(at, n, 0);
 
@@ -166,6 +174,33 @@ void random_bytes(void *out, size_t n)
         at += got;
         n -= (size_t)got;
     }
+}
+
+static void empty_pool(void)
+{
+    explicit_bzero(pool.bytes, sizeof pool.bytes);
+    pool.n_left = 0;
+}
+
+/* A child would give the same bytes as its parent. */
+__attribute__((constructor)) static void watch_forks(void)
+{
+    pthread_atfork(NULL, NULL, empty_pool);
+}
+
+void random_bytes(void *out, size_t n)
+{
+    if (n > sizeof pool.bytes / 4) {
+        draw(out, n);
+        return;
+    }
+    if (n > pool.n_left) {
+        draw(pool.bytes, sizeof pool.bytes);
+        pool.n_left = sizeof pool.bytes;
+    }
+    pool.n_left -= n;
+    memcpy(out, pool.bytes + pool.n_left, n);
+    explicit_bzero(pool.bytes + pool.n_left, n);
 }
 
 uint32_t random_below(uint32_t bound)

@@ -1,6 +1,6 @@
 /*
- * text.h - UTF-8, base64url, ids, and lists as conf files write them. No state of its
- * own. Thread: any.
+ * text.h - UTF-8, base64url, ids, and lists as conf files write them. No state but what a
+ * thread has for itself. Thread: any.
  */
 #ifndef BASE_TEXT_H
 #define BASE_TEXT_H
@@ -38,7 +38,7 @@ size_t utf8_count(const char *data, size_t len);
 /* bytes as base64url without padding; out holds ceil(n * 4 / 3) characters and a NUL. */
 void base64url(const void *bytes, size_t n, char *out);
 
-/* n bytes of getrandom(2); ends the process when the kernel has none. */
+/* n bytes of getrandom(2), fit for secrets; ends the process when the kernel has none. */
 void random_bytes(void *out, size_t n);
 
 /* A number below bound (> 0), evenly spread; not for secrets of one bit. */

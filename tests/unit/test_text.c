@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -174,6 +176,44 @@ static void random_bytes_fill_what_they_are_given(void **state)
     random_bytes(bytes, 0);
 }
 
+static void no_random_bytes_are_given_twice(void **state)
+{
+    enum { N = 20000 };
+    static uint64_t seen[1 << 16];
+
+    (void)state;
+    for (int i = 0; i < N; i++) {
+        uint64_t value;
+        size_t at;
+
+        random_bytes(&value, sizeof value);
+        for (at = value % (1 << 16); seen[at]; at = (at + 1) % (1 << 16))
+            assert_true(seen[at] != value);
+        seen[at] = value;
+    }
+}
+
+static void a_child_has_random_bytes_of_its_own(void **state)
+{
+    unsigned char ours[16], theirs[16];
+    int ends[2], status;
+    pid_t child;
+
+    (void)state;
+    random_bytes(ours, 1); /* more are at hand now */
+    assert_int_equal(pipe(ends), 0);
+    child = fork();
+    random_bytes(ours, sizeof ours);
+    if (child == 0)
+        _exit(write(ends[1], ours, sizeof ours) != sizeof ours);
+    assert_int_equal(read(ends[0], theirs, sizeof theirs), sizeof theirs);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_memory_not_equal(ours, theirs, sizeof ours);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 static void random_below_spreads_and_stays_below(void **state)
 {
     unsigned counts[3] = {0};
@@ -269,6 +309,8 @@ int main(void)
         cmocka_unit_test(code_points_are_counted),
         cmocka_unit_test(base64url_follows_rfc_4648),
         cmocka_unit_test(random_bytes_fill_what_they_are_given),
+        cmocka_unit_test(no_random_bytes_are_given_twice),
+        cmocka_unit_test(a_child_has_random_bytes_of_its_own),
         cmocka_unit_test(random_below_spreads_and_stays_below),
         cmocka_unit_test(lists_give_trimmed_items),
         cmocka_unit_test(a_missing_list_is_empty),
