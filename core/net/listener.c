@@ -89,10 +89,8 @@ static void deal_out(struct listener *listener, int fd,
     struct net *net = listener->net->all[listener->next_shard];
     struct dealt dealt = {
         listener->deal, listener->router, net, fd, listener->gate != NULL, *peer};
-    int on = 1;
 
     listener->next_shard = (listener->next_shard + 1) % loop->loops->n_shards;
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     metric_add(&loop->metrics, METRIC_CONNECTIONS_ACCEPTED, 1);
     if (net == listener->net)
         deal_here(&dealt);
@@ -296,6 +294,8 @@ static int bind_and_listen(const struct sockaddr_storage *name, socklen_t len, i
     if (fd < 0)
         return -1;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on,
+               sizeof on); /* accepted ones inherit it */
     if (name->ss_family == AF_INET6)
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
     if (bind(fd, (const struct sockaddr *)name, len) == 0 && listen(fd, BACKLOG) == 0 &&

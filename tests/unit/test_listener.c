@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <net/if.h>
+#include <netinet/tcp.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -55,6 +56,15 @@ static void on_closed(struct conn *conn, enum conn_end end)
 
 static const struct conn_ops echo_ops = {.on_data = echo, .on_closed = on_closed};
 
+/* What is small must not wait for the peer's ACK of what was before. */
+static bool sends_at_once(int fd)
+{
+    int is_on = 0;
+    socklen_t len = sizeof is_on;
+
+    return getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &is_on, &len) == 0 && is_on;
+}
+
 static struct conn *deal(struct net *net, int fd, const struct sockaddr_storage *peer,
                          const struct router *router)
 {
@@ -63,6 +73,7 @@ static struct conn *deal(struct net *net, int fd, const struct sockaddr_storage 
     assert_true(loop_is_mine(net->loop));
     assert_ptr_equal(router, router_mark);
     assert_int_equal(peer->ss_family, AF_INET);
+    assert_true(sends_at_once(fd));
     conn = conn_new(net, fd, peer, &echo_ops, NULL);
     if (!conn)
         return NULL;
