@@ -49,12 +49,12 @@ const char *http_header(const struct http_request *request, const char *name,
                         size_t *n_found)
 {
     const char *found = NULL;
-    size_t n = 0;
+    size_t n = 0, len = strlen(name);
 
     for (size_t i = 0; i < request->n_headers; i++) {
         const struct http_header *header = &request->headers[i];
 
-        if (!ascii_equal_nocase(header->name.text, header->name.len, name))
+        if (header->name.len != len || !ascii_equal_nocase(header->name.text, len, name))
             continue;
         if (n++ == 0)
             found = header->value.text;
@@ -97,10 +97,12 @@ static bool list_has_token(const char *list, const char *token)
 bool http_has_token(const struct http_request *request, const char *name,
                     const char *token)
 {
+    size_t len = strlen(name);
+
     for (size_t i = 0; i < request->n_headers; i++) {
         const struct http_header *header = &request->headers[i];
 
-        if (ascii_equal_nocase(header->name.text, header->name.len, name) &&
+        if (header->name.len == len && ascii_equal_nocase(header->name.text, len, name) &&
             list_has_token(header->value.text, token))
             return true;
     }
