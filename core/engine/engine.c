@@ -6,6 +6,9 @@
  */
 #include "core/engine/engine.h"
 
+#include <inttypes.h>
+#include <openssl/evp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -69,6 +72,17 @@ static void done_timers(struct engine *engine)
 
 static void engine_collect(void *arg, struct holders *holders);
 
+static void print_open_end(struct engine *engine)
+{
+    const struct settings *settings = engine->settings;
+
+    snprintf(engine->open_end, sizeof engine->open_end,
+             ",\"pingInterval\":%" PRId64 ",\"pingTimeout\":%" PRId64
+             ",\"maxPayload\":%zu}",
+             settings->ping_interval_ms, settings->ping_timeout_ms,
+             settings->max_http_buffer_bytes);
+}
+
 /* A message as a packet; NULL when it is empty. */
 static struct bytes *message_packet(const char *text)
 {
@@ -95,6 +109,8 @@ struct engine *engine_new(struct net *net, const struct settings *settings,
     slots_init(&engine->raws, net->loop->index);
     session_ids_init(engine);
     random_bytes(engine->id_secret, sizeof engine->id_secret);
+    engine->accept_hash = websocket_hash_new();
+    print_open_end(engine);
     engine->writer = frame_writer_new();
     engine->frame_limits = (struct frame_limits){
         .max_message_bytes = settings->max_http_buffer_bytes,
@@ -146,6 +162,7 @@ void engine_free(struct engine *engine)
     loop_off_stage(engine->net->loop, LOOP_FREE, engine_bury, engine);
     done_timers(engine);
     frame_pool_done(&engine->readers);
+    EVP_MD_CTX_free(engine->accept_hash);
     frame_writer_free(engine->writer);
     lookup_done(&engine->sids);
     slots_done(&engine->sessions);

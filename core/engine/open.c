@@ -217,7 +217,7 @@ bool engine_take_offer(const struct engine *engine, struct httpconn *http,
     int status;
 
     *offer = (struct websocket_offer){0};
-    status = websocket_check(request, offer, &reason);
+    status = websocket_check(engine, request, offer, &reason);
     if (!status && engine->settings->permessage_deflate)
         deflate = find_deflate_offer(request, &offer->window_bits);
     if (deflate == DEFLATE_MALFORMED) {

@@ -241,19 +241,16 @@ void session_count(const struct session *session, int64_t n)
 struct bytes *session_open_packet(const struct session *session)
 {
     const struct engine *engine = session->engine;
-    const struct settings *settings = engine->settings;
     bool can_upgrade = session->polling && engine->takes_upgrades;
-    char sid[SESSION_SID_SIZE];
-    char text[256];
-    int len;
+    char text[sizeof engine->open_end + SESSION_SID_SIZE + 64], *end;
 
-    session_sid(session, sid);
-    len = snprintf(text, sizeof text,
-                   "0{\"sid\":\"%s\",\"upgrades\":[%s],\"pingInterval\":%" PRId64
-                   ",\"pingTimeout\":%" PRId64 ",\"maxPayload\":%zu}",
-                   sid, can_upgrade ? "\"websocket\"" : "", settings->ping_interval_ms,
-                   settings->ping_timeout_ms, settings->max_http_buffer_bytes);
-    return bytes_copy(text, (size_t)len);
+    end = stpcpy(text, "0{\"sid\":\"");
+    session_sid(session, end);
+    end += strlen(end);
+    end = stpcpy(end,
+                 can_upgrade ? "\",\"upgrades\":[\"websocket\"]" : "\",\"upgrades\":[]");
+    end = stpcpy(end, engine->open_end);
+    return bytes_copy(text, (size_t)(end - text));
 }
 
 void session_announce(struct session *session, const struct http_request *request,

@@ -116,6 +116,8 @@ struct engine {
     struct slots sessions, raws;
     struct lookup sids;          /* of sessions, by sid */
     unsigned char id_secret[16]; /* of the places of given ids in it */
+    char open_end[128]; /* of "open" packets: what is the same for all sessions */
+    struct evp_md_ctx_st *accept_hash; /* owned: of websocket_check() */
     struct frame_pool readers;
     struct compressor *compressor; /* owned */
     struct bytes *joined,

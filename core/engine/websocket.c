@@ -43,7 +43,15 @@ static const char *single_header(const struct http_request *request, const char 
     return n == 1 ? value : NULL;
 }
 
-static void accept_key(const char *key, char *accept)
+EVP_MD_CTX *websocket_hash_new(void)
+{
+    EVP_MD_CTX *hash = EVP_MD_CTX_new();
+
+    EVP_DigestInit_ex(hash, EVP_sha1(), NULL);
+    return hash;
+}
+
+static void accept_key(const struct engine *engine, const char *key, char *accept)
 {
     static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"; /* RFC 6455 1.3 */
     unsigned char text[KEY_CHARS + sizeof guid - 1];
@@ -51,12 +59,14 @@ static void accept_key(const char *key, char *accept)
 
     memcpy(text, key, KEY_CHARS);
     memcpy(text + KEY_CHARS, guid, sizeof guid - 1);
-    SHA1(text, sizeof text, digest);
+    EVP_DigestInit_ex(engine->accept_hash, NULL, NULL); /* the same again */
+    EVP_DigestUpdate(engine->accept_hash, text, sizeof text);
+    EVP_DigestFinal_ex(engine->accept_hash, digest, NULL);
     EVP_EncodeBlock((unsigned char *)accept, digest, sizeof digest);
 }
 
-int websocket_check(const struct http_request *request, struct websocket_offer *offer,
-                    const char **reason)
+int websocket_check(const struct engine *engine, const struct http_request *request,
+                    struct websocket_offer *offer, const char **reason)
 {
     const char *version = single_header(request, "sec-websocket-version");
     const char *key = single_header(request, "sec-websocket-key");
@@ -76,7 +86,7 @@ int websocket_check(const struct http_request *request, struct websocket_offer *
         *reason = "an upgrade needs HTTP/1.1 and no body";
         return 400;
     }
-    accept_key(key, offer->accept);
+    accept_key(engine, key, offer->accept);
     return 0;
 }
 
@@ -379,21 +389,21 @@ struct websocket *websocket_accept(struct engine *engine, struct httpconn *http,
                                    const struct websocket_offer *offer)
 {
     struct websocket *ws = mem_calloc(1, sizeof *ws);
-    char extension[DEFLATE_ANSWER_MAX] = "";
-    char head[192 + 32 + DEFLATE_ANSWER_MAX];
-    int len;
+    char extension[DEFLATE_ANSWER_MAX];
+    char head[192 + 32 + DEFLATE_ANSWER_MAX], *end;
 
-    if (offer->window_bits)
+    end = stpcpy(head, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+                       "Connection: Upgrade\r\nSec-WebSocket-Accept: ");
+    end = stpcpy(stpcpy(end, offer->accept), "\r\n");
+    if (offer->window_bits) {
         deflate_answer(offer->window_bits, extension);
-    len = snprintf(head, sizeof head,
-                   "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
-                   "Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n%s%s%s",
-                   offer->accept, *extension ? "Sec-WebSocket-Extensions: " : "",
-                   extension, *extension ? "\r\n" : "");
+        end = stpcpy(stpcpy(end, "Sec-WebSocket-Extensions: "), extension);
+        end = stpcpy(end, "\r\n");
+    }
     ws->window_bits = (uint8_t)offer->window_bits;
     ws->engine = engine;
     ws->conn = http_conn(http);
-    conn_send_copy(ws->conn, head, (size_t)len);
+    conn_send_copy(ws->conn, head, (size_t)(end - head));
     if (offer->headers)
         conn_send_copy(ws->conn, offer->headers, strlen(offer->headers));
     if (offer->more_headers)

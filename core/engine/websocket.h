@@ -27,12 +27,16 @@ struct websocket_offer {
     const char *headers, *more_headers; /* further lines, borrowed; NULL: none */
 };
 
+/* A hash for the keys of handshakes, made once: to look up SHA-1 takes OpenSSL longer than
+ * to hash a key. Owned by the caller. */
+struct evp_md_ctx_st *websocket_hash_new(void);
+
 /*
  * Check the request of an opening handshake. Returns 0 and what to answer, or the HTTP
  * status to refuse it with and the reason.
  */
-int websocket_check(const struct http_request *request, struct websocket_offer *offer,
-                    const char **reason);
+int websocket_check(const struct engine *engine, const struct http_request *request,
+                    struct websocket_offer *offer, const char **reason);
 
 /*
  * Send the 101. Frames may be sent from now on, but nothing is read, and a close waits,
