@@ -487,6 +487,21 @@ void conn_move(struct conn *conn, struct net *to)
 
 /* ---- address ---- */
 
+/* As inet_ntop(), which needs a printf() for each of the bytes; every login has one. */
+static void print_ipv4(const unsigned char *address, char *out)
+{
+    for (int i = 0; i < 4; i++) {
+        const unsigned byte = address[i];
+
+        if (byte >= 100)
+            *out++ = (char)('0' + byte / 100);
+        if (byte >= 10)
+            *out++ = (char)('0' + byte / 10 % 10);
+        *out++ = (char)('0' + byte % 10);
+        *out++ = i < 3 ? '.' : '\0';
+    }
+}
+
 void conn_print_address(const struct sockaddr *peer, char *out, size_t size)
 {
     int family = peer->sa_family;
@@ -495,8 +510,10 @@ void conn_print_address(const struct sockaddr *peer, char *out, size_t size)
             ? (const void *)&((const struct sockaddr_in6 *)(const void *)peer)->sin6_addr
             : (const void *)&((const struct sockaddr_in *)(const void *)peer)->sin_addr;
 
-    if ((family != AF_INET && family != AF_INET6) ||
-        !inet_ntop(family, address, out, (socklen_t)size))
+    if (family == AF_INET && size >= INET_ADDRSTRLEN)
+        print_ipv4(address, out);
+    else if ((family != AF_INET && family != AF_INET6) ||
+             !inet_ntop(family, address, out, (socklen_t)size))
         snprintf(out, size, "unknown");
 }
 
