@@ -77,7 +77,7 @@
     X(PACKETS_OUT, "sockhop_packets_total", counter, "direction=\"out\"",                \
       "Socket.IO packets")                                                               \
     X(PUT_OFF, "sockhop_put_off_total", counter, "",                                     \
-      "times that the rest of what a client sent had to wait for the next turn")         \
+      "times that what a client sent, or its end, had to wait for a later turn")         \
     X(SENDS, "sockhop_sends_total", counter, "", "send and writev calls")                \
     X(VOLATILE_DROPPED, "sockhop_volatile_dropped_total", counter, "",                   \
       "volatile packets dropped for a receiver that was not ready")                      \

@@ -25,7 +25,10 @@
 /* n_watched of a deadline: the coming look passes, whatever has come until then. */
 static const uint32_t RATE_EXCUSED = UINT32_MAX;
 
-enum { CONN_COST = 2048 /* with its HTTP state and place in tables, about */ };
+enum {
+    CONN_COST = 2048, /* with its HTTP state and place in tables, about */
+    LONG_QUEUE = 64   /* of newcomers: the wait is some turns */
+};
 
 /* ---- birth ---- */
 
@@ -86,7 +89,7 @@ void conn_watch(struct conn *conn, uint32_t events)
 /* As its user wants, unless the lane is full or what was read before is not done with. */
 static bool is_to_be_read(const struct conn *conn)
 {
-    return conn->wants_read && !conn->is_paused && !conn->is_holding;
+    return conn->wants_read && !conn->is_paused && !conn->is_holding && !conn->is_waiting;
 }
 
 /* Reading often stops for less than a turn: it is watched on until something comes. */
@@ -94,6 +97,11 @@ static void update_reading(struct conn *conn)
 {
     if (conn->is_open && is_to_be_read(conn))
         conn_watch(conn, conn->watched | EPOLLIN);
+}
+
+static void stop_watching(struct conn *conn)
+{
+    conn_watch(conn, conn->watched & ~(uint32_t)EPOLLIN);
 }
 
 void conn_read(struct conn *conn, bool on)
@@ -135,8 +143,13 @@ bool conn_has_input(const struct conn *conn)
 {
     char byte;
 
-    return conn->is_open && (conn->is_paused || conn->is_holding ||
+    return conn->is_open && (conn->is_paused || conn->is_holding || conn->is_waiting ||
                              recv(conn->fd, &byte, 1, MSG_PEEK) > 0);
+}
+
+static bool is_newcomer(const struct conn *conn)
+{
+    return conn->n_reads < NEWCOMER_READS;
 }
 
 /* The peer's FIN: nothing more will come. */
@@ -164,7 +177,35 @@ static void count_watched(struct conn *conn, uint32_t n)
                                   : RATE_EXCUSED;
 }
 
-static void on_readable(struct conn *conn)
+/* To be told of it again in each turn is cheaper for some of them than to stop and begin
+ * listening, which are two system calls; for thousands it is not. */
+static void wait_turn(struct conn *conn, bool is_over, bool has_failed)
+{
+    conn->is_waiting = true;
+    excuse(conn);
+    if (is_over || conn->net->newcomers.n >= LONG_QUEUE)
+        stop_watching(conn);
+    newcomers_wait(conn->net, conn->self, has_failed);
+}
+
+static void take_end(struct conn *conn, bool has_failed)
+{
+    if (has_failed)
+        conn_close(conn, CONN_FAILED);
+    else
+        at_end_of_input(conn);
+}
+
+static void on_end(struct conn *conn, bool has_failed, bool has_place)
+{
+    if (has_place || newcomers_enter(conn->net))
+        take_end(conn, has_failed);
+    else
+        wait_turn(conn, true, has_failed);
+}
+
+/* has_place: in this turn, see newcomers.h; ends need one. Returns how many bytes came. */
+static size_t read_input(struct conn *conn, bool has_place)
 {
     struct net *net = conn->net;
     ssize_t n;
@@ -172,26 +213,36 @@ static void on_readable(struct conn *conn)
     if (!conn->is_ending && loop_is_congested(net->loop, net->loop->loops->logic)) {
         net->is_lane_paused = true;
         pause_reading(conn);
-        return;
+        return 0;
     }
     if (!conn->is_ending && pressure_is_full(net->pressure)) {
         pause_reading(conn);
-        return;
+        return 0;
     }
     n = recv(conn->fd, net->read_buffer, NET_READ_BYTES, 0);
     if (n > 0) {
+        conn->n_reads += is_newcomer(conn);
         count_watched(conn, (uint32_t)n);
         net->read_bytes += n;
     }
     if (n == 0)
-        at_end_of_input(conn);
+        on_end(conn, false, has_place);
     else if (n > 0 && !conn->is_ending) /* else: dropped, so that our close arrives */
         conn->ops->on_data(conn, net->read_buffer, (size_t)n);
     else if (n < 0 && errno != EAGAIN && errno != EINTR)
-        conn_close(conn, CONN_FAILED);
+        on_end(conn, true, has_place);
     net_watch_memory(net); /* a turn may read from thousands */
-    if (n > 0)
-        loop_take(net->loop, (size_t)n);
+    return n > 0 ? (size_t)n : 0;
+}
+
+static void on_readable(struct conn *conn)
+{
+    struct net *net = conn->net;
+
+    if (is_newcomer(conn) && !newcomers_enter(net))
+        wait_turn(conn, false, false);
+    else
+        loop_take(net->loop, read_input(conn, is_newcomer(conn)));
 }
 
 void conn_on_ready(void *object, uint32_t events)
@@ -205,8 +256,21 @@ void conn_on_ready(void *object, uint32_t events)
         return;
     if (is_to_be_read(conn))
         on_readable(conn);
-    else
-        conn_watch(conn, conn->watched & ~(uint32_t)EPOLLIN);
+    else if (!conn->is_waiting || conn->net->newcomers.n >= LONG_QUEUE)
+        stop_watching(
+            conn); /* else: we are told of it in each turn until it has its own */
+}
+
+void conn_take_turn(struct conn *conn, bool has_failed)
+{
+    conn->is_waiting = false;
+    if (has_failed) {
+        take_end(conn, true);
+        return;
+    }
+    update_reading(conn);
+    if (is_to_be_read(conn))
+        read_input(conn, true);
 }
 
 /* ---- holding ---- */
@@ -358,7 +422,7 @@ bool conn_has_deadline(const struct conn *conn)
 
 void conn_deadline_passed(struct conn *conn)
 {
-    if (conn->is_paused || conn->is_holding) /* it may have come in time */
+    if (conn->is_paused || conn->is_holding || conn->is_waiting) /* it may be in time */
         conn_set_deadline(conn, (enum net_deadline)conn->deadline_kind);
     else if (conn->deadline_kind != NET_LINGER && conn->ops->on_deadline)
         conn->ops->on_deadline(conn, (enum net_deadline)conn->deadline_kind);
@@ -391,7 +455,7 @@ void conn_check_rate(struct conn *conn)
 static void unsettle(struct conn *conn)
 {
     unpause(conn);
-    conn->is_holding = false;
+    conn->is_holding = conn->is_waiting = false;
     count_open(conn, -1);
     slots_remove(&conn->net->conns, conn->self);
 }
@@ -421,7 +485,7 @@ void conn_close_after_flush(struct conn *conn)
     if (!conn->is_open || conn->is_ending)
         return;
     conn->is_ending = true;
-    conn->is_holding = false;
+    conn->is_holding = conn->is_waiting = false;
     unpause(conn);
     conn_read(conn, true); /* and drop it: unread input would turn our close into a RST */
     conn_set_deadline(conn, NET_LINGER);

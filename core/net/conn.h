@@ -92,10 +92,12 @@ struct conn {
     bool is_dirty : 1;     /* on the net's list of these */
     bool is_paused : 1;    /* the same */
     bool is_holding : 1;   /* conn_hold(): not read meanwhile */
+    bool is_waiting : 1;   /* newcomers_wait(): nor now */
     bool is_ending : 1;    /* close once the queue is empty, and read no more */
     bool is_shut : 1;      /* our FIN is sent: waiting for the peer's */
     bool is_doomed : 1;    /* failed while sending: closed with `doom` by the flush */
     bool is_counted : 1;   /* by net->gate */
+    uint8_t n_reads : 3;   /* that have brought something; up to NEWCOMER_READS */
     uint8_t doom : 4;      /* enum conn_end */
     uint8_t deadline_kind; /* enum net_deadline: the latest */
     struct conn_deadline *deadline; /* owned: NULL where none was set */

@@ -5,6 +5,7 @@
 #ifndef NET_CONN_IMPL_H
 #define NET_CONN_IMPL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct conn;
@@ -37,6 +38,9 @@ void conn_deadline_passed(struct conn *conn);
 
 /* While NET_BODY runs: has enough come since the last look? */
 void conn_check_rate(struct conn *conn);
+
+/* It has waited for this (newcomers.h): read, or end if that has failed. */
+void conn_take_turn(struct conn *conn, bool has_failed);
 
 /* Release the memory of one that has ended. */
 void conn_free(struct conn *conn);

@@ -25,7 +25,7 @@
 #include "core/net/pressure.h"
 
 enum {
-    ACCEPT_BATCH = 64, /* then other events have their turn */
+    ACCEPT_BATCH = 32, /* then other events have their turn */
     BACKLOG = 4096,    /* all clients of a restarted server come back at once */
     PAUSE_MS = 100,
     LOG_EVERY_MS = 1000

@@ -66,6 +66,7 @@ static void free_dead(void *arg)
 
     net_watch_memory(net); /* what was queued in this turn */
     net->dead = NULL;
+    newcomers_end_turn(net);
     while (conn) {
         struct conn *next = conn->next_dead;
 
@@ -291,6 +292,7 @@ void net_free(struct net *net)
         net->spare_deadlines = deadline->next_spare;
         free(deadline);
     }
+    newcomers_done(net);
     turnbuf_done(&net->direct, net->loop);
     slots_done(&net->conns);
     watch_done(&net->watch);

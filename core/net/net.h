@@ -14,6 +14,7 @@
 #include "core/loop/timer.h"
 #include "core/loop/turnbuf.h"
 #include "core/loop/watch.h"
+#include "core/net/newcomers.h"
 
 struct conn;
 struct conn_deadline;
@@ -60,6 +61,7 @@ struct net {
     struct conn *paused;               /* not read while the lane or memory is full */
     struct net_work *work, **work_end; /* owned: put off, first come first served */
     size_t n_work;
+    struct newcomers newcomers;
     struct held *held;         /* borrowed: while its connection is given it */
     uint64_t resumed_ms;       /* when those paused by the lane were read again last */
     char *read_buffer;         /* owned: NET_READ_BYTES, shared by all reads */

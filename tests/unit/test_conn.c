@@ -761,6 +761,166 @@ static void a_paused_connection_may_end(void **state)
         leave(&end[i]);
 }
 
+/* ---- newcomers ---- */
+
+enum { CROWD = 3 * NEWCOMERS_A_TURN };
+
+static void open_crowd(struct bench *bench, struct end *crowd)
+{
+    for (int i = 0; i < CROWD; i++)
+        open_end(bench, &crowd[i]);
+}
+
+static void all_say(struct end *crowd, const char *text)
+{
+    for (int i = 0; i < CROWD; i++)
+        assert_int_equal(write(crowd[i].peer_fd, text, strlen(text)), strlen(text));
+}
+
+/* So often that nobody is a newcomer any more. */
+static void settle_in(struct end *crowd)
+{
+    for (int i = 0; i < NEWCOMER_READS; i++) {
+        all_say(crowd, "x");
+        for (int j = 0; j < CROWD; j++)
+            while (crowd[j].n_got <= (size_t)i)
+                run(&crowd[j]);
+    }
+}
+
+static unsigned count_heard(const struct end *crowd)
+{
+    unsigned n = 0;
+
+    for (int i = 0; i < CROWD; i++)
+        n += crowd[i].n_got > 0;
+    return n;
+}
+
+static unsigned count_closed(const struct end *crowd)
+{
+    unsigned n = 0;
+
+    for (int i = 0; i < CROWD; i++)
+        n += crowd[i].n_closed;
+    return n;
+}
+
+static void newcomers_have_a_share_of_each_turn(void **state)
+{
+    struct bench *bench = *state;
+    struct end crowd[CROWD];
+
+    open_crowd(bench, crowd);
+    all_say(crowd, "hello");
+    for (unsigned n = 1; n <= 3; n++) {
+        run(crowd);
+        assert_int_equal(count_heard(crowd), n * NEWCOMERS_A_TURN);
+    }
+    for (int i = 0; i < CROWD; i++) {
+        assert_int_equal(crowd[i].n_got, 5);
+        leave(&crowd[i]);
+    }
+}
+
+static void those_who_are_known_wait_for_no_newcomer(void **state)
+{
+    struct bench *bench = *state;
+    struct end crowd[CROWD], old;
+
+    open_end(bench, &old);
+    for (size_t i = 1; i <= NEWCOMER_READS; i++) {
+        assert_int_equal(write(old.peer_fd, "x", 1), 1);
+        run(&old);
+        assert_int_equal(old.n_got, i);
+    }
+    open_crowd(bench, crowd);
+    all_say(crowd, "hello");
+    run(&old);
+    assert_true(bench->net->newcomers.n > 0);
+    while (bench->net->newcomers.n > 0) {
+        const size_t n_got = old.n_got;
+
+        assert_int_equal(write(old.peer_fd, "x", 1), 1);
+        run(&old);
+        assert_int_equal(old.n_got, n_got + 1);
+    }
+    leave(&old);
+    for (int i = 0; i < CROWD; i++)
+        leave(&crowd[i]);
+}
+
+static void ends_have_a_share_of_each_turn_too(void **state)
+{
+    struct bench *bench = *state;
+    struct end crowd[CROWD];
+
+    open_crowd(bench, crowd);
+    settle_in(crowd);
+    for (int i = 0; i < CROWD; i++) {
+        if (i % 2) /* unread: our close would be a reset, and so is the peer's */
+            send_text(&crowd[i], "unread");
+    }
+    run(crowd);
+    for (int i = 0; i < CROWD; i++)
+        close(crowd[i].peer_fd);
+    for (unsigned n = 1; n <= 3; n++) {
+        run(crowd);
+        assert_int_equal(count_closed(crowd), n * NEWCOMERS_A_TURN);
+    }
+    for (int i = 0; i < CROWD; i++)
+        assert_int_equal(crowd[i].why, i % 2 ? CONN_FAILED : CONN_PEER_CLOSED);
+}
+
+static void one_that_waits_may_be_closed_or_not_be_read(void **state)
+{
+    struct bench *bench = *state;
+    struct end crowd[CROWD];
+    unsigned n_waited = 0;
+
+    open_crowd(bench, crowd);
+    all_say(crowd, "hello");
+    run(crowd);
+    for (int i = 0; i < CROWD; i++) {
+        if (!crowd[i].conn->is_waiting)
+            continue;
+        n_waited++;
+        if (n_waited % 2)
+            conn_close(crowd[i].conn, CONN_BY_US);
+        else
+            conn_read(crowd[i].conn, false);
+    }
+    assert_true(n_waited > 1);
+    for (int i = 0; i < 10; i++)
+        run(crowd);
+    assert_int_equal(count_heard(crowd), CROWD - n_waited);
+    assert_null(bench->net->newcomers.ring);
+    for (int i = 0; i < CROWD; i++) {
+        if (crowd[i].n_closed) {
+            close(crowd[i].peer_fd);
+            continue;
+        }
+        conn_read(crowd[i].conn, true);
+        leave(&crowd[i]);
+        assert_int_equal(crowd[i].n_got, 5);
+    }
+}
+
+static void a_server_that_stops_waits_for_no_turn(void **state)
+{
+    struct bench *bench = *state;
+    struct end crowd[CROWD];
+
+    open_crowd(bench, crowd);
+    all_say(crowd, "hello");
+    run(crowd);
+    net_shutdown(bench->net);
+    run(crowd);
+    assert_int_equal(count_closed(crowd), CROWD);
+    for (int i = 0; i < CROWD; i++)
+        close(crowd[i].peer_fd);
+}
+
 /* ---- deadlines ---- */
 
 static void a_deadline_closes_a_connection_that_has_no_other_plan(void **state)
@@ -1554,6 +1714,11 @@ int main(void)
         TEST(a_full_lane_stops_reading_until_it_has_drained),
         TEST(what_its_user_switched_off_stays_off_after_a_pause),
         TEST(a_paused_connection_may_end),
+        TEST(newcomers_have_a_share_of_each_turn),
+        TEST(those_who_are_known_wait_for_no_newcomer),
+        TEST(ends_have_a_share_of_each_turn_too),
+        TEST(one_that_waits_may_be_closed_or_not_be_read),
+        TEST(a_server_that_stops_waits_for_no_turn),
         TEST(a_deadline_closes_a_connection_that_has_no_other_plan),
         TEST(a_deadline_is_told_once_and_can_be_cleared),
         TEST(a_body_must_keep_its_rate_in_each_window),

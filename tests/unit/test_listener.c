@@ -238,7 +238,7 @@ static void more_than_a_batch_is_accepted_over_some_turns(void **state)
     for (int i = 0; i < n; i++)
         fd[i] = dial(server.port);
     turn(server.loops->logic);
-    assert_int_equal(atomic_load(&n_open), 64);
+    assert_int_equal(atomic_load(&n_open), 32);
     turns_until(server.loops->logic, all_are_open, &n);
     for (int i = 0; i < n; i++)
         close(fd[i]);
