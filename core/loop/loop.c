@@ -377,17 +377,13 @@ void loop_keep_bytes(struct loop *loop, struct bytes *bytes)
     loop->kept[loop->n_kept++] = bytes;
 }
 
-/* What lanes have led to goes out. Returns whether any lane had something to publish. */
-static bool send_out(struct loop *loop)
+/* What lanes have led to goes out to clients. */
+static void send_out(struct loop *loop)
 {
-    bool had_work;
-
     run_stage(loop, LOOP_PACK);
     run_stage(loop, LOOP_FLUSH);
-    had_work = publish_all(loop);
     turnbufs_end_turn(loop);
     release_kept(loop);
-    return had_work;
 }
 
 /* All that was sent up to now. Returns whether it ended before the lanes were empty. */
@@ -410,7 +406,8 @@ static bool has_work(struct loop *loop)
     return lane_pending(loop->in[loop->index]) > 0 || lane_pending(loop->next_turn) > 0;
 }
 
-/* Nothing is freed: what else has become ready in this turn may be named already. */
+/* Nothing is freed, and nothing goes to other threads: what has become ready in this turn is
+ * named already, and must be there, and ours, when it is looked at. */
 void loop_take(struct loop *loop, size_t n)
 {
     loop->n_taken += n;
@@ -434,6 +431,7 @@ void loop_run(struct loop *loop)
         timers_run(loop); /* once all that had come was read: a pong may be in it */
         is_busy = carry_out(loop) || loop->is_busy;
         loop->is_busy = false;
+        publish_all(loop);
         run_stage(loop, LOOP_FREE);
         is_busy = is_busy || has_work(loop);
     }
@@ -502,7 +500,8 @@ static bool drain_turn(struct loop *loop)
         had_work = true;
     if (drain_all(loop))
         had_work = true;
-    if (send_out(loop))
+    send_out(loop);
+    if (publish_all(loop))
         had_work = true;
     run_stage(loop, LOOP_FREE);
     return had_work || lane_pending(loop->in[loop->index]) > 0;

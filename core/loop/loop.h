@@ -132,9 +132,9 @@ void *loop_send_next_turn(struct loop *loop, lane_work *work, size_t payload_byt
 /*
  * n bytes of input have been dealt with. After LOOP_PART_BYTES of them all that they lead to
  * is sent before the next event of the turn is looked at: what is under way stays in the
- * processor's cache, and who was read first is answered before the last is read. Timers and
- * LOOP_FREE wait for the turn's end. Called last in a callback of libevent. Thread: the
- * loop's.
+ * processor's cache, and who was read first is answered before the last is read. Timers,
+ * other threads and LOOP_FREE wait for the turn's end. Called last in a callback of
+ * libevent. Thread: the loop's.
  */
 enum { LOOP_PART_BYTES = 128 << 10 };
 void loop_take(struct loop *loop, size_t n);
