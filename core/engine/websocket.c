@@ -47,7 +47,8 @@ EVP_MD_CTX *websocket_hash_new(void)
 {
     EVP_MD_CTX *hash = EVP_MD_CTX_new();
 
-    EVP_DigestInit_ex(hash, EVP_sha1(), NULL);
+    if (!hash || !EVP_DigestInit_ex(hash, EVP_sha1(), NULL))
+        mem_exhausted(sizeof(SHA_CTX));
     return hash;
 }
 
@@ -55,7 +56,7 @@ static void accept_key(const struct engine *engine, const char *key, char *accep
 {
     static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"; /* RFC 6455 1.3 */
     unsigned char text[KEY_CHARS + sizeof guid - 1];
-    unsigned char digest[SHA_DIGEST_LENGTH];
+    unsigned char digest[SHA_DIGEST_LENGTH] = {0};
 
     memcpy(text, key, KEY_CHARS);
     memcpy(text + KEY_CHARS, guid, sizeof guid - 1);
