@@ -76,7 +76,7 @@ describe('starting', () => {
     const start = (key, env) => run(['-c', 'x.ini', ...HERE, ...NO_PAGE, ...AS_OURSELVES, ...key], { env });
 
     for (const [key, env, place] of [
-      [['-o', `server.port=${port}`], {}, '-o: server.port'],
+      [['-o', `server.listen=${ADDRESS}`, '-o', `server.port=${port}`], {}, '-o: server.port'],
       [[], { PORT: String(port) }, 'PORT: server.port'],
       [['-o', 'server.port=0', '-o', `server.status=127.0.0.1:${port}`], {}, '-o: server.status'],
     ]) {
@@ -96,9 +96,12 @@ describe('starting', () => {
     await server.stop();
   });
 
-  /* Where there is no log to read, the port tells that it runs. */
+  /* Where there is no log to read, the port tells that it runs. Other tests' servers take what is free on the
+   * usual address. */
+  const ADDRESS = '127.0.0.53';
+
   async function freePort() {
-    const probe = net.createServer().listen(0, '127.0.0.1');
+    const probe = net.createServer().listen(0, ADDRESS);
     await once(probe, 'listening');
     const { port } = probe.address();
     probe.close();
@@ -109,7 +112,7 @@ describe('starting', () => {
   async function served(port) {
     for (const deadline = Date.now() + WAIT_MS; ; ) {
       try {
-        return await request({ url: `http://127.0.0.1:${port}` }, '/socket.io/?EIO=4&transport=polling');
+        return await request({ url: `http://${ADDRESS}:${port}` }, '/socket.io/?EIO=4&transport=polling');
       } catch (error) {
         if (Date.now() > deadline) throw error;
         await new Promise(setImmediate);
@@ -119,7 +122,7 @@ describe('starting', () => {
 
   test('T53: without standard descriptors it starts, and nobody gets its log', async () => {
     const port = await freePort();
-    const options = ['-c', 'x.ini', ...HERE, ...NO_PAGE, ...AS_OURSELVES, '-o', `server.port=${port}`];
+    const options = ['-c', 'x.ini', ...HERE, ...NO_PAGE, ...AS_OURSELVES, '-o', `server.listen=${ADDRESS}`, '-o', `server.port=${port}`];
     const proc = spawn('sh', ['-c', 'exec "$0" "$@" <&- >&- 2>&-', SOCKHOP, ...options], { cwd: folder, stdio: 'ignore' });
     const gone = once(proc, 'exit');
 
@@ -131,7 +134,7 @@ describe('starting', () => {
 
   test('a reader of the log that has gone does not end it, nor does SIGHUP', async () => {
     const port = await freePort();
-    const args = ['-c', 'x.ini', ...HERE, ...NO_PAGE, ...AS_OURSELVES, '-o', `server.port=${port}`];
+    const args = ['-c', 'x.ini', ...HERE, ...NO_PAGE, ...AS_OURSELVES, '-o', `server.listen=${ADDRESS}`, '-o', `server.port=${port}`];
     const proc = spawn(SOCKHOP, args, { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] });
     proc.stderr.destroy(); /* before its first line */
     const gone = once(proc, 'exit');
