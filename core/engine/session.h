@@ -48,10 +48,10 @@ struct outgoing {
     bool is_volatile;       /* dropped by sessions that are not writable */
     bool may_compress;      /* where a transport can: off unless its maker allows it */
     /* filled by session_send() */
-    struct bytes *frame; /* borrowed until the turn ends */
+    struct bytes *frame; /* borrowed until this part of the turn ends */
     size_t from, to;
     struct {
-        struct bytes *frames; /* borrowed until the turn ends; NULL: it does not pay */
+        struct bytes *frames; /* borrowed likewise; NULL: it does not pay */
         bool was_tried;
     } deflated[DEFLATE_CLASSES];
 };

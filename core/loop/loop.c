@@ -387,13 +387,13 @@ static void send_out(struct loop *loop)
 }
 
 /* All that was sent up to now. Returns whether it ended before the lanes were empty. */
-static bool carry_out(struct loop *loop)
+static bool carry_out(struct loop *loop, uint64_t until_ms)
 {
     unsigned rounds = 0;
     bool is_busy;
 
     loop->n_taken = 0;
-    loop->drain_until_ms = read_clock() + DRAIN_MS;
+    loop->drain_until_ms = until_ms;
     while ((is_busy = drain_all(loop)) && ++rounds < MAX_ROUNDS &&
            read_clock() < loop->drain_until_ms)
         continue;
@@ -406,12 +406,24 @@ static bool has_work(struct loop *loop)
     return lane_pending(loop->in[loop->index]) > 0 || lane_pending(loop->next_turn) > 0;
 }
 
-/* Nothing is freed, and nothing goes to other threads: what has become ready in this turn is
- * named already, and must be there, and ours, when it is looked at. */
+/* Nothing is freed, and nothing goes to other threads: what is ready in this turn is named
+ * already, and must be there, and ours, when it is looked at. All parts of a turn have
+ * DRAIN_MS; what comes then waits in the lanes for the turn's end, and stops reading there. */
 void loop_take(struct loop *loop, size_t n)
 {
+    uint64_t now_ms;
+
     loop->n_taken += n;
-    if (loop->n_taken >= LOOP_PART_BYTES && carry_out(loop))
+    if (loop->n_taken < LOOP_PART_BYTES)
+        return;
+    now_ms = read_clock();
+    if (!loop->parts_until_ms)
+        loop->parts_until_ms = now_ms + DRAIN_MS;
+    if (now_ms >= loop->parts_until_ms)
+        return;
+    event_base_update_cache_time(
+        loop->base); /* timers that handlers start count from now */
+    if (carry_out(loop, loop->parts_until_ms))
         loop->is_busy = true;
 }
 
@@ -425,11 +437,12 @@ void loop_run(struct loop *loop)
         if (!is_busy)
             arm_timer(loop);
         loop->now_is_fresh = false;
+        loop->parts_until_ms = 0;
         run_put_off(loop);
         event_base_loop(loop->base, EVLOOP_ONCE | (is_busy ? EVLOOP_NONBLOCK : 0));
         loop_now(loop);
         timers_run(loop); /* once all that had come was read: a pong may be in it */
-        is_busy = carry_out(loop) || loop->is_busy;
+        is_busy = carry_out(loop, read_clock() + DRAIN_MS) || loop->is_busy;
         loop->is_busy = false;
         publish_all(loop);
         run_stage(loop, LOOP_FREE);

@@ -5,8 +5,8 @@
  * one loop is both shard 0 and logic, and the same code runs: what it sends to itself
  * goes through a lane too, drained at the end of the turn.
  *
- * The turn: what was put off to this turn -> wait for events, unless busy -> due timers ->
- * inbound lanes in rounds (at most 16, and for some 20 ms; the rest is for the next turn,
+ * The turn: what was put off to this turn -> wait for events, unless busy (what much input
+ * leads to is done and sent in between: loop_take()) -> due timers -> inbound lanes in rounds (at most 16, and for some 20 ms; the rest is for the next turn,
  * which does not wait) -> stage PACK (sessions build responses) -> stage FLUSH (one send per
  * connection) -> publish outbound lanes -> stage FREE (what died in this turn).
  */
@@ -58,7 +58,8 @@ struct loop {
     struct bytes **kept; /* refs: until the turn ends */
     size_t n_kept, kept_cap;
     uint64_t now_ms, drain_until_ms;
-    size_t n_taken; /* bytes of input in this part of the turn: loop_take() */
+    uint64_t parts_until_ms; /* of this turn: loop_take(); 0 before its first */
+    size_t n_taken;          /* bytes of input in this part of the turn: loop_take() */
     bool now_is_fresh, must_stop, is_busy;
     atomic_bool is_running;
     pthread_t thread;  /* that runs it: for loop_is_mine() */
@@ -98,7 +99,7 @@ void loops_drain(struct loops *loops);
 /* The monotonic clock in ms, read once a turn. Thread: the loop's. */
 uint64_t loop_now(struct loop *loop);
 
-/* Give a reference up at the end of this turn. Thread: the loop's. */
+/* Give a reference up at the end of this turn, or of its part. Thread: the loop's. */
 void loop_keep_bytes(struct loop *loop, struct bytes *bytes);
 
 /* Whether the calling thread runs this loop now (or no loop runs yet). */
@@ -113,9 +114,9 @@ void loop_off_stage(struct loop *loop, enum loop_stage stage, void (*run)(void *
 
 /*
  * Send work to a loop (itself included): returns room for the payload (16-byte aligned),
- * to be filled before the turn ends. work runs in `to`, in the order of sending, with the
- * payload borrowed until it returns. weight: further bytes that the record keeps alive,
- * for back-pressure. Thread: from's.
+ * to be filled before the callback at hand returns. work runs in `to`, in the order of
+ * sending, with the payload borrowed until it returns. weight: further bytes that the
+ * record keeps alive, for back-pressure. Thread: from's.
  */
 typedef void lane_work(struct loop *to, void *payload);
 void *loop_send(struct loop *from, struct loop *to, lane_work *work, size_t payload_bytes,

@@ -7,6 +7,7 @@
 #include "core/loop/loop.h"
 
 #include <event2/event.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -387,6 +388,13 @@ static void what_is_put_off_comes_once_a_turn(void **state)
 }
 
 static size_t n_at_once;
+static int work_ms; /* of what input leads to */
+
+static void work(struct loop *loop, void *payload)
+{
+    in_lane(loop, payload);
+    poll(NULL, 0, work_ms);
+}
 
 static void take_input(evutil_socket_t fd, short what, void *arg)
 {
@@ -395,7 +403,7 @@ static void take_input(evutil_socket_t fd, short what, void *arg)
     (void)what;
     assert_int_equal(read(fd, &byte, 1), 1);
     note('E');
-    *(unsigned *)loop_send(arg, arg, in_lane, sizeof(unsigned), 0) = 3;
+    *(unsigned *)loop_send(arg, arg, work, sizeof(unsigned), 0) = 3;
     loop_take(arg, n_at_once);
 }
 
@@ -432,6 +440,15 @@ static void a_turn_that_has_taken_much_is_carried_out_in_parts(void **state)
     expect_parts(100, "EEEE3333F");
     expect_parts(LOOP_PART_BYTES / 2, "EE33FEE33FF");
     expect_parts(LOOP_PART_BYTES, "E3FE3FE3FE3FF");
+}
+
+/* Timers, and all who are not ready for reading, wait for the turn's end. */
+static void all_parts_of_a_turn_have_one_time(void **state)
+{
+    (void)state;
+    work_ms = 30;
+    expect_parts(LOOP_PART_BYTES, "E3FEEE333F");
+    work_ms = 0;
 }
 
 static unsigned n_chats;
@@ -782,6 +799,7 @@ int main(void)
         cmocka_unit_test(what_left_its_stage_is_not_called),
         cmocka_unit_test(what_is_put_off_comes_once_a_turn),
         cmocka_unit_test(a_turn_that_has_taken_much_is_carried_out_in_parts),
+        cmocka_unit_test(all_parts_of_a_turn_have_one_time),
         cmocka_unit_test(a_loop_that_talks_to_itself_for_ever_still_serves_descriptors),
         cmocka_unit_test(what_was_sent_before_the_start_is_delivered),
         cmocka_unit_test(draining_delivers_what_lies_in_the_lanes_after_the_end),
