@@ -87,3 +87,8 @@ uint32_t watch_change(struct watch *watch, int fd, void *object, uint32_t old,
         return events;
     return old;
 }
+
+void watch_drop(struct watch *watch, int fd)
+{
+    epoll_ctl(watch->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+}

@@ -30,10 +30,14 @@ void watch_done(struct watch *watch);
 
 /*
  * Wait for `events`, where it was waited for `old` until now; 0: for nothing. Returns the
- * new ones, or `old` and errno where the system refuses. A descriptor that is closed is
- * dropped by that.
+ * new ones, or `old` and errno where the system refuses.
  */
 uint32_t watch_change(struct watch *watch, int fd, void *object, uint32_t old,
                       uint32_t events);
+
+/* Wait for nothing any more, before a descriptor that is waited for is closed or given away:
+ * closing it would not do while a child process has a copy of it. Needs no memory, and is
+ * never refused. */
+void watch_drop(struct watch *watch, int fd);
 
 #endif

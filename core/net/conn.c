@@ -1,7 +1,7 @@
 /*
  * conn.c - one TCP connection: its birth, reading, deadlines, end and moving; see conn.h.
  *
- * A raw read event, paused while the lane to logic or memory is full. What a connection
+ * Watched by the shard's epoll, paused while the lane to logic or memory is full. What a connection
  * sends is in conn_send.c. Called by: the HTTP connection's files (all of it), websocket.c
  * (deadlines, close), session.c (address, input), net.c (deadlines, the end of all).
  * Thread: shard.
@@ -451,6 +451,13 @@ void conn_check_rate(struct conn *conn)
 
 /* ---- end ---- */
 
+static void stop_watch(struct conn *conn)
+{
+    if (conn->watched)
+        watch_drop(&conn->net->watch, conn->fd);
+    conn->watched = 0;
+}
+
 /* Leave this shard's lists and tables; the fd stays open. */
 static void unsettle(struct conn *conn)
 {
@@ -468,7 +475,7 @@ void conn_close(struct conn *conn, enum conn_end end)
     unsettle(conn);
     drop_deadline(conn);
     conn_drop_queue(conn);
-    conn->watched = 0;
+    stop_watch(conn);
     close(conn->fd);
     conn->fd = -1;
     if (conn->is_counted)
@@ -545,8 +552,7 @@ void conn_move(struct conn *conn, struct net *to)
         timer_stop(&conn->deadline->node);
     }
     unsettle(conn);
-    conn->watched =
-        (uint8_t)watch_change(&conn->net->watch, conn->fd, conn, conn->watched, 0);
+    stop_watch(conn);
 }
 
 /* ---- address ---- */

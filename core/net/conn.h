@@ -1,5 +1,5 @@
 /*
- * conn.h - one TCP connection: its read event, its queue of slices, its close.
+ * conn.h - one TCP connection: its reading, its queue of slices, its close.
  *
  * Who calls it: httpconn.c, then websocket.c once upgraded; each is told by struct
  * conn_ops. conn_send*() never calls back: a connection that fails or overflows there is

@@ -9,6 +9,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -759,6 +760,25 @@ static void a_paused_connection_may_end(void **state)
     assert_null(end[0].bench->net->paused);
     for (int i = 0; i < 3; i++)
         leave(&end[i]);
+}
+
+/* A plugin may fork: until its child has gone, or has become another program, a descriptor
+ * that we close lives on there. */
+static void one_that_a_child_still_has_is_heard_of_no_more(void **state)
+{
+    struct bench *bench = *state;
+    struct pollfd ready = {.fd = bench->net->watch.epoll_fd, .events = POLLIN};
+    struct end end;
+    int copy;
+
+    open_end(bench, &end);
+    copy = dup(end.conn->fd);
+    conn_close(end.conn, CONN_BY_US);
+    run(&end);
+    assert_int_equal(write(end.peer_fd, "x", 1), 1);
+    assert_int_equal(poll(&ready, 1, 0), 0);
+    close(copy);
+    close(end.peer_fd);
 }
 
 /* ---- newcomers ---- */
@@ -1714,6 +1734,7 @@ int main(void)
         TEST(a_full_lane_stops_reading_until_it_has_drained),
         TEST(what_its_user_switched_off_stays_off_after_a_pause),
         TEST(a_paused_connection_may_end),
+        TEST(one_that_a_child_still_has_is_heard_of_no_more),
         TEST(newcomers_have_a_share_of_each_turn),
         TEST(those_who_are_known_wait_for_no_newcomer),
         TEST(ends_have_a_share_of_each_turn_too),
