@@ -60,8 +60,10 @@ static void deal_here(const struct dealt *dealt)
     struct net *net = dealt->net;
     struct conn *conn = dealt->deal(net, dealt->fd, &dealt->peer, dealt->router);
 
-    if (conn)
-        conn->is_counted = dealt->is_counted;
+    if (conn && dealt->is_counted)
+        conn->is_counted = true;
+    else if (conn)
+        conn->n_reads = NEWCOMER_READS; /* who asks how we are waits for no newcomers */
     else if (dealt->is_counted)
         gate_leave(net->gate, (const struct sockaddr *)&dealt->peer, &net->loop->metrics);
 }
