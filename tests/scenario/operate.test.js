@@ -76,7 +76,7 @@ describe('starting', () => {
     const start = (key, env) => run(['-c', 'x.ini', ...HERE, ...NO_PAGE, ...AS_OURSELVES, ...key], { env });
 
     for (const [key, env, place] of [
-      [['-o', `server.listen=${ADDRESS}`, '-o', `server.port=${port}`], {}, '-o: server.port'],
+      [['-o', `server.port=${port}`], {}, '-o: server.port'],
       [[], { PORT: String(port) }, 'PORT: server.port'],
       [['-o', 'server.port=0', '-o', `server.status=127.0.0.1:${port}`], {}, '-o: server.status'],
     ]) {
