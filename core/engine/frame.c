@@ -16,7 +16,7 @@
 enum {
     HEAD_MAX = 14,          /* RFC 6455 5.2: 2 bytes, 8 of length, 4 of mask */
     WSLAY_BYTES = 4224,     /* of a frame context: its buffer of 4,096, and its state */
-    POOL_MAX = 64,          /* readers kept for reuse: 5 kB each */
+    POOL_MAX = 64,          /* readers kept for reuse: 9 kB each, as a rule */
     FIRST_MESSAGE = 4096,   /* a buffer's first size */
     KEPT_MESSAGE = 16 << 10 /* the largest buffer that a reader keeps for the next */
 };

@@ -1,8 +1,8 @@
 /*
  * conn_send.c - what a connection sends: its queue, the limits on it, its flush; see conn.h.
  *
- * A queue of slices of counted bytes, one sendmsg() a turn; a write event exists only while
- * the kernel's buffer is full. Called by: the HTTP connection's files and websocket.c
+ * A queue of slices of counted bytes, one call of the kernel a turn; room is waited for only
+ * while its buffer is full. Called by: the HTTP connection's files and websocket.c
  * (send), net.c (flush, at the end of a turn), conn.c (the end). Thread: shard.
  */
 #include <errno.h>
@@ -192,7 +192,7 @@ static void consume(struct conn *conn, size_t n)
     }
 }
 
-/* One sendmsg() of what fits. Returns 1 all gone, 0 kernel full, -1 failed. */
+/* One call for what fits. Returns 1 all gone, 0 kernel full, -1 failed. */
 static int send_batch(struct conn *conn)
 {
     struct iovec iov[IOV_BATCH];

@@ -2,7 +2,7 @@
  * http.c - HTTP/1.1 codec: see http.h.
  *
  * Called by: httpconn.c. Thread: any; no state outside the parser.
- * A head is collected byte by byte under its limits (scan_byte), each line checked when
+ * A head is collected under its limits (count_plain, scan_byte), each line checked when
  * it ends (end_line), the whole given to llhttp in one piece (parse_head), and what
  * llhttp understood checked for what HTTP leaves ambiguous (http_head_check). What a line
  * and a whole head must satisfy is in http_head.c. A body goes through llhttp piece by
