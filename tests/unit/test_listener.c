@@ -65,6 +65,8 @@ static bool sends_at_once(int fd)
     return getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &is_on, &len) == 0 && is_on;
 }
 
+static struct conn *latest;
+
 static struct conn *deal(struct net *net, int fd, const struct sockaddr_storage *peer,
                          const struct router *router)
 {
@@ -77,6 +79,7 @@ static struct conn *deal(struct net *net, int fd, const struct sockaddr_storage 
     conn = conn_new(net, fd, peer, &echo_ops, NULL);
     if (!conn)
         return NULL;
+    latest = conn;
     atomic_fetch_add(&n_open, 1);
     atomic_fetch_add(&n_dealt[net->loop->index], 1);
     return conn;
@@ -224,6 +227,35 @@ static void connections_are_dealt_to_the_shards_in_turn(void **state)
 static bool all_are_open(void *arg)
 {
     return atomic_load(&n_open) == *(int *)arg;
+}
+
+/* The port of /metrics and /readyz: a probe must be answered while all come back at once. */
+static void only_who_passes_the_gate_is_a_newcomer(void **state)
+{
+    struct server server;
+    struct listener *status;
+    int fd[2], port = 0, n_expected = 1, none = 0;
+    hop_error error;
+
+    (void)state;
+    open_server(&server, 0);
+    loop_on_stage(server.loops->logic, LOOP_FREE, stop_after_turn, server.loops->logic);
+    status =
+        listener_open(server.net[0], "127.0.0.1", &port, "status",
+                      (const struct router *)(const void *)router_mark, deal, &error);
+    assert_non_null(status);
+    fd[0] = dial(server.port);
+    turns_until(server.loops->logic, all_are_open, &n_expected);
+    assert_int_equal(latest->n_reads, 0);
+    fd[1] = dial(port);
+    n_expected = 2;
+    turns_until(server.loops->logic, all_are_open, &n_expected);
+    assert_int_equal(latest->n_reads, NEWCOMER_READS);
+    close(fd[0]);
+    close(fd[1]);
+    turns_until(server.loops->logic, all_are_open, &none);
+    listener_close(status);
+    end_server(&server);
 }
 
 /* T48 */
@@ -647,6 +679,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_cannot_be_opened_is_told_with_the_way_out),
         cmocka_unit_test(connections_are_dealt_to_the_shards_in_turn),
+        cmocka_unit_test(only_who_passes_the_gate_is_a_newcomer),
         cmocka_unit_test(more_than_a_batch_is_accepted_over_some_turns),
         cmocka_unit_test(a_client_that_has_gone_before_it_was_accepted_harms_nothing),
         cmocka_unit_test(one_that_is_dealt_while_the_server_stops_is_closed),
