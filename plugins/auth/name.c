@@ -58,9 +58,9 @@ static bool is_ascii(const char *text)
  * only marks, none of which is among them, would join. */
 static void learn_ascii(struct name_rules *rules, size_t n, bool folds_first)
 {
-    for (char c = ' '; c <= '~'; c++) {
-        struct piece *piece = &rules->ascii[n][(unsigned char)c];
-        char *key = make_key(rules, (char[]){c, '\0'}, folds_first);
+    for (int c = ' '; c <= '~'; c++) {
+        struct piece *piece = &rules->ascii[n][c];
+        char *key = make_key(rules, (char[]){(char)c, '\0'}, folds_first);
 
         if (key && is_ascii(key) && strlen(key) <= PIECE_MAX) {
             piece->len = (uint8_t)strlen(key);
