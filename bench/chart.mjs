@@ -11,8 +11,8 @@ const BARS = [
   { work: 'notices', row: 'notices', metric: 'seconds', label: 'time: 2,000 logins, told to all', ours: 'sockhop, notices', theirs: 'socket.io, notices' },
   { work: 'idle', row: 'ws:10000', metric: 'bytes', label: 'memory: idle WebSocket' },
 ];
-const WIDTH = 640;
-const LEFT = 210;
+const WIDTH = 665;
+const LEFT = 235;
 const RIGHT = 60;
 const ROW = 28;
 
