@@ -8,8 +8,9 @@
  * p99 is the median of the windows' 99th percentiles, since whatever else the machine does comes in gusts; "worst" is
  * the largest latency of all, gusts included.
  */
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { setPriority } from 'node:os';
 
 import { CYCLES, Light, LightPolling, SLOW, connectTo, frame } from '../tests/lib/crowd.js';
@@ -21,6 +22,12 @@ const HONEST = 50;
 const EVERY_MS = 1000; /* a message of each: 50 a second in all, 2,500 deliveries */
 const SELF = new URL(import.meta.url).pathname;
 
+const rssKiB = (pid) => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]);
+const TICKS_PER_S = Number(execFileSync('getconf', ['CLK_TCK']));
+function cpuSeconds(pid) {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\) /, '').split(' ');
+  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_S; /* utime + stime */
+}
 const delay = (ms) => new Promise((done) => setTimeout(done, ms));
 const quantile = (values, q) => [...values].sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * q))];
 
@@ -149,15 +156,15 @@ async function measure(port, seconds) {
 async function run(attack) {
   const server = await startPeer('sockhop');
   const quiet = await measure(server.port, SECONDS / 2);
-  const before = server.rssKiB();
+  const before = rssKiB(server.pid);
   const attacker = start('attack', attack, server.port);
   let most = before;
-  const watch = setInterval(() => (most = Math.max(most, server.rssKiB())), 100);
+  const watch = setInterval(() => (most = Math.max(most, rssKiB(server.pid))), 100);
 
   await delay(1500); /* it is under way */
-  const [cpu, began] = [server.cpuSeconds(), performance.now()];
+  const [cpu, began] = [cpuSeconds(server.pid), performance.now()];
   const under = await measure(server.port, SECONDS);
-  const share = (server.cpuSeconds() - cpu) / ((performance.now() - began) / 1000);
+  const share = (cpuSeconds(server.pid) - cpu) / ((performance.now() - began) / 1000);
   clearInterval(watch);
   attacker.kill('SIGKILL');
   await attacker.over;
