@@ -40,7 +40,7 @@ async function measureOnce(work, peer) {
       await server.stop();
     }
   }
-  return found;
+  return found.concat(work.also?.(found) ?? []);
 }
 
 /* peer -> row -> metric -> values */

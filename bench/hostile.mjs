@@ -190,6 +190,11 @@ async function main(names) {
   }
 }
 
+/* Two windows of each part at least, or there is no median of them. */
+if (!(SECONDS >= 8)) {
+  console.error(`hostile: BENCH_SECONDS=${process.env.BENCH_SECONDS} is too short: each attack takes 8 s at least`);
+  process.exit(2);
+}
 pinGenerator();
 const [role, ...args] = process.argv.slice(2);
 if (role === 'honest') await honest(Number(args[0]), Number(args[1]));

@@ -1,8 +1,8 @@
 /*
  * works.mjs - what is measured, of whom, and what it has to reach.
  *
- * A work: {name, peers, args(peer), options, rows}. args: one or more command lines of load/, each of which
- * a server of its own answers. A row: {id, title, figures}; its id is what key() makes of an object that load prints.
+ * A work: {name, peers, args(peer), also(found), rows}. args: one or more command lines of load/, each of which
+ * a server of its own answers; also: what else follows from what these found in one repeat. A row: {id, title, figures}; its id is what key() makes of an object that load prints.
  * A figure: {metric, unit, gates}; a gate compares sockhop's median with a number or with another's median:
  * {is: 'at most' | 'at least', of: 'ratio' | 'value', peer, gate, stretch}.
  */
@@ -20,6 +20,7 @@ const cpu = (...gates) => ({ metric: 'cpu_us', unit: 'CPU us each', digits: 3, g
 const rate = (...gates) => ({ metric: 'deliveries_per_s', unit: 'deliveries/s', digits: 0, gates });
 const p99 = (...gates) => ({ metric: 'p99_us', unit: 'p99, us', digits: 0, gates });
 
+const SIZES = [64, 1024];
 const bytes = (size) => (size === 1024 ? '1 KiB' : `${size} B`);
 const many = (n) => n.toLocaleString('en');
 
@@ -29,7 +30,7 @@ const TIMES_LESS = { 100: 1.7, 1000: 2.0, 10000: 2.2 };
 const fanoutId = (n, size, window, senders = 1, rate = 0) => [n, size, window, senders, rate].join(':');
 
 const oneAtATime = [100, 1000, 10000].flatMap((n) =>
-  [64, 1024].map((size) => ({
+  SIZES.map((size) => ({
     id: fanoutId(n, size, 1),
     title: `one message of ${bytes(size)} at a time to ${many(n)}`,
     figures: [
@@ -38,7 +39,7 @@ const oneAtATime = [100, 1000, 10000].flatMap((n) =>
     ],
   })),
 );
-const underLoad = [64, 1024].flatMap((size) =>
+const underLoad = SIZES.flatMap((size) =>
   [1, 64].map((senders) => ({
     id: fanoutId(1000, size, 64, senders),
     title: `64 messages of ${bytes(size)} on their way to 1,000, from ${senders}`,
@@ -49,6 +50,12 @@ const underLoad = [64, 1024].flatMap((size) =>
     ],
   })),
 );
+/* "no worse" within what two runs of the same differ by */
+const tenTimes = SIZES.map((size) => ({
+  id: `tenfold:${size}`,
+  title: `ten times the connections, one message of ${bytes(size)} at a time`,
+  figures: [{ metric: 'times', unit: 'CPU each, 10,000 / 1,000', digits: 2, gates: [atMost('limit', 1.05, 1)] }],
+}));
 const atARate = [{ id: fanoutId(1000, 64, 64, 1, 50), title: '50 messages of 64 B a second to 1,000', figures: [p99(atMost('limit', 1.2, 1)), cpu()] }];
 
 const PHASES = {
@@ -71,7 +78,14 @@ function fanoutArgs(peer) {
 }
 
 /* Server and generator need a file for each that is there, and for each that comes back before it is missed. */
-const STORM = Number(execFileSync('sh', ['-c', 'ulimit -n'])) >= 20200 ? 10000 : 9000;
+const STORM = Math.min(10000, Math.floor((Number(execFileSync('sh', ['-c', 'ulimit -n'])) - 200) / 200) * 100);
+
+/* What the metric has of ten times the clients over what it has of them, of one repeat. */
+const growth = (found, few, many, metric) => {
+  const [before, after] = [few, many].map((id) => found.find((each) => each.row === id)?.[metric]);
+
+  return before && after ? [after / before] : [];
+};
 
 /* ---- all */
 
@@ -81,7 +95,11 @@ export const WORKS = [
     peers: ['sockhop', 'limit', 'batch', 'socket.io', 'nchan'],
     args: fanoutArgs,
     key: (o) => fanoutId(o.clients, o.size, o.window, o.senders, o.rate),
-    rows: [...oneAtATime, ...underLoad, ...atARate],
+    rows: [...oneAtATime, ...underLoad, ...atARate, ...tenTimes],
+    also: (found) =>
+      SIZES.flatMap((size) =>
+        growth(found, fanoutId(1000, size, 1), fanoutId(10000, size, 1), 'cpu_us').map((times) => ({ row: `tenfold:${size}`, times })),
+      ),
   },
   {
     name: 'echo',
@@ -146,6 +164,7 @@ export const WORKS = [
     args: () => [['idle', 1000, 10000], ['idle', '--polling', 1000, 10000]],
     key: (o, args) => `${args.includes('--polling') ? 'poll' : 'ws'}:${o.clients}`,
     repeats: () => 1, /* memory does not depend on what else the machine does */
+    also: (found) => growth(found, 'ws:1000', 'ws:10000', 'bytes').map((times) => ({ row: 'tenfold', times: 10 * times })),
     rows: [
       { id: 'ws:1000', title: 'idle over WebSocket, logged in, 1,000', figures: [{ metric: 'bytes', unit: 'bytes each', digits: 0, gates: [below(1500, 700)] }] },
       {
@@ -155,6 +174,11 @@ export const WORKS = [
           { metric: 'bytes', unit: 'bytes each', digits: 0, gates: [below(1500, 700)] },
           { metric: 'burst_bytes', unit: 'more after a burst', digits: 0, gates: [below(1000, 0)] },
         ],
+      },
+      {
+        id: 'tenfold',
+        title: 'ten times the idle WebSocket connections',
+        figures: [{ metric: 'times', unit: 'memory, 10,000 / 1,000', digits: 2, gates: [below(11, 10)] }],
       },
       { id: 'poll:10000', title: 'idle held poll, 10,000', figures: [{ metric: 'bytes', unit: 'bytes each', digits: 0, gates: [below(1800)] }] },
     ],
