@@ -19,7 +19,16 @@
 
 struct config *config_new(void)
 {
-    return mem_calloc(1, sizeof(struct config));
+    struct config *config = mem_calloc(1, sizeof *config);
+
+    config->n_refs = 1;
+    return config;
+}
+
+struct config *config_ref(struct config *config)
+{
+    config->n_refs++;
+    return config;
 }
 
 static void entry_free(struct conf_entry *entry)
@@ -44,11 +53,15 @@ static void section_free(struct conf_section *section)
 
 void config_free(struct config *config)
 {
-    if (!config)
+    if (!config || --config->n_refs > 0)
         return;
     for (size_t i = 0; i < config->n_sections; i++)
         section_free(config->sections[i]);
     free(config->sections);
+    for (size_t i = 0; i < config->n_assignments; i++)
+        free(config->assignments[i]);
+    free(config->assignments);
+    free(config->path);
     free(config);
 }
 
@@ -189,6 +202,13 @@ void config_override_from(struct config *config, const char *section, const char
     config_set(target, key, value, place, "");
 }
 
+static void remember(struct config *config, const char *assignment)
+{
+    config->assignments = mem_realloc(
+        config->assignments, (config->n_assignments + 1) * sizeof *config->assignments);
+    config->assignments[config->n_assignments++] = mem_strdup(assignment);
+}
+
 int config_override(struct config *config, const char *assignment, hop_error *error)
 {
     const char *equals = strchr(assignment, '=');
@@ -215,10 +235,30 @@ int config_override(struct config *config, const char *assignment, hop_error *er
     else
         hop_error_set(error, "-o: \"%s\" is no assignment: write section.key=value",
                       assignment);
+    if (result == 0)
+        remember(config, assignment);
     free(section);
     free(key);
     free(value);
     return result;
+}
+
+struct config *config_load_again(const struct config *config, hop_error *error)
+{
+    struct config *again;
+
+    if (!config->path) {
+        hop_error_set(error, "the configuration does not come from a file");
+        return NULL;
+    }
+    again = config_load(config->path, error);
+    for (size_t i = 0; again && i < config->n_assignments; i++) {
+        if (config_override(again, config->assignments[i], error) == 0)
+            continue;
+        config_free(again);
+        again = NULL;
+    }
+    return again;
 }
 
 /* ---- asking */

@@ -4,7 +4,8 @@
  * `include = conf.d/<glob>, ...` in [server] of the first file reads further files, in
  * name order, relative to its folder. A section may stand once in all files together, and a key once in
  * its section; overrides (-o) come last and win. Every error reads
- * `FILE:LINE: section.key: what, and the way out`. Thread: start only, then read-only.
+ * `FILE:LINE: section.key: what, and the way out`. Thread: start or logic; read-only
+ * once it is filled.
  */
 #ifndef BASE_CONFIG_H
 #define BASE_CONFIG_H
@@ -17,7 +18,15 @@ struct config;
 
 /* Read a file and what it includes. Returns NULL with the reason. Free: config_free(). */
 struct config *config_load(const char *path, hop_error *error);
-void config_free(struct config *config); /* takes NULL */
+/* Gives up the one reference that it comes with, or one of config_ref(). Takes NULL. */
+void config_free(struct config *config);
+struct config *config_ref(struct config *config);
+
+/*
+ * Read all of it again: the same file and what it includes now, then the same overrides.
+ * Returns NULL with the reason. Free: config_free().
+ */
+struct config *config_load_again(const struct config *config, hop_error *error);
 
 /*
  * The same from memory: name stands for the file in errors, and nothing is included.

@@ -479,6 +479,7 @@ struct config *config_load(const char *path, hop_error *error)
     if (slurp(path, &file, error) < 0)
         return NULL;
     loader.config = config_new();
+    loader.config->path = mem_strdup(path);
     loader.folder = folder_of(path);
     result = load_slurped(&loader, path, &file);
     if (result == 0)

@@ -37,6 +37,10 @@ struct conf_section {
 struct config {
     struct conf_section **sections; /* owned, in the order of the files */
     size_t n_sections;
+    char *path;         /* owned: of the first file; NULL: from memory */
+    char **assignments; /* owned, and they: those of config_override() */
+    size_t n_assignments;
+    unsigned n_refs;
 };
 
 struct config *config_new(void);
