@@ -457,6 +457,11 @@ void loop_stop(struct loop *loop)
     loop->must_stop = true;
 }
 
+bool loop_is_running(const struct loop *loop)
+{
+    return atomic_load(&loop->is_running);
+}
+
 bool loop_is_mine(const struct loop *loop)
 {
     return !atomic_load(&loop->is_running) || pthread_equal(pthread_self(), loop->thread);

@@ -89,6 +89,9 @@ void loops_join(struct loops *loops);
 void loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
 
+/* Whether its turns have begun, and not ended. Thread: any. */
+bool loop_is_running(const struct loop *loop);
+
 /* After loops_join(): loop_post() refuses from now on, in loops that never ran too. What was
  * posted before is still delivered. */
 void loops_shut(struct loops *loops);

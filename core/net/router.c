@@ -2,10 +2,12 @@
  * router.c - path -> route: see router.h.
  *
  * Called by: main.c and the plugins' API (filling), httpconn.c (finding).
- * Thread: any once filled; nothing changes then.
+ * Thread: one fills it, any find, also while it is filled: what is published never changes,
+ * and nothing goes before the router does.
  */
 #include "core/net/router.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,22 +29,23 @@ static const char *const method_names[N_METHODS] = {
 
 /* One path and who answers which method there. */
 struct exact {
-    struct exact *next;                      /* owned */
-    char *path;                              /* owned */
-    struct http_route *route[N_METHODS + 1]; /* owned; [HTTP_M_OTHER]: all the others */
+    struct exact *next;                     /* owned: older ones */
+    char *path;                             /* owned */
+    struct http_route route[N_METHODS + 1]; /* [HTTP_M_OTHER]: all the others */
+    bool has[N_METHODS + 1];                /* of these */
     char allow[40];
 };
 
 struct prefix {
-    struct prefix *next; /* owned; the longest prefix comes first */
-    char *path;          /* owned: without a slash at its end */
+    _Atomic(struct prefix *) next; /* owned; the longest prefix comes first */
+    char *path;                    /* owned: without a slash at its end */
     size_t len;
     struct http_route route;
 };
 
 struct router {
-    struct exact *exact;     /* owned */
-    struct prefix *prefixes; /* owned */
+    _Atomic(struct exact *) exact;     /* owned: the latest of a path counts */
+    _Atomic(struct prefix *) prefixes; /* owned */
     struct http_route fallback;
     bool has_fallback;
 };
@@ -54,8 +57,6 @@ struct router *router_new(void)
 
 static void free_exact(struct exact *exact)
 {
-    for (size_t i = 0; i <= N_METHODS; i++)
-        free(exact->route[i]);
     free(exact->path);
     free(exact);
 }
@@ -67,13 +68,13 @@ void router_free(struct router *router)
     while (router->exact) {
         struct exact *exact = router->exact;
 
-        router->exact = exact->next;
+        atomic_store(&router->exact, exact->next);
         free_exact(exact);
     }
     while (router->prefixes) {
         struct prefix *prefix = router->prefixes;
 
-        router->prefixes = prefix->next;
+        atomic_store(&router->prefixes, prefix->next);
         free(prefix->path);
         free(prefix);
     }
@@ -82,22 +83,12 @@ void router_free(struct router *router)
 
 /* ---- filling */
 
-static struct exact *find_exact(const struct router *router, const char *path)
+static const struct exact *find_exact(const struct router *router, const char *path)
 {
-    struct exact *exact = router->exact;
+    const struct exact *exact = router->exact;
 
     while (exact && strcmp(exact->path, path) != 0)
         exact = exact->next;
-    return exact;
-}
-
-static struct exact *add_exact(struct router *router, const char *path)
-{
-    struct exact *exact = mem_calloc(1, sizeof *exact);
-
-    exact->path = mem_strdup(path);
-    exact->next = router->exact;
-    router->exact = exact;
     return exact;
 }
 
@@ -118,49 +109,56 @@ static void list_allowed(struct exact *exact)
     size_t len = 0;
 
     for (int i = 0; i < N_METHODS; i++) {
-        if (!exact->route[i] && !(i == HTTP_M_HEAD && exact->route[HTTP_M_GET]))
+        if (!exact->has[i] && !(i == HTTP_M_HEAD && exact->has[HTTP_M_GET]))
             continue;
         len += (size_t)snprintf(exact->allow + len, sizeof exact->allow - len, "%s%s",
                                 len ? ", " : "", method_names[i]);
     }
 }
 
+/* The path's methods so far and one more, in front of what they were. */
 int router_add(struct router *router, const char *method, const char *path,
                const struct http_route *route)
 {
     int index = method_index(method);
-    struct exact *exact = find_exact(router, path);
+    const struct exact *before = find_exact(router, path);
+    struct exact *exact;
 
-    if (index < 0 || (exact && exact->route[index]))
+    if (index < 0 || (before && before->has[index]))
         return -1;
-    if (!exact)
-        exact = add_exact(router, path);
-    exact->route[index] = mem_alloc(sizeof *route);
-    *exact->route[index] = *route;
+    exact = mem_calloc(1, sizeof *exact);
+    if (before)
+        *exact = *before;
+    exact->path = mem_strdup(path);
+    exact->route[index] = *route;
+    exact->has[index] = true;
+    memset(exact->allow, 0, sizeof exact->allow);
     list_allowed(exact);
+    exact->next = router->exact;
+    atomic_store(&router->exact, exact);
     return 0;
 }
 
 int router_add_prefix(struct router *router, const char *prefix,
                       const struct http_route *route)
 {
-    struct prefix **at = &router->prefixes;
-    struct prefix *added;
+    _Atomic(struct prefix *) *at = &router->prefixes;
+    struct prefix *added, *next;
     size_t len = strlen(prefix);
 
     if (len > 0 && prefix[len - 1] == '/')
         len--;
-    while (*at && (*at)->len >= len) {
-        if ((*at)->len == len && memcmp((*at)->path, prefix, len) == 0)
+    while ((next = *at) && next->len >= len) {
+        if (next->len == len && memcmp(next->path, prefix, len) == 0)
             return -1;
-        at = &(*at)->next;
+        at = &next->next;
     }
     added = mem_calloc(1, sizeof *added);
     added->path = mem_strndup(prefix, len);
     added->len = len;
     added->route = *route;
-    added->next = *at;
-    *at = added;
+    atomic_store(&added->next, next);
+    atomic_store(at, added);
     return 0;
 }
 
@@ -175,9 +173,11 @@ void router_set_fallback(struct router *router, const struct http_route *route)
 static const struct http_route *route_of(const struct exact *exact,
                                          enum http_method method)
 {
-    if (method == HTTP_M_HEAD && !exact->route[HTTP_M_HEAD] && exact->route[HTTP_M_GET])
+    if (method == HTTP_M_HEAD && !exact->has[HTTP_M_HEAD])
         method = HTTP_M_GET;
-    return exact->route[method] ? exact->route[method] : exact->route[HTTP_M_OTHER];
+    if (exact->has[method])
+        return &exact->route[method];
+    return exact->has[HTTP_M_OTHER] ? &exact->route[HTTP_M_OTHER] : NULL;
 }
 
 static const struct http_route *find_prefix(const struct router *router, const char *path)

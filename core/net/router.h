@@ -1,5 +1,5 @@
 /*
- * router.h - path -> route. Filled before the loops start, then read-only. Thread: any.
+ * router.h - path -> route. One thread fills it (start, then logic), any finds meanwhile.
  */
 #ifndef NET_ROUTER_H
 #define NET_ROUTER_H
