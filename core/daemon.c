@@ -36,13 +36,14 @@
 #include "core/net/static.h"
 #include "core/plugin/server.h"
 #include "core/privileges.h"
+#include "core/reload.h"
 #include "core/socketio/hub.h"
 #include "core/socketio/sio.h"
 #include "core/status.h"
 
 enum {
     LISTENERS_MAX = 16 + 1, /* server.listen has 16 at most; status */
-    SIGNALS = 2
+    SIGNALS = 3
 };
 
 /* One shard's part. */
@@ -65,6 +66,7 @@ struct daemon {
     struct part parts[LOOPS_MAX];
     struct hub *hub;
     hop_server *server;
+    struct reloads *reloads;
     struct status *status;
     struct static_files *files;
     struct router *router;
@@ -156,13 +158,25 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
     }
 }
 
+/* Whatever is wrong with the conf file, the server goes on as it was. */
+static void on_hangup(evutil_socket_t number, short what, void *arg)
+{
+    struct daemon *daemon = arg;
+
+    (void)number;
+    (void)what;
+    if (!daemon->is_stopping)
+        reloads_request(daemon->reloads);
+}
+
 static int watch_signals(struct daemon *daemon, hop_error *error)
 {
-    static const int number[SIGNALS] = {SIGTERM, SIGINT};
+    static const int number[SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
 
     for (int i = 0; i < SIGNALS; i++) {
         daemon->signals[i] =
-            evsignal_new(daemon->loops->logic->base, number[i], on_signal, daemon);
+            evsignal_new(daemon->loops->logic->base, number[i],
+                         number[i] == SIGHUP ? on_hangup : on_signal, daemon);
         if (!daemon->signals[i] || event_add(daemon->signals[i], NULL) < 0) {
             hop_error_set(error, "cannot watch signal %d", number[i]);
             return -1;
@@ -193,7 +207,7 @@ static void prepare_signals(void)
     sigemptyset(&none);
     pthread_sigmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_IGN);
-    signal(SIGHUP, SIG_IGN);
+    signal(SIGHUP, SIG_IGN); /* until watch_signals() */
 }
 
 static void *crypto_alloc(size_t bytes, const char *file, int line)
@@ -386,6 +400,7 @@ static int start(struct daemon *daemon, hop_error *error)
     daemon->server =
         server_new(daemon->loops, settings, daemon->config, daemon->hub, daemon->router);
     server_set_shards(daemon->server, daemon->engines);
+    daemon->reloads = reloads_new(daemon->server, daemon->config);
     daemon->status = status_new(daemon->loops, daemon->server);
     /* Signals before listeners: whoever has seen us listen may stop us. */
     if (server_load_plugins(daemon->server, error) < 0 ||
@@ -458,6 +473,7 @@ static void finish(struct daemon *daemon)
     server_free(daemon->server);   /* plugins: the last socket has gone */
     loops_drain(daemon->loops);
     status_free(daemon->status);
+    reloads_free(daemon->reloads);
     hub_free(daemon->hub);
     for (unsigned i = 0; i < n_shards; i++) {
         engine_free(daemon->engines[i]);

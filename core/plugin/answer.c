@@ -33,7 +33,8 @@ struct awaited {
     hop_ack_handler *on_ack;
     hop_answer_handler *on_answer;
     hop_answers_handler *on_answers;
-    void *self; /* borrowed: the plugin's own */
+    void *self;                      /* borrowed: the plugin's own */
+    struct awaited *next, *previous; /* in server->awaited */
 };
 
 static void answer_done(hop_answer *answer)
@@ -160,7 +161,39 @@ hop_answer *hop_answers_at(hop_answers *answers, size_t n)
     return n < answers->n ? &answers->one[n] : NULL;
 }
 
+/* ---- those that are awaited */
+
+static struct awaited *keep(const struct awaited *awaited)
+{
+    hop_server *server = awaited->server;
+    struct awaited *kept = mem_alloc(sizeof *kept);
+
+    *kept = *awaited;
+    kept->plugin = server->current;
+    kept->previous = NULL;
+    kept->next = server->awaited;
+    if (kept->next)
+        kept->next->previous = kept;
+    server->awaited = kept;
+    return kept;
+}
+
+static void forget(struct awaited *awaited)
+{
+    *(awaited->previous ? &awaited->previous->next : &awaited->server->awaited) =
+        awaited->next;
+    if (awaited->next)
+        awaited->next->previous = awaited->previous;
+    free(awaited);
+}
+
 /* ---- called by the hub, once each */
+
+/* Whether the plugin is still there. */
+static bool has_handler(const struct awaited *awaited)
+{
+    return awaited->on_ack || awaited->on_answer || awaited->on_answers;
+}
 
 static void take_answer(const struct sio_answer *in, void *self)
 {
@@ -168,6 +201,10 @@ static void take_answer(const struct sio_answer *in, void *self)
     hop_answer answer = {.in = in};
     struct call call;
 
+    if (!has_handler(awaited)) {
+        forget(awaited);
+        return;
+    }
     call_begin(awaited->server, awaited->plugin, &call);
     if (awaited->on_ack)
         awaited->on_ack(in->socket, in->status, hop_answer_args(&answer), awaited->self);
@@ -175,15 +212,20 @@ static void take_answer(const struct sio_answer *in, void *self)
         awaited->on_answer(&answer, awaited->self);
     call_end(awaited->server, &call, "hook", "ack");
     answer_done(&answer);
-    free(awaited);
+    forget(awaited);
 }
 
 static void take_answers(const struct sio_answer *in, size_t n, void *self)
 {
     struct awaited *awaited = self;
-    hop_answers answers = {mem_calloc(n + 1, sizeof *answers.one), n};
+    hop_answers answers = {0};
     struct call call;
 
+    if (!has_handler(awaited)) {
+        forget(awaited);
+        return;
+    }
+    answers = (hop_answers){mem_calloc(n + 1, sizeof *answers.one), n};
     for (size_t i = 0; i < n; i++)
         answers.one[i].in = &in[i];
     call_begin(awaited->server, awaited->plugin, &call);
@@ -192,7 +234,36 @@ static void take_answers(const struct sio_answer *in, size_t n, void *self)
     for (size_t i = 0; i < n; i++)
         answer_done(&answers.one[i]);
     free(answers.one);
-    free(awaited);
+    forget(awaited);
+}
+
+/* Its handlers are called now: as if the answers had been dropped. */
+void answers_clear(hop_server *server, const struct plugin *plugin)
+{
+    static const struct sio_answer none = {.id = "", .status = HOP_ACK_DROPPED};
+
+    for (struct awaited *at = server->awaited; at; at = at->next) {
+        struct awaited awaited = *at;
+        hop_answer answer = {.in = &none};
+        hop_answers answers = {NULL, 0};
+        struct call call;
+
+        if (awaited.plugin != plugin || !has_handler(at))
+            continue;
+        at->plugin = NULL;
+        at->on_ack = NULL;
+        at->on_answer = NULL;
+        at->on_answers = NULL;
+        call_begin(server, awaited.plugin, &call);
+        if (awaited.on_ack)
+            awaited.on_ack(HOP_NO_SOCKET, HOP_ACK_DROPPED, NULL, awaited.self);
+        else if (awaited.on_answer)
+            awaited.on_answer(&answer, awaited.self);
+        else
+            awaited.on_answers(&answers, awaited.self);
+        call_end(server, &call, "hook", "ack");
+        answer_done(&answer);
+    }
 }
 
 /* ---- emits */
@@ -208,16 +279,14 @@ static int ask_socket(hop_socket socket, const char *event, const struct sio_arg
                       int timeout_ms, const struct awaited *awaited)
 {
     hop_server *server = awaited->server;
-    struct awaited *kept = mem_alloc(sizeof *kept);
+    struct awaited *kept = keep(awaited);
 
-    *kept = *awaited;
-    kept->plugin = server->current;
     if (server->outgoing.n > 0)
         outgoing_tell(server, hub_target_socket(server->hub, socket), event, args, true);
     if (hub_emit_with_ack(server->hub, socket, event, args, timeout_ms, take_answer,
                           kept) == 0)
         return 0;
-    free(kept);
+    forget(kept);
     return -1;
 }
 
@@ -225,16 +294,13 @@ static int ask_target(hop_target *target, const char *event, const struct sio_ar
                       int timeout_ms, hop_answers_handler *on_answers, void *self)
 {
     hop_server *server = hub_target_owner(target);
-    struct awaited *kept = mem_alloc(sizeof *kept);
+    struct awaited *kept =
+        keep(&(struct awaited){.server = server, .on_answers = on_answers, .self = self});
 
-    *kept = (struct awaited){.server = server,
-                             .plugin = server->current,
-                             .on_answers = on_answers,
-                             .self = self};
     outgoing_tell(server, target, event, args, true);
     if (hub_emit_with_acks(target, event, args, timeout_ms, take_answers, kept) == 0)
         return 0;
-    free(kept);
+    forget(kept);
     return -1;
 }
 

@@ -14,6 +14,7 @@
 #include "core/base/mem.h"
 #include "core/base/text.h"
 #include "core/plugin/args.h"
+#include "core/plugin/plugin.h"
 #include "core/plugin/routes.h"
 #include "core/plugin/state.h"
 
@@ -157,12 +158,26 @@ int hop_on_any_with(hop_server *server, hop_handler *handler, void *self,
 
 /* ---- interfaces */
 
+/* One that is to replace another finds what was registered with it first. */
 static const struct provided *find_provided(const hop_server *server, const char *name)
 {
-    for (size_t i = 0; i < server->n_provided; i++)
-        if (strcmp(server->provided[i].name, name) == 0)
-            return &server->provided[i];
-    return NULL;
+    const struct provided *found = NULL;
+
+    for (size_t i = 0; i < server->n_provided; i++) {
+        const struct provided *each = &server->provided[i];
+
+        if (strcmp(each->name, name) != 0)
+            continue;
+        if (!found || each->plugin->is_live == server->current->is_live)
+            found = each;
+    }
+    return found;
+}
+
+static void add_use(hop_server *server, struct plugin *provider)
+{
+    server->uses = mem_realloc(server->uses, (server->n_uses + 1) * sizeof *server->uses);
+    server->uses[server->n_uses++] = (struct use){provider, server->current};
 }
 
 int hop_provide(hop_server *server, const char *name, const void *interface, size_t size)
@@ -174,7 +189,7 @@ int hop_provide(hop_server *server, const char *name, const void *interface, siz
     if (!name || !interface || size < sizeof(size_t))
         return refuse(server, "hop_provide(): a name, a struct and its size, please");
     taken = find_provided(server, name);
-    if (taken)
+    if (taken && taken->plugin != server->current->replaces)
         return refuse(server, "hop_provide(\"%s\"): the plugin %s provides it already",
                       name, taken->plugin->name);
     server->provided = mem_realloc(server->provided,
@@ -195,7 +210,10 @@ const void *hop_require(hop_server *server, const char *name, size_t size)
     if (!in_init(server, __func__) || !name)
         return NULL;
     found = find_provided(server, name);
-    return found && found->size >= size ? found->interface : NULL;
+    if (!found || found->size < size)
+        return NULL;
+    add_use(server, found->plugin);
+    return found->interface;
 }
 
 int hop_post(hop_server *server, void (*work)(void *self), void *self)
@@ -260,38 +278,6 @@ int hop_socket_disconnect(hop_server *server, hop_socket socket, hop_close_mode 
     if (!on_logic(__func__) || !is_close_mode(mode))
         return -1;
     return hub_disconnect(server->hub, socket, mode);
-}
-
-/* ---- slots */
-
-hop_slot hop_slot_new(hop_server *server, void (*free_value)(void *value))
-{
-    if (!in_init(server, __func__))
-        return -1;
-    if (server->n_slots == SLOTS_MAX)
-        return refuse(server, "hop_slot_new(): all %d slots are taken", SLOTS_MAX);
-    server->slot[server->n_slots] = (struct slot_owner){server->current, free_value};
-    hub_want_slots(server->hub, server->n_slots + 1);
-    return server->n_slots++;
-}
-
-static bool is_slot(const hop_server *server, hop_slot slot)
-{
-    return slot >= 0 && slot < server->n_slots;
-}
-
-int hop_socket_set(hop_server *server, hop_socket socket, hop_slot slot, void *value)
-{
-    if (!on_logic(__func__) || !is_slot(server, slot))
-        return -1;
-    return hub_slot_set(server->hub, socket, slot, value);
-}
-
-void *hop_socket_get(hop_server *server, hop_socket socket, hop_slot slot)
-{
-    if (!on_logic(__func__) || !is_slot(server, slot))
-        return NULL;
-    return hub_slot_get(server->hub, socket, slot);
 }
 
 /* ---- targets */

@@ -18,6 +18,7 @@
 #include "core/base/hash.h"
 #include "core/base/mem.h"
 #include "core/base/text.h"
+#include "core/plugin/plugin.h"
 #include "core/plugin/state.h"
 #include "core/socketio/opening.h"
 
@@ -29,12 +30,18 @@ struct middleware {
     unsigned serial; /* of registration */
 };
 
-struct namespace_hook {
-    hop_server *server;    /* borrowed */
-    struct plugin *plugin; /* borrowed */
+/* Who answers for a label. */
+struct acceptor {
+    struct plugin *plugin; /* borrowed; NULL: nobody, it has gone */
     hop_namespace_accept *accept;
     void *self; /* borrowed: the plugin's own */
-    struct namespace_hook *next;
+};
+
+struct namespace_hook {
+    hop_server *server;        /* borrowed */
+    char *label;               /* owned */
+    struct acceptor now, next; /* next: of the plugin that is to replace it */
+    struct namespace_hook *other;
 };
 
 struct hop_connect {
@@ -44,6 +51,7 @@ struct hop_connect {
     hop_socket socket;            /* HOP_NO_SOCKET where a namespace is asked for */
     const struct hub_connect *in; /* borrowed: in that case alone */
     size_t next;                  /* middleware to be called */
+    unsigned serial;              /* of that which was called last */
     json_t *auth;          /* ref: NULL before was_parsed, or when jansson cannot */
     char *message;         /* owned: of the last hop_connect_reject() */
     json_t *data;          /* owned */
@@ -70,7 +78,8 @@ void connects_done(struct connects *connects)
     while (connects->hooks) {
         struct namespace_hook *hook = connects->hooks;
 
-        connects->hooks = hook->next;
+        connects->hooks = hook->other;
+        free(hook->label);
         free(hook);
     }
     slots_done(&connects->deferrals);
@@ -87,9 +96,22 @@ void connects_remove(struct connects *connects, const struct plugin *plugin)
             connects->middleware[n_kept++] = connects->middleware[i];
     }
     connects->n = n_kept;
-    for (struct namespace_hook *hook = connects->hooks; hook; hook = hook->next)
-        if (hook->plugin == plugin)
-            hook->accept = NULL; /* the hub still knows it */
+    for (struct namespace_hook *hook = connects->hooks; hook; hook = hook->other) {
+        if (hook->next.plugin == plugin)
+            hook->next = (struct acceptor){0};
+        if (hook->now.plugin == plugin)
+            hook->now = (struct acceptor){0}; /* the hub still knows it */
+    }
+}
+
+void connects_take_over(struct connects *connects, const struct plugin *plugin)
+{
+    for (struct namespace_hook *hook = connects->hooks; hook; hook = hook->other) {
+        if (hook->next.plugin != plugin)
+            continue;
+        hook->now = hook->next;
+        hook->next = (struct acceptor){0};
+    }
 }
 
 int hop_use(hop_server *server, const char *nsp, hop_middleware *middleware, void *self)
@@ -107,7 +129,7 @@ int hop_use(hop_server *server, const char *nsp, hop_middleware *middleware, voi
         .scope = scope_new(nsp),
         .call = middleware,
         .self = self,
-        .serial = (unsigned)connects->n,
+        .serial = connects->n_added++,
     };
     connects->n++;
     hub_want_auth(server->hub);
@@ -124,15 +146,20 @@ static int compare(const void *left, const void *right)
     return a->serial < b->serial ? -1 : a->serial > b->serial;
 }
 
-int connects_resolve(struct connects *connects, const struct hub *hub, hop_error *error)
+int connects_check(struct connects *connects, const struct hub *hub, hop_error *error)
 {
-    if (connects->n > 0)
-        qsort(connects->middleware, connects->n, sizeof *connects->middleware, compare);
     for (size_t i = 0; i < connects->n; i++)
         if (scope_resolve(&connects->middleware[i].scope, hub,
                           connects->middleware[i].plugin, "middleware", error) < 0)
             return -1;
     return 0;
+}
+
+int connects_resolve(struct connects *connects, const struct hub *hub, hop_error *error)
+{
+    if (connects->n > 0)
+        qsort(connects->middleware, connects->n, sizeof *connects->middleware, compare);
+    return connects_check(connects, hub, error);
 }
 
 /* ---- one of them */
@@ -231,6 +258,7 @@ static hop_verdict call_middleware(struct hop_connect *connect,
 
     forget_refusal(connect);
     connect->plugin = middleware->plugin;
+    connect->serial = middleware->serial;
     connect->is_running = true;
     call_begin(server, middleware->plugin, &call);
     verdict = middleware->call(connect->socket, connect, middleware->self);
@@ -259,7 +287,7 @@ static void run(struct hop_connect *connect)
         const struct middleware *middleware = &connects->middleware[connect->next++];
         hop_verdict verdict;
 
-        if (!scope_has(&middleware->scope, declared))
+        if (!middleware->plugin->is_live || !scope_has(&middleware->scope, declared))
             continue;
         verdict = call_middleware(connect, middleware);
         if (connect->is_gone) {
@@ -283,7 +311,8 @@ static bool has_middleware(const hop_server *server, hop_socket socket)
     const int declared = connects->n ? hub_socket_declared(server->hub, socket) : 0;
 
     for (size_t i = 0; i < connects->n; i++)
-        if (scope_has(&connects->middleware[i].scope, declared))
+        if (connects->middleware[i].plugin->is_live &&
+            scope_has(&connects->middleware[i].scope, declared))
             return true;
     return false;
 }
@@ -461,6 +490,46 @@ int hop_connect_resume(hop_server *server, hop_deferral deferral, const char *me
     return -1;
 }
 
+/* ---- when a plugin goes or is replaced */
+
+void connects_relocate(struct connects *connects)
+{
+    for (struct hop_connect *connect = connects->connects; connect;
+         connect = connect->hh.next) {
+        size_t i = 0;
+
+        while (i < connects->n && connects->middleware[i].serial != connect->serial)
+            i++;
+        connect->next = i < connects->n ? i + 1 : 0;
+    }
+}
+
+static struct hop_connect *first_of(const struct connects *connects,
+                                    const struct plugin *plugin)
+{
+    struct hop_connect *connect = connects->connects;
+
+    while (connect && (connect->plugin != plugin || !connect->deferral))
+        connect = connect->hh.next;
+    return connect;
+}
+
+bool connects_has_any(const struct connects *connects, const struct plugin *plugin)
+{
+    return first_of(connects, plugin) != NULL;
+}
+
+void connects_refuse_all(struct connects *connects, const struct plugin *plugin)
+{
+    struct hop_connect *connect;
+
+    while ((connect = first_of(connects, plugin))) {
+        end_deferral(connect);
+        hop_connect_reject(connect, "the server is reloading", NULL);
+        refuse_connect(connect);
+    }
+}
+
 /* ---- hooks that are asked for a namespace */
 
 static bool ask_hook(const struct hub_connect *in, void *arg)
@@ -470,19 +539,30 @@ static bool ask_hook(const struct hub_connect *in, void *arg)
     struct call call;
     bool is_accepted;
 
-    if (!hook->accept)
+    if (!hook->now.accept || !hook->now.plugin->is_live)
         return false;
-    call_begin(hook->server, hook->plugin, &call);
-    is_accepted = hook->accept(&connect, hook->self);
+    call_begin(hook->server, hook->now.plugin, &call);
+    is_accepted = hook->now.accept(&connect, hook->now.self);
     call_end(hook->server, &call, "hook", "namespace");
     forget_refusal(&connect);
     json_decref(connect.auth);
     return is_accepted;
 }
 
+static struct namespace_hook *find_hook(const struct connects *connects,
+                                        const char *label)
+{
+    struct namespace_hook *hook = connects->hooks;
+
+    while (hook && strcmp(hook->label, label) != 0)
+        hook = hook->other;
+    return hook;
+}
+
 int hop_namespace_hook(hop_server *server, const char *label,
                        hop_namespace_accept *accept, void *self)
 {
+    const struct acceptor acceptor = {server->current, accept, self};
     struct namespace_hook *hook;
 
     if (!in_init(server, __func__))
@@ -490,15 +570,26 @@ int hop_namespace_hook(hop_server *server, const char *label,
     if (!label || !*label || *label == '/' || strcmp(label, "*") == 0 || !accept)
         return refuse(server, "hop_namespace_hook(): a label that does not start with "
                               "\"/\", and a hook, please");
+    hub_want_auth(server->hub);
+    hook = find_hook(&server->connects, label);
+    if (hook && !hook->now.plugin) { /* of a plugin that has gone */
+        hook->now = acceptor;
+        return 0;
+    }
+    if (hook && server->current->replaces &&
+        hook->now.plugin == server->current->replaces) {
+        hook->next = acceptor;
+        return 0;
+    }
     hook = mem_alloc(sizeof *hook);
-    *hook = (struct namespace_hook){server, server->current, accept, self, NULL};
+    *hook = (struct namespace_hook){.server = server, .now = acceptor};
     if (hub_declare_hook(server->hub, label, ask_hook, hook) < 0) {
         free(hook);
         return refuse(server, "hop_namespace_hook(\"%s\"): the label is taken", label);
     }
-    hook->next = server->connects.hooks;
+    hook->label = mem_strdup(label);
+    hook->other = server->connects.hooks;
     server->connects.hooks = hook;
-    hub_want_auth(server->hub);
     return 0;
 }
 

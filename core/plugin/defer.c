@@ -38,6 +38,7 @@ struct wait {
     struct held *first, **end; /* owned: the events behind it */
     size_t n_bytes;            /* of those */
     bool is_kept, is_running;
+    bool is_held; /* for defer_release() */
 };
 
 /* What hop_event_resume() posts. */
@@ -269,6 +270,66 @@ void defer_keep(const struct walk *walk)
         decide(wait, HOP_STOP, NULL, NULL);
 }
 
+void defer_hold(const struct walk *walk)
+{
+    hop_server *server = walk->server;
+    struct wait *wait = mem_calloc(1, sizeof *wait);
+
+    wait->held = held_new(walk->event.in);
+    if (!wait->held) { /* the client is closed for want of memory */
+        free(wait);
+        return;
+    }
+    wait->server = server;
+    wait->socket = walk->event.in->socket;
+    wait->walk = *walk;
+    wait->walk.event.in = &wait->held->event;
+    wait->walk.event.wait = wait;
+    wait->is_kept = wait->is_held = true;
+    HASH_ADD(hh, server->deferrals.waits, socket, sizeof wait->socket, wait);
+}
+
+/* Handlers that run may end any socket, and with it any wait but theirs: from the start each
+ * time. */
+static struct wait *first_wait(const hop_server *server, const struct plugin *plugin)
+{
+    struct wait *wait = server->deferrals.waits;
+
+    while (wait && (wait->is_running ||
+                    (plugin ? walk_plugin(&wait->walk) != plugin : !wait->is_held)))
+        wait = wait->hh.next;
+    return wait;
+}
+
+void defer_release(hop_server *server)
+{
+    struct wait *wait;
+
+    while ((wait = first_wait(server, NULL))) {
+        wait->is_held = false;
+        go_on(wait);
+    }
+}
+
+void defer_relocate(hop_server *server)
+{
+    for (struct wait *wait = server->deferrals.waits; wait; wait = wait->hh.next)
+        walk_relocate(&wait->walk);
+}
+
+bool defer_has_any(const hop_server *server, const struct plugin *plugin)
+{
+    return first_wait(server, plugin) != NULL;
+}
+
+void defer_refuse_all(hop_server *server, const struct plugin *plugin)
+{
+    struct wait *wait;
+
+    while ((wait = first_wait(server, plugin)))
+        decide(wait, HOP_REJECTED, "reloading", "the server took too long to decide");
+}
+
 void defer_cancel(hop_event *event)
 {
     if (event->deferral)
@@ -284,8 +345,14 @@ void defer_end(hop_server *server, hop_socket socket)
 {
     struct wait *wait = find_wait(server, socket);
 
-    if (wait && !wait->is_running) /* else the walk finds out by itself */
-        decide(wait, HOP_STOP, NULL, NULL);
+    if (!wait || wait->is_running) /* the walk finds out by itself */
+        return;
+    if (wait->is_held) {
+        wait->is_held = false;
+        go_on(wait);
+        return;
+    }
+    decide(wait, HOP_STOP, NULL, NULL);
 }
 
 /* ---- the public functions */

@@ -10,8 +10,9 @@
 #include "core/loop/slots.h"
 #include "core/plugin/event.h"
 
-struct walk;
+struct plugin;
 struct wait;
+struct walk;
 
 struct deferrals {
     struct wait *waits;    /* owned: hashed by socket */
@@ -27,6 +28,17 @@ bool defer_holds_up(hop_server *server, const struct sio_event *in);
 
 /* A handler has deferred the event of this walk: it is copied, and goes on later. */
 void defer_keep(const struct walk *walk);
+
+/* A plugin that is to see the event of this walk, which has not begun, leaves: it waits for
+ * defer_release(). */
+void defer_hold(const struct walk *walk);
+/* What was held goes on. */
+void defer_release(hop_server *server);
+/* The handlers' table has changed. */
+void defer_relocate(hop_server *server);
+/* Whether events wait for a decision of this plugin; decide them all: refused. */
+bool defer_has_any(const hop_server *server, const struct plugin *plugin);
+void defer_refuse_all(hop_server *server, const struct plugin *plugin);
 
 /* What a handler asked for with hop_event_defer(), but did not mean. */
 void defer_cancel(hop_event *event);

@@ -45,6 +45,7 @@ struct dispatch {
     struct row *rows;   /* owned: by event name */
     struct row any;     /* of every event; in no table */
     unsigned n_added;
+    bool is_leaving; /* some plugin: its events wait */
 };
 
 struct dispatch *dispatch_new(hop_server *server)
@@ -223,17 +224,19 @@ static void refuse_circle(const struct row *row, size_t i, const bool *is_placed
         row->event, circle, row->handlers[first].plugin->name);
 }
 
-/* In the plain order, but each only once those that must precede it have their place. */
-static int sort_row(struct row *row, hop_error *error)
+/* In the plain order, but each only once those that must precede it have their place. Those
+ * of plugins that leave are not looked at: they stay where they are, in the end. */
+static int order_row(const struct row *row, struct handler *sorted, hop_error *error)
 {
-    struct handler *sorted = mem_calloc(row->n, sizeof *sorted);
     bool *is_placed = mem_calloc(row->n, sizeof *is_placed);
-    int result = 0;
+    size_t n = 0, n_leaving = 0;
 
-    if (row->n == 0)
-        goto done;
-    qsort(row->handlers, row->n, sizeof *row->handlers, compare_handlers);
-    for (size_t n = 0; n < row->n; n++) {
+    for (size_t i = 0; i < row->n; i++)
+        if (row->handlers[i].plugin->is_leaving) {
+            is_placed[i] = true;
+            sorted[row->n - ++n_leaving] = row->handlers[i];
+        }
+    while (n < row->n - n_leaving) {
         size_t i = 0, first_left = row->n;
 
         for (; i < row->n; i++) {
@@ -246,20 +249,35 @@ static int sort_row(struct row *row, hop_error *error)
         }
         if (i == row->n) {
             refuse_circle(row, first_left, is_placed, error);
-            result = -1;
             break;
         }
         is_placed[i] = true;
-        sorted[n] = row->handlers[i];
+        sorted[n++] = row->handlers[i];
     }
-    if (result == 0) {
-        free(row->handlers);
-        row->handlers = sorted;
-        sorted = NULL;
-    }
-done:
-    free(sorted);
     free(is_placed);
+    return n == row->n - n_leaving ? 0 : -1;
+}
+
+/* is_trial: only whether it can be done. */
+static int sort_row(struct row *row, bool is_trial, hop_error *error)
+{
+    const struct row copy = {
+        .event = row->event,
+        .handlers = mem_calloc(row->n, sizeof *row->handlers),
+        .n = row->n,
+    };
+    struct handler *sorted = mem_calloc(row->n, sizeof *sorted);
+    int result = 0;
+
+    if (row->n > 0) {
+        memcpy(copy.handlers, row->handlers, row->n * sizeof *row->handlers);
+        qsort(copy.handlers, copy.n, sizeof *copy.handlers, compare_handlers);
+        result = order_row(&copy, sorted, error);
+        if (result == 0 && !is_trial)
+            memcpy(row->handlers, sorted, row->n * sizeof *sorted);
+    }
+    free(sorted);
+    free(copy.handlers);
     return result;
 }
 
@@ -276,17 +294,41 @@ static int resolve_row(struct row *row, const struct hub *hub, hop_error *error)
     return 0;
 }
 
-int dispatch_sort(struct dispatch *dispatch, hop_error *error)
+static int sort_all(struct dispatch *dispatch, bool is_trial, hop_error *error)
 {
     struct row *row, *next;
 
     if (resolve_row(&dispatch->any, dispatch->server->hub, error) < 0 ||
-        sort_row(&dispatch->any, error) < 0)
+        sort_row(&dispatch->any, is_trial, error) < 0)
         return -1;
     HASH_ITER(hh, dispatch->rows, row, next)
-    if (resolve_row(row, dispatch->server->hub, error) < 0 || sort_row(row, error) < 0)
+    if (resolve_row(row, dispatch->server->hub, error) < 0 ||
+        sort_row(row, is_trial, error) < 0)
         return -1;
     return 0;
+}
+
+int dispatch_sort(struct dispatch *dispatch, hop_error *error)
+{
+    return sort_all(dispatch, false, error);
+}
+
+int dispatch_check(struct dispatch *dispatch, hop_error *error)
+{
+    return sort_all(dispatch, true, error);
+}
+
+void dispatch_set_leaving(struct dispatch *dispatch, bool is_leaving)
+{
+    dispatch->is_leaving = is_leaving;
+}
+
+static bool row_is_leaving(const struct row *row)
+{
+    for (size_t i = 0; row && i < row->n; i++)
+        if (row->handlers[i].plugin->is_leaving)
+            return true;
+    return false;
 }
 
 /* ---- calling */
@@ -315,11 +357,8 @@ static void log_bad_verdict(const struct plugin *plugin, const hop_event *event,
 }
 
 /* Whether the handlers of GUARD and HANDLE that follow are to be called. */
-static bool take_verdict(const struct handler *handler, hop_verdict verdict,
-                         hop_event *event)
+static bool take_verdict(struct plugin *plugin, hop_verdict verdict, hop_event *event)
 {
-    struct plugin *plugin = handler->plugin;
-
     switch (verdict) {
     case HOP_NEXT:
         plugin->count[PLUGIN_NEXT]++;
@@ -356,6 +395,7 @@ static const struct handler *next_handler(struct walk *walk)
             const struct handler *handler = &list->handlers[walk->next++];
 
             if (handler->phase == (hop_phase)(walk->step / 2) &&
+                handler->plugin->is_live &&
                 scope_has(&handler->scope, walk->event.in->declared))
                 return handler;
         }
@@ -381,11 +421,12 @@ static bool call_one(struct walk *walk, const struct handler *handler)
     event_forget_rejection(event); /* of one before, who then went on */
     verdict = call_handler(walk->server, handler, event);
     if (verdict == HOP_DEFER && event->deferral) {
-        walk->waits_for = handler;
+        walk->waits_for = handler->plugin;
+        walk->serial = handler->serial;
         return false;
     }
     defer_cancel(event);
-    walk->goes_on = take_verdict(handler, verdict, event);
+    walk->goes_on = take_verdict(handler->plugin, verdict, event);
     return true;
 }
 
@@ -414,15 +455,33 @@ bool walk_run(struct walk *walk)
 
 void walk_decide(struct walk *walk, hop_verdict verdict)
 {
-    const struct handler *handler = walk->waits_for;
+    struct plugin *plugin = walk->waits_for;
 
     walk->waits_for = NULL;
-    walk->goes_on = take_verdict(handler, verdict, &walk->event);
+    walk->goes_on = take_verdict(plugin, verdict, &walk->event);
 }
 
 const struct plugin *walk_plugin(const struct walk *walk)
 {
-    return walk->waits_for->plugin;
+    return walk->waits_for;
+}
+
+void walk_relocate(struct walk *walk)
+{
+    const struct sio_event *in = walk->event.in;
+    const struct dispatch *dispatch = walk->server->dispatch;
+    const struct row *list;
+
+    walk->row = find_row(dispatch, in->name, in->name_len);
+    if (!walk->waits_for) /* it has not begun */
+        return;
+    list = walk->step % 2 ? walk->row : &dispatch->any;
+    walk->next = 0;
+    while (list && walk->next < list->n &&
+           list->handlers[walk->next].serial != walk->serial)
+        walk->next++;
+    if (list && walk->next < list->n)
+        walk->next++;
 }
 
 static void log_ignored(const struct sio_event *in)
@@ -441,7 +500,10 @@ void dispatch_event(struct dispatch *dispatch, const struct sio_event *in)
     if (defer_holds_up(dispatch->server, in))
         return;
     walk_begin(&walk, dispatch->server, in);
-    if (!walk.row && dispatch->any.n == 0)
+    if (dispatch->is_leaving &&
+        (row_is_leaving(walk.row) || row_is_leaving(&dispatch->any)))
+        defer_hold(&walk);
+    else if (!walk.row && dispatch->any.n == 0)
         log_ignored(in);
     else if (walk_run(&walk))
         event_done(&walk.event);

@@ -38,6 +38,10 @@ void dispatch_remove(struct dispatch *dispatch, const struct plugin *plugin);
 /* Put every list in order and find the namespaces that handlers are for, once all are
  * known. -1: before= and after= make a circle, or a namespace is not declared. */
 int dispatch_sort(struct dispatch *dispatch, hop_error *error);
+/* Whether that could be done without the plugins that leave; nothing is moved. */
+int dispatch_check(struct dispatch *dispatch, hop_error *error);
+/* From now on events wait that have a handler of a plugin that leaves, or no more. */
+void dispatch_set_leaving(struct dispatch *dispatch, bool is_leaving);
 
 /* One event on its way through the handlers. */
 struct walk {
@@ -46,8 +50,9 @@ struct walk {
     hop_event event;
     unsigned step; /* of the phases; and the handler to look at next */
     size_t next;
-    const struct handler *waits_for; /* borrowed: the one that deferred it, or NULL */
-    bool goes_on;                    /* to handlers of HOP_GUARD and HOP_HANDLE */
+    struct plugin *waits_for; /* borrowed: of the handler that deferred it, or NULL */
+    unsigned serial;          /* of that handler */
+    bool goes_on;             /* to handlers of HOP_GUARD and HOP_HANDLE */
 };
 void walk_begin(struct walk *walk, hop_server *server, const struct sio_event *in);
 /* True at its end, false where a handler has deferred it. */
@@ -55,6 +60,8 @@ bool walk_run(struct walk *walk);
 /* The verdict of the handler that deferred it. */
 void walk_decide(struct walk *walk, hop_verdict verdict);
 const struct plugin *walk_plugin(const struct walk *walk);
+/* The table has changed: find the place behind the handler that deferred it, or the start. */
+void walk_relocate(struct walk *walk);
 
 /* Call the handlers of an event; one that nobody handles is ignored, and one whose socket
  * waits for a deferred event waits as well. */

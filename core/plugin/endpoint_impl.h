@@ -33,11 +33,15 @@ struct part {
 };
 
 struct endpoint {
-    hop_server *server;    /* borrowed */
-    struct plugin *plugin; /* borrowed */
-    char *path;            /* owned */
-    hop_endpoint calls;    /* all NULL once its plugin has gone; logic */
-    void *self;            /* borrowed: the callbacks' own */
+    hop_server *server;         /* borrowed */
+    struct plugin *plugin;      /* borrowed */
+    char *path;                 /* owned */
+    hop_endpoint calls;         /* all NULL once its plugin has gone; logic */
+    void *self;                 /* borrowed: the callbacks' own */
+    struct plugin *next_plugin; /* borrowed: that is to replace it, with the next two */
+    hop_endpoint next_calls;
+    void *next_self;
+    size_t n_peers;
     struct http_route route;
     /* of an Engine.IO endpoint, by shard number; NULL: a raw WebSocket's */
     struct engine **engines;            /* owned, and they */

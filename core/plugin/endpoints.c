@@ -308,20 +308,51 @@ static struct endpoint *add(hop_server *server, const char *path,
         refuse(server, "%s(\"%s\"): %s", function, path ? path : "", fault);
         return NULL;
     }
+    if (loop_is_running(server->loops->logic)) {
+        refuse(server, "%s(\"%s\"): a server that runs opens no endpoints: restart it",
+               function, path);
+        return NULL;
+    }
     endpoint = endpoint_new(server, path, calls, self);
     endpoint->next = server->endpoints;
     server->endpoints = endpoint;
     return endpoint;
 }
 
+/* An endpoint is had again from a plugin that has gone, or will be from the one that is
+ * replaced. */
+static bool take_place(hop_server *server, const char *path, bool is_engine,
+                       const hop_endpoint *calls, void *self, const char *function)
+{
+    struct plugin *plugin = server->current;
+    struct endpoint *at = server->endpoints;
+    hop_endpoint copy = {0};
+
+    if (!server->is_registering || !on_logic(function) || !path || !calls || !calls->size)
+        return false;
+    while (at && (strcmp(at->path, path) != 0 || (at->engines != NULL) != is_engine))
+        at = at->next;
+    if (!at || (at->plugin && (!plugin->replaces || at->plugin != plugin->replaces)))
+        return false;
+    memcpy(&copy, calls, calls->size < sizeof copy ? calls->size : sizeof copy);
+    at->next_plugin = plugin;
+    at->next_calls = copy;
+    at->next_self = self;
+    return true;
+}
+
 int hop_websocket(hop_server *server, const char *path, const hop_endpoint *calls,
                   void *self)
 {
-    struct endpoint *endpoint = add(server, path, calls, self, __func__);
-    const struct raw_upper upper = {on_raw_open, on_raw_message, on_raw_closed, endpoint};
+    struct raw_upper upper = {on_raw_open, on_raw_message, on_raw_closed, NULL};
+    struct endpoint *endpoint;
 
+    if (take_place(server, path, false, calls, self, __func__))
+        return 0;
+    endpoint = add(server, path, calls, self, __func__);
     if (!endpoint)
         return -1;
+    upper.arg = endpoint;
     endpoint->route = raw_route(server->engines, &upper);
     if (router_add(server->router, NULL, path, &endpoint->route) < 0)
         return refuse(server, "hop_websocket(\"%s\"): taken already", path);
@@ -332,8 +363,11 @@ int hop_engine(hop_server *server, const char *path, const hop_endpoint *calls,
                void *self)
 {
     bool has_room = is_engine_room_left(server);
-    struct endpoint *endpoint = add(server, path, calls, self, __func__);
+    struct endpoint *endpoint;
 
+    if (take_place(server, path, true, calls, self, __func__))
+        return 0;
+    endpoint = add(server, path, calls, self, __func__);
     if (!endpoint)
         return -1;
     if (!has_room)
@@ -364,9 +398,37 @@ void endpoints_shutdown_shard(hop_server *server, unsigned shard)
 void endpoints_remove(hop_server *server, const struct plugin *plugin)
 {
     for (struct endpoint *endpoint = server->endpoints; endpoint;
-         endpoint = endpoint->next)
-        if (endpoint->plugin == plugin)
-            endpoint->calls = (hop_endpoint){0};
+         endpoint = endpoint->next) {
+        if (endpoint->next_plugin == plugin)
+            endpoint->next_plugin = NULL;
+        if (endpoint->plugin != plugin)
+            continue;
+        endpoint->plugin = NULL;
+        endpoint->calls = (hop_endpoint){0};
+    }
+}
+
+void endpoints_take_over(hop_server *server, const struct plugin *plugin)
+{
+    for (struct endpoint *endpoint = server->endpoints; endpoint;
+         endpoint = endpoint->next) {
+        if (endpoint->next_plugin != plugin)
+            continue;
+        endpoint->plugin = endpoint->next_plugin;
+        endpoint->calls = endpoint->next_calls;
+        endpoint->self = endpoint->next_self;
+        endpoint->next_plugin = NULL;
+    }
+}
+
+size_t endpoints_n_peers(const hop_server *server, const struct plugin *plugin)
+{
+    size_t n = 0;
+
+    for (const struct endpoint *at = server->endpoints; at; at = at->next)
+        if (at->plugin == plugin)
+            n += at->n_peers;
+    return n;
 }
 
 void endpoints_free(hop_server *server)

@@ -5,6 +5,8 @@
 #ifndef PLUGIN_ENDPOINTS_H
 #define PLUGIN_ENDPOINTS_H
 
+#include <stddef.h>
+
 #include <sockhop/endpoint.h>
 
 struct engine;
@@ -19,6 +21,11 @@ void endpoints_shutdown_shard(hop_server *server, unsigned shard);
 
 /* A plugin's endpoints call nobody any more: a router forgets nothing. Thread: logic. */
 void endpoints_remove(hop_server *server, const struct plugin *plugin);
+
+/* The endpoints that a plugin has opened while it was to replace another are its own. */
+void endpoints_take_over(hop_server *server, const struct plugin *plugin);
+/* How many are connected to a plugin's endpoints. */
+size_t endpoints_n_peers(const hop_server *server, const struct plugin *plugin);
 
 void endpoints_free(hop_server *server);
 

@@ -48,6 +48,7 @@ struct hop_handshake {
     const struct handshake_gate *gate; /* borrowed */
     struct held_handshake *held;       /* owned */
     size_t next;                       /* the hook that is asked next */
+    unsigned serial;                   /* of that which was asked last */
     hop_request request;               /* texts NULL until it is asked for */
     bool is_running;                   /* within a hook */
     hop_deferral deferral;             /* 0: it does not wait */
@@ -145,39 +146,83 @@ static void on_handshake(struct held_handshake *held, void *arg);
 static void on_abandoned(handle conn, void *arg);
 static void on_refused(const struct handshake_refusal *refusal, void *arg);
 
-static int resolve(struct handshake_gate *gate, hop_error *error)
+/* To an engine whose shard runs: behind what it has been told so far. */
+struct gate_record {
+    struct engine *engine; /* borrowed */
+    struct engine_gate calls;
+};
+
+static void take_gate(struct loop *shard, void *payload)
+{
+    const struct gate_record *record = payload;
+
+    (void)shard;
+    engine_set_gate(record->engine, &record->calls);
+}
+
+static void send_gate(const hop_server *server, struct engine *engine, unsigned shard,
+                      const struct engine_gate *calls)
+{
+    struct gate_record *record = loop_send(
+        server->loops->logic, server->loops->loop[shard], take_gate, sizeof *record, 0);
+
+    *record = (struct gate_record){engine, *calls};
+}
+
+static struct engine *const *engines_of(const struct handshake_gate *gate)
+{
+    return gate->path ? endpoint_engines(gate->server, gate->path)
+                      : gate->server->engines;
+}
+
+static int check(const struct handshake_gate *gate, hop_error *error)
+{
+    if (gate->n == 0 || engines_of(gate))
+        return 0;
+    hop_error_set(error,
+                  "plugin %s: a hook for handshakes of %s, which no plugin has opened "
+                  "with hop_engine(): enable that one, or turn this one off",
+                  gate->hook[0].plugin->name, gate->path ? gate->path : "Socket.IO");
+    return -1;
+}
+
+/* An engine keeps a gate that it has: without hooks it lets everybody in. */
+static void resolve(struct handshake_gate *gate)
 {
     const hop_server *server = gate->server;
     struct engine_gate calls = {.on_abandoned = on_abandoned, .arg = gate};
-    struct engine *const *engines =
-        gate->path ? endpoint_engines(server, gate->path) : server->engines;
+    struct engine *const *engines = engines_of(gate);
 
     if (gate->n == 0)
-        return 0;
+        return;
     qsort(gate->hook, gate->n, sizeof *gate->hook, compare);
-    if (!engines) {
-        hop_error_set(
-            error,
-            "plugin %s: a hook for handshakes of %s, which no plugin has opened "
-            "with hop_engine(): enable that one, or turn this one off",
-            gate->hook[0].plugin->name, gate->path ? gate->path : "Socket.IO");
-        return -1;
-    }
     for (size_t i = 0; i < gate->n; i++)
         if (gate->hook[i].decide)
             calls.on_handshake = on_handshake;
         else
             calls.on_refused = on_refused;
-    for (unsigned i = 0; i < server->loops->n_shards; i++)
-        engine_set_gate(engines[i], &calls);
+    for (unsigned i = 0; i < server->loops->n_shards; i++) {
+        if (loop_is_running(server->loops->loop[i]))
+            send_gate(server, engines[i], i, &calls);
+        else
+            engine_set_gate(engines[i], &calls);
+    }
+}
+
+int handshakes_check(hop_server *server, hop_error *error)
+{
+    for (struct handshake_gate *gate = server->handshakes.gates; gate; gate = gate->next)
+        if (check(gate, error) < 0)
+            return -1;
     return 0;
 }
 
 int handshakes_resolve(hop_server *server, hop_error *error)
 {
+    if (handshakes_check(server, error) < 0)
+        return -1;
     for (struct handshake_gate *gate = server->handshakes.gates; gate; gate = gate->next)
-        if (resolve(gate, error) < 0)
-            return -1;
+        resolve(gate);
     return 0;
 }
 
@@ -285,8 +330,12 @@ static void run(struct hop_handshake *handshake)
 
     while (handshake->next < gate->n) {
         const struct handshake_hook *hook = &gate->hook[handshake->next++];
-        hop_verdict verdict = hook->decide ? call_hook(handshake, hook) : HOP_NEXT;
+        hop_verdict verdict;
 
+        if (!hook->decide || !hook->plugin->is_live)
+            continue;
+        handshake->serial = hook->serial;
+        verdict = call_hook(handshake, hook);
         if (verdict == HOP_DEFER)
             return;
         stop_waiting(handshake);
@@ -550,6 +599,50 @@ int hop_handshake_resume(hop_server *server, hop_deferral deferral, const char *
     return -1;
 }
 
+/* ---- when a plugin goes or is replaced */
+
+/* A gate without hooks lets everybody in. */
+static void relocate(struct hop_handshake *handshake)
+{
+    const struct handshake_gate *gate = handshake->gate;
+    size_t i = 0;
+
+    while (i < gate->n && gate->hook[i].serial != handshake->serial)
+        i++;
+    handshake->next = i < gate->n ? i + 1 : 0;
+}
+
+void handshakes_relocate(struct handshakes *handshakes)
+{
+    for (struct hop_handshake *at = handshakes->waiting; at; at = at->hh.next)
+        relocate(at);
+}
+
+static struct hop_handshake *first_of(const struct handshakes *handshakes,
+                                      const struct plugin *plugin)
+{
+    struct hop_handshake *at = handshakes->waiting;
+
+    while (at && at->gate->hook[at->next - 1].plugin != plugin)
+        at = at->hh.next;
+    return at;
+}
+
+bool handshakes_has_any(const struct handshakes *handshakes, const struct plugin *plugin)
+{
+    return first_of(handshakes, plugin) != NULL;
+}
+
+void handshakes_refuse_all(struct handshakes *handshakes, const struct plugin *plugin)
+{
+    struct hop_handshake *handshake;
+
+    while ((handshake = first_of(handshakes, plugin))) {
+        hop_handshake_reject(handshake, "the server is reloading");
+        give_back(handshake, true);
+    }
+}
+
 /* ---- refusals */
 
 struct news {
@@ -580,7 +673,7 @@ static void tell(struct loop *logic, void *payload)
         const struct handshake_hook *hook = &gate->hook[i];
         struct call call;
 
-        if (!hook->hear)
+        if (!hook->hear || !hook->plugin->is_live)
             continue;
         call_begin(gate->server, hook->plugin, &call);
         hook->hear(&error, hook->self);

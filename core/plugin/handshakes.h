@@ -5,6 +5,8 @@
 #ifndef PLUGIN_HANDSHAKES_H
 #define PLUGIN_HANDSHAKES_H
 
+#include <stdbool.h>
+
 #include <sockhop/handshake.h>
 
 #include "core/loop/slots.h"
@@ -26,5 +28,14 @@ void handshakes_done(struct handshakes *handshakes);
 void handshakes_remove(struct handshakes *handshakes, const struct plugin *plugin);
 /* Put the hooks in order and set the engines' gates, once all is registered. */
 int handshakes_resolve(hop_server *server, hop_error *error);
+
+/* Whether that would do. */
+int handshakes_check(hop_server *server, hop_error *error);
+
+/* A plugin goes or is replaced: those that wait go on behind the hook that they have passed;
+ * whether any wait for its decision; refuse them. */
+void handshakes_relocate(struct handshakes *handshakes);
+bool handshakes_has_any(const struct handshakes *handshakes, const struct plugin *plugin);
+void handshakes_refuse_all(struct handshakes *handshakes, const struct plugin *plugin);
 
 #endif

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "core/base/mem.h"
+#include "core/plugin/plugin.h"
 #include "core/plugin/state.h"
 
 void hooks_done(struct hooks *hooks)
@@ -24,6 +25,7 @@ void hooks_add(struct hooks *hooks, enum hook_kind kind, struct hook hook)
 {
     size_t n = hooks->n[kind]++;
 
+    hook.serial = hooks->n_added++;
     hooks->list[kind] = mem_realloc(hooks->list[kind], (n + 1) * sizeof hook);
     hooks->list[kind][n] = hook;
 }
@@ -41,6 +43,22 @@ void hooks_remove(struct hooks *hooks, const struct plugin *plugin)
         }
         hooks->n[kind] = n_kept;
     }
+}
+
+static int compare(const void *left, const void *right)
+{
+    const struct hook *a = left, *b = right;
+
+    if (a->plugin->order != b->plugin->order)
+        return a->plugin->order < b->plugin->order ? -1 : 1;
+    return a->serial < b->serial ? -1 : a->serial > b->serial;
+}
+
+void hooks_sort(struct hooks *hooks)
+{
+    for (int kind = 0; kind < HOOK_KINDS; kind++)
+        if (hooks->n[kind] > 0)
+            qsort(hooks->list[kind], hooks->n[kind], sizeof *hooks->list[kind], compare);
 }
 
 static const char *const words[] = {"connect", "disconnect", "join", "leave",
@@ -89,7 +107,7 @@ void hooks_call(hop_server *server, enum hook_kind kind, hop_socket socket,
         const struct hook *hook = &hooks->list[kind][i];
         struct call call;
 
-        if (!scope_has(&hook->scope, declared))
+        if (!hook->plugin->is_live || !scope_has(&hook->scope, declared))
             continue;
         if (!is_first && !is_still_so(server->hub, kind, socket, text))
             return;
@@ -113,7 +131,7 @@ void hooks_call_namespace(hop_server *server, const char *nsp, int declared, boo
         const struct hook *hook = &hooks->list[HOOK_NAMESPACE][i];
         struct call call;
 
-        if (!scope_has(&hook->scope, declared))
+        if (!hook->plugin->is_live || !scope_has(&hook->scope, declared))
             continue;
         call_begin(server, hook->plugin, &call);
         hook->call.space(nsp, is_made, hook->self);

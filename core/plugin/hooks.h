@@ -31,17 +31,21 @@ struct hook {
         hop_room_hook *room;
         hop_namespace_change *space;
     } call;
-    void *self; /* borrowed: the plugin's own */
+    void *self;      /* borrowed: the plugin's own */
+    unsigned serial; /* of registration */
 };
 
 struct hooks {
     struct hook *list[HOOK_KINDS]; /* owned */
     size_t n[HOOK_KINDS];
+    unsigned n_added;
 };
 
 void hooks_done(struct hooks *hooks);
 void hooks_add(struct hooks *hooks, enum hook_kind kind, struct hook hook);
 void hooks_remove(struct hooks *hooks, const struct plugin *plugin);
+/* In the order of the plugins' init(), then of registration. */
+void hooks_sort(struct hooks *hooks);
 /* Find the namespaces that they are for, once all are declared. */
 int hooks_resolve(struct hooks *hooks, const struct hub *hub, hop_error *error);
 

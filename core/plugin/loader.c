@@ -28,10 +28,11 @@ static int open_all(struct loader *loader, const struct settings *settings,
 
         if (!plugin_section_name(section) || plugin_is_disabled(loader->config, section))
             continue;
-        plugin = plugin_open(settings, loader->config, section, error);
+        plugin = plugin_open(settings, loader->config, section, PLUGIN_FILE, error);
         if (!plugin)
             return -1;
         plugin->conf_index = (unsigned)loader->n;
+        plugin->is_live = true;
         loader->plugins =
             mem_realloc(loader->plugins, (loader->n + 1) * sizeof *loader->plugins);
         loader->plugins[loader->n++] = plugin;
@@ -175,6 +176,18 @@ static int sort_plugins(struct loader *loader, hop_error *error)
     return result;
 }
 
+int loader_arrange(struct loader *loader, hop_error *error)
+{
+    if (check_requires(loader, error) < 0)
+        return -1;
+    return sort_plugins(loader, error);
+}
+
+struct plugin *loader_find(const struct loader *loader, const char *name)
+{
+    return find_plugin(loader, name, strlen(name));
+}
+
 struct loader *loader_open(const struct settings *settings, const struct config *config,
                            hop_error *error)
 {
@@ -182,8 +195,7 @@ struct loader *loader_open(const struct settings *settings, const struct config 
 
     loader->config = config;
     loader->plugins = mem_calloc(1, sizeof *loader->plugins);
-    if (open_all(loader, settings, error) < 0 || check_requires(loader, error) < 0 ||
-        sort_plugins(loader, error) < 0) {
+    if (open_all(loader, settings, error) < 0 || loader_arrange(loader, error) < 0) {
         loader_free(loader);
         return NULL;
     }
@@ -215,7 +227,7 @@ void loader_free(struct loader *loader)
 /* ---- start and stop */
 
 /* Registrations are refused silently in a plugin's eyes; here they count. */
-static int start_plugin(struct plugin *plugin, hop_server *server, hop_error *reason)
+int loader_start_one(struct plugin *plugin, hop_server *server, hop_error *error)
 {
     struct call call;
     int result;
@@ -230,10 +242,24 @@ static int start_plugin(struct plugin *plugin, hop_server *server, hop_error *re
     plugin->is_running = result == 0; /* refused or not: it expects its free() */
     if (result == 0 && server->refusal.text[0] == '\0')
         return 0;
-    hop_error_set(reason, "%s",
+    hop_error_set(error, "%s",
                   server->refusal.text[0] ? server->refusal.text
                                           : "init() failed and gave no reason");
     return -1;
+}
+
+void loader_stop_one(struct plugin *plugin, hop_server *server)
+{
+    struct call call;
+
+    server_clear(server, plugin);
+    if (plugin->is_running && plugin->entry.free) {
+        call_begin(server, plugin, &call);
+        plugin->entry.free(plugin->state);
+        call_end(server, &call, NULL, NULL);
+    }
+    plugin->is_running = false;
+    server_forget(server, plugin);
 }
 
 int loader_start(struct loader *loader, hop_server *server, hop_error *error)
@@ -242,9 +268,10 @@ int loader_start(struct loader *loader, hop_server *server, hop_error *error)
         struct plugin *plugin = loader->plugins[i];
         hop_error reason;
 
-        if (start_plugin(plugin, server, &reason) < 0) {
+        plugin->order = (unsigned)i;
+        if (loader_start_one(plugin, server, &reason) < 0) {
             config_error(loader->config, plugin->section, NULL, error, "%s", reason.text);
-            server_forget(server, plugin);
+            loader_stop_one(plugin, server);
             loader_stop(loader, server);
             return -1;
         }
@@ -256,18 +283,7 @@ int loader_start(struct loader *loader, hop_server *server, hop_error *error)
 
 void loader_stop(struct loader *loader, hop_server *server)
 {
-    for (size_t i = loader->n; i-- > 0;) {
-        struct plugin *plugin = loader->plugins[i];
-        struct call call;
-
-        if (!plugin->is_running)
-            continue;
-        plugin->is_running = false;
-        if (plugin->entry.free) {
-            call_begin(server, plugin, &call);
-            plugin->entry.free(plugin->state);
-            call_end(server, &call, NULL, NULL);
-        }
-        server_forget(server, plugin);
-    }
+    for (size_t i = loader->n; i-- > 0;)
+        if (loader->plugins[i]->is_running)
+            loader_stop_one(loader->plugins[i], server);
 }

@@ -37,6 +37,18 @@ struct loader *loader_open(const struct settings *settings, const struct config 
 int loader_check_disabled(const struct settings *settings, const struct config *config,
                           hop_error *error);
 
+/*
+ * For change.c: put the plugins of a loader into the order of init, by their conf_index (0 to
+ * n - 1) and what they need. 0, or -1 with the reason.
+ */
+int loader_arrange(struct loader *loader, hop_error *error);
+/* One plugin's init(); with the reason in error (which names no place) it has not started, and
+ * may still want loader_stop_one(). */
+int loader_start_one(struct plugin *plugin, hop_server *server, hop_error *error);
+/* Its values, free(), its registrations. */
+void loader_stop_one(struct plugin *plugin, hop_server *server);
+struct plugin *loader_find(const struct loader *loader, const char *name);
+
 /* After loader_stop(). Takes NULL. */
 void loader_free(struct loader *loader);
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "core/base/mem.h"
+#include "core/plugin/plugin.h"
 #include "core/plugin/state.h"
 
 struct hop_outgoing {
@@ -33,6 +34,21 @@ void outgoing_remove(struct outgoing_hooks *hooks, const struct plugin *plugin)
     hooks->n = n_kept;
 }
 
+static int compare(const void *left, const void *right)
+{
+    const struct outgoing_hook *a = left, *b = right;
+
+    if (a->plugin->order != b->plugin->order)
+        return a->plugin->order < b->plugin->order ? -1 : 1;
+    return a->serial < b->serial ? -1 : a->serial > b->serial;
+}
+
+void outgoing_sort(struct outgoing_hooks *hooks)
+{
+    if (hooks->n > 0)
+        qsort(hooks->list, hooks->n, sizeof *hooks->list, compare);
+}
+
 int hop_on_any_outgoing(hop_server *server, hop_outgoing_hook *hook, void *self)
 {
     struct outgoing_hooks *hooks = &server->outgoing;
@@ -42,7 +58,8 @@ int hop_on_any_outgoing(hop_server *server, hop_outgoing_hook *hook, void *self)
     if (!hook)
         return refuse(server, "hop_on_any_outgoing(): NULL is no hook");
     hooks->list = mem_realloc(hooks->list, (hooks->n + 1) * sizeof *hooks->list);
-    hooks->list[hooks->n++] = (struct outgoing_hook){server->current, hook, self};
+    hooks->list[hooks->n++] =
+        (struct outgoing_hook){server->current, hook, self, hooks->n_added++};
     return 0;
 }
 
@@ -62,6 +79,8 @@ void outgoing_tell(hop_server *server, hop_target *target, const char *event,
     for (size_t i = 0; i < hooks->n; i++) {
         struct call call;
 
+        if (!hooks->list[i].plugin->is_live)
+            continue;
         call_begin(server, hooks->list[i].plugin, &call);
         hooks->list[i].call(&outgoing, hooks->list[i].self);
         call_end(server, &call, "hook", "outgoing");

@@ -15,16 +15,20 @@ struct sio_args;
 struct outgoing_hook {
     struct plugin *plugin; /* borrowed */
     hop_outgoing_hook *call;
-    void *self; /* borrowed: the plugin's own */
+    void *self;      /* borrowed: the plugin's own */
+    unsigned serial; /* of registration */
 };
 
 struct outgoing_hooks {
     struct outgoing_hook *list; /* owned */
     size_t n;
+    unsigned n_added;
     bool is_telling; /* what the hooks emit themselves is not told */
 };
 
 void outgoing_done(struct outgoing_hooks *hooks);
+/* In the order of the plugins' init(), then of registration. */
+void outgoing_sort(struct outgoing_hooks *hooks);
 void outgoing_remove(struct outgoing_hooks *hooks, const struct plugin *plugin);
 
 /* Tell of an emit that is about to be. Costs a comparison where nobody asked. */

@@ -75,6 +75,7 @@ static struct peer *peer_new(const struct up_open *record)
     peer->conn = record->head.conn;
     peer->address = mem_strdup(record->address);
     table->peer[handle_slot(peer->conn)] = peer;
+    endpoint->n_peers++;
     return peer;
 }
 
@@ -84,6 +85,7 @@ static void peer_free(struct peer *peer)
 
     slots_remove(&peer->endpoint->server->peers, peer->self);
     table->peer[handle_slot(peer->conn)] = NULL;
+    peer->endpoint->n_peers--;
     free(peer->address);
     free(peer);
 }

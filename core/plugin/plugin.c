@@ -8,10 +8,13 @@
 #include <assert.h>
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "core/base/mem.h"
 #include "core/plugin/elf_file.h"
@@ -193,13 +196,75 @@ static int check_entry(const struct plugin *plugin, const hop_plugin *entry,
     return 0;
 }
 
-static int open_code(struct plugin *plugin, hop_error *error)
+/* All of the file, as it is now. */
+static int copy_bytes(int from, int to)
+{
+    char buffer[65536];
+    ssize_t n;
+
+    while ((n = read(from, buffer, sizeof buffer)) > 0)
+        for (ssize_t done = 0, m; done < n; done += m)
+            if ((m = write(to, buffer + done, (size_t)(n - done))) < 0)
+                return -1;
+    return n < 0 ? -1 : 0;
+}
+
+/* The descriptor is kept: by its name the linker knows one copy from another. */
+static int copy_code(struct plugin *plugin, hop_error *error)
+{
+    int from = open(plugin->path, O_RDONLY | O_CLOEXEC);
+
+    plugin->code_fd = memfd_create(plugin->name, MFD_CLOEXEC);
+    if (from >= 0 && plugin->code_fd >= 0 && copy_bytes(from, plugin->code_fd) == 0) {
+        close(from);
+        return 0;
+    }
+    if (errno == EPERM)
+        hop_error_set(error,
+                      "%s: server.seccomp lets a server that runs load no code: restart "
+                      "it, or turn that off",
+                      plugin->path);
+    else
+        hop_error_set(error, "cannot copy %s: %s", plugin->path, strerror(errno));
+    if (from >= 0)
+        close(from);
+    return -1;
+}
+
+static void note_file(struct plugin *plugin)
+{
+    struct stat status;
+
+    if (stat(plugin->path, &status) < 0)
+        return;
+    plugin->changed_at = status.st_mtim;
+    plugin->inode = status.st_ino;
+    plugin->size = status.st_size;
+}
+
+bool plugin_file_has_changed(const struct plugin *plugin)
+{
+    struct stat status;
+
+    return stat(plugin->path, &status) == 0 &&
+           (status.st_ino != plugin->inode || status.st_size != plugin->size ||
+            status.st_mtim.tv_sec != plugin->changed_at.tv_sec ||
+            status.st_mtim.tv_nsec != plugin->changed_at.tv_nsec);
+}
+
+static int open_code(struct plugin *plugin, enum plugin_source source, hop_error *error)
 {
     const hop_plugin *entry;
+    char copy[32];
 
     if (check_file(plugin->path, error) < 0)
         return -1;
-    plugin->code = dlopen(plugin->path, RTLD_NOW | RTLD_LOCAL);
+    note_file(plugin);
+    if (source == PLUGIN_COPY && copy_code(plugin, error) < 0)
+        return -1;
+    snprintf(copy, sizeof copy, "/proc/self/fd/%d", plugin->code_fd);
+    plugin->code =
+        dlopen(source == PLUGIN_COPY ? copy : plugin->path, RTLD_NOW | RTLD_LOCAL);
     if (!plugin->code) {
         explain_dlerror(plugin->path, dlerror(), error);
         return -1;
@@ -359,6 +424,7 @@ static struct plugin *plugin_new(const struct settings *settings,
     struct plugin *plugin = mem_calloc(1, sizeof *plugin);
     const char *file = config_get(config, section, "file");
 
+    plugin->code_fd = -1;
     plugin->name = mem_strdup(plugin_section_name(section));
     plugin->section = mem_strdup(section);
     plugin->path = find_path(settings, plugin->name, file && *file ? file : NULL);
@@ -366,7 +432,8 @@ static struct plugin *plugin_new(const struct settings *settings,
 }
 
 struct plugin *plugin_open(const struct settings *settings, const struct config *config,
-                           const char *section, hop_error *error)
+                           const char *section, enum plugin_source source,
+                           hop_error *error)
 {
     const char *name = plugin_section_name(section);
     struct plugin *plugin;
@@ -381,7 +448,7 @@ struct plugin *plugin_open(const struct settings *settings, const struct config 
         return NULL;
     }
     plugin = plugin_new(settings, config, section);
-    if (open_code(plugin, &reason) < 0) {
+    if (open_code(plugin, source, &reason) < 0) {
         config_error(config, section, NULL, error, "%s", reason.text);
         goto fail;
     }
@@ -406,18 +473,28 @@ int plugin_check_disabled(const struct settings *settings, const struct config *
     if (!plugin_name_is_valid(name))
         return 0;
     plugin = plugin_new(settings, config, section);
-    if (open_code(plugin, &reason) == 0)
+    if (open_code(plugin, PLUGIN_FILE, &reason) == 0)
         result = fill_state(plugin, config, error);
     plugin_free(plugin);
     return result;
+}
+
+void plugin_retire(struct plugin *plugin)
+{
+    plugin->has_run = false;
+    plugin_free(plugin);
 }
 
 void plugin_free(struct plugin *plugin)
 {
     if (!plugin)
         return;
-    if (plugin->code && !plugin->has_run)
+    if (plugin->code && !plugin->has_run) {
         dlclose(plugin->code);
+        if (plugin->code_fd >= 0)
+            close(plugin->code_fd);
+    }
+    config_free(plugin->config);
     free(plugin->state);
     free(plugin->keys);
     free(plugin->path);

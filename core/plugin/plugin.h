@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
+#include <time.h>
 
 #include <sockhop/plugin.h>
 
@@ -32,14 +34,24 @@ struct plugin {
     char *section;    /* owned: "plugin:NAME" */
     char *path;       /* owned: of its file */
     void *code;       /* dlopen()'s; see plugin_free() */
+    int code_fd;      /* owned: of a private copy of the file; -1: the file itself */
     hop_plugin entry; /* copy: its pointers lead into the code */
     hop_config_key
         *keys; /* owned: those of every plugin, then its own; rows of key_size */
     size_t key_size;
-    void *state;         /* owned: what the plugin gets as self */
-    unsigned conf_index; /* place among the sections of the conf file */
-    bool is_running;     /* init() has returned 0 */
-    bool has_run;        /* check() or init() was called */
+    void *state;                /* owned: what the plugin gets as self */
+    unsigned conf_index;        /* place among the sections of the conf file */
+    unsigned order;             /* of its init() among those of all plugins */
+    struct timespec changed_at; /* the file: with the next two */
+    ino_t inode;
+    off_t size;
+    bool is_running;         /* init() has returned 0 */
+    bool has_run;            /* check() or init() was called */
+    bool is_live;            /* its handlers and hooks are called */
+    struct plugin *replaces; /* borrowed: whose place it is to take; NULL: nobody's */
+    bool is_leaving;         /* its events wait: it is replaced or unloaded */
+    struct config
+        *config; /* ref, with those that were loaded with it; NULL: the start's */
 
     /* what metrics tell; logic */
     uint64_t count[PLUGIN_COUNTS];
@@ -56,13 +68,21 @@ const char *plugin_section_name(const char *section);
 /* Whether `enabled` of the section says no. A word that is neither is found by the fill. */
 bool plugin_is_disabled(const struct config *config, const char *section);
 
+/* PLUGIN_COPY: a private copy of the file, since the file itself may be loaded already, and
+ * dlopen() would give that code. */
+enum plugin_source { PLUGIN_FILE, PLUGIN_COPY };
+
 /*
  * Open the file of a section, check it, fill a state from the section, and let the plugin
  * check that. Returns NULL with the reason, which names the place in the conf file. Free:
  * plugin_free().
  */
 struct plugin *plugin_open(const struct settings *settings, const struct config *config,
-                           const char *section, hop_error *error);
+                           const char *section, enum plugin_source source,
+                           hop_error *error);
+
+/* Whether the file is another one than when the plugin was opened. */
+bool plugin_file_has_changed(const struct plugin *plugin);
 
 /*
  * Check the keys of a section that is turned off, where its file can be opened: what it
@@ -71,6 +91,9 @@ struct plugin *plugin_open(const struct settings *settings, const struct config 
  */
 int plugin_check_disabled(const struct settings *settings, const struct config *config,
                           const char *section, hop_error *error);
+
+/* Frees the plugin and lets go of its code: something newer has taken its place. */
+void plugin_retire(struct plugin *plugin);
 
 /*
  * Frees what plugin_open() made; takes NULL. Code that has run stays mapped until the

@@ -15,18 +15,23 @@
 #include "core/base/text.h"
 #include "core/loop/bytes.h"
 #include "core/net/router.h"
+#include "core/plugin/plugin.h"
 #include "core/plugin/state.h"
 
 enum { CONTENT_TYPE_BYTES = 128 }; /* longer than any that is registered */
 
 struct logic_route {
     struct http_route http;
-    hop_server *server;         /* borrowed */
-    struct plugin *plugin;      /* borrowed: NULL for the core's own */
-    char *path;                 /* owned */
+    hop_server *server;    /* borrowed */
+    struct plugin *plugin; /* borrowed: NULL for the core's own, and once it has gone */
+    const char *method;    /* "GET" or "POST": a constant; NULL for the core's own */
+    char *path;            /* owned */
     hop_route_handler *handler; /* NULL once its plugin has gone; logic */
     void *self;                 /* borrowed: the handler's own */
-    struct logic_route *next;   /* of the server's list */
+    struct plugin *next_plugin; /* borrowed: that is to replace it, with the next two */
+    hop_route_handler *next_handler;
+    void *next_self;
+    struct logic_route *next; /* of the server's list */
 };
 
 /* The record back. */
@@ -156,7 +161,7 @@ static void serve(struct loop *logic, void *payload)
     struct call call;
 
     (void)logic;
-    if (route->handler) {
+    if (route->handler && (!route->plugin || route->plugin->is_live)) {
         call_begin(route->server, route->plugin, &call);
         route->handler(request, route->self);
         call_end(route->server, &call, "route", route->path);
@@ -290,12 +295,58 @@ bool route_is_below(const char *path, const char *prefix)
     return strncmp(path, prefix, len) == 0 && (path[len] == '\0' || path[len] == '/');
 }
 
+static struct logic_route *find_route(const hop_server *server, const char *method,
+                                      const char *path)
+{
+    struct logic_route *route = server->routes;
+
+    while (route &&
+           (strcmp(route->method, method) != 0 || strcmp(route->path, path) != 0))
+        route = route->next;
+    return route;
+}
+
+/* A router forgets nothing: a path is had again from a plugin that has gone, or will be from
+ * the one that is replaced. */
+static bool take_place(struct logic_route *route, struct plugin *plugin,
+                       hop_route_handler *handler, void *self)
+{
+    if (!route->plugin) {
+        route->plugin = plugin;
+        route->handler = handler;
+        route->self = self;
+        return true;
+    }
+    if (!plugin->replaces || route->plugin != plugin->replaces || route->next_plugin)
+        return false;
+    route->next_plugin = plugin;
+    route->next_handler = handler;
+    route->next_self = self;
+    return true;
+}
+
+void routes_take_over(hop_server *server, const struct plugin *plugin)
+{
+    for (struct logic_route *route = server->routes; route; route = route->next) {
+        if (route->next_plugin != plugin)
+            continue;
+        route->plugin = route->next_plugin;
+        route->handler = route->next_handler;
+        route->self = route->next_self;
+        route->next_plugin = NULL;
+    }
+}
+
 int routes_add(hop_server *server, const char *method, const char *path,
                hop_route_handler *handler, void *self)
 {
-    struct logic_route *route =
-        logic_route_new(server, path, server->settings->max_body_bytes, handler, self);
+    struct logic_route *route = find_route(server, method, path);
 
+    if (route && take_place(route, server->current, handler, self))
+        return 0;
+    route =
+        logic_route_new(server, path, server->settings->max_body_bytes, handler, self);
+    route->method = *method == 'G' ? "GET" : "POST";
     if (router_add(server->router, method, path, &route->http) < 0) {
         logic_route_free(route);
         return -1;
@@ -307,9 +358,14 @@ int routes_add(hop_server *server, const char *method, const char *path,
 
 void routes_remove(hop_server *server, const struct plugin *plugin)
 {
-    for (struct logic_route *route = server->routes; route; route = route->next)
-        if (route->plugin == plugin)
-            route->handler = NULL;
+    for (struct logic_route *route = server->routes; route; route = route->next) {
+        if (route->next_plugin == plugin)
+            route->next_plugin = NULL;
+        if (route->plugin != plugin)
+            continue;
+        route->plugin = NULL;
+        route->handler = NULL;
+    }
 }
 
 void routes_free(hop_server *server)

@@ -67,6 +67,9 @@ int routes_add(hop_server *server, const char *method, const char *path,
 /* A plugin's routes answer 503 from now on: a router forgets nothing. */
 void routes_remove(hop_server *server, const struct plugin *plugin);
 
+/* The routes that a plugin has registered while it was to replace another are its own. */
+void routes_take_over(hop_server *server, const struct plugin *plugin);
+
 void routes_free(hop_server *server);
 
 #endif

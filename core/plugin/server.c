@@ -13,6 +13,7 @@
 #include "core/base/log.h"
 #include "core/base/mem.h"
 #include "core/base/text.h"
+#include "core/plugin/change.h"
 #include "core/plugin/endpoints.h"
 #include "core/plugin/routes.h"
 #include "core/plugin/state.h"
@@ -52,6 +53,16 @@ void call_end(hop_server *server, const struct call *call, const char *kind,
             kind, log_escape(name, sizeof name, what, strlen(what)), ns / 1000000);
 }
 
+static void forget_uses(hop_server *server, const struct plugin *plugin)
+{
+    size_t n_kept = 0;
+
+    for (size_t i = 0; i < server->n_uses; i++)
+        if (server->uses[i].user != plugin && server->uses[i].provider != plugin)
+            server->uses[n_kept++] = server->uses[i];
+    server->n_uses = n_kept;
+}
+
 void server_forget(hop_server *server, const struct plugin *plugin)
 {
     size_t n_kept = 0;
@@ -71,9 +82,15 @@ void server_forget(hop_server *server, const struct plugin *plugin)
             server->provided[n_kept++] = server->provided[i];
     }
     server->n_provided = n_kept;
-    for (int slot = 0; slot < server->n_slots; slot++)
-        if (server->slot[slot].plugin == plugin)
-            server->slot[slot] = (struct slot_owner){NULL, NULL}; /* its number stays */
+    forget_uses(server, plugin);
+}
+
+void server_clear(hop_server *server, const struct plugin *plugin)
+{
+    answers_clear(server, plugin);
+    server_events_clear(server, plugin);
+    users_forget(server, plugin);
+    values_forget(server, plugin);
 }
 
 /* ---- what the hub tells */
@@ -119,22 +136,28 @@ static void on_join(hop_socket socket, const char *room, void *arg)
 static void on_leave(hop_socket socket, const char *room, void *arg)
 {
     hooks_call(arg, HOOK_LEAVE, socket, room);
+    values_drop_member(arg, socket, room);
 }
 
-static void free_slot(hop_slot slot, void *value, void *arg)
+static void free_slot(int place, void *value, void *arg)
 {
-    hop_server *server = arg;
-    const struct slot_owner *owner;
-    struct call call;
+    values_free_place(arg, place, value);
+}
 
-    if (slot < 0 || slot >= server->n_slots || !value)
+static void on_gone(enum hub_object kind, uint64_t which, void *arg)
+{
+    switch (kind) {
+    case HUB_SOCKET:
+        users_drop_socket(arg, which);
+        values_drop(arg, (struct object_key){.on = HOP_ON_SOCKET, .object = which});
         return;
-    owner = &server->slot[slot];
-    if (!owner->free_value)
+    case HUB_ROOM:
+        values_drop(arg, (struct object_key){.on = HOP_ON_ROOM, .room = (uint32_t)which});
         return;
-    call_begin(server, owner->plugin, &call);
-    owner->free_value(value);
-    call_end(server, &call, "hook", "free_slot");
+    case HUB_NAMESPACE:
+        values_drop(arg, (struct object_key){.on = HOP_ON_NAMESPACE, .object = which});
+        return;
+    }
 }
 
 /* ---- start and stop */
@@ -164,6 +187,7 @@ hop_server *server_new(struct loops *loops, const struct settings *settings,
         .on_join = on_join,
         .on_leave = on_leave,
         .free_slot = free_slot,
+        .on_gone = on_gone,
         .arg = server,
     };
 
@@ -175,6 +199,8 @@ hop_server *server_new(struct loops *loops, const struct settings *settings,
     server->router = public_router;
     server->dispatch = dispatch_new(server);
     slots_init(&server->peers, 0);
+    values_init(&server->values);
+    users_init(&server->users);
     defer_init(server);
     connects_init(&server->connects);
     handshakes_init(&server->handshakes);
@@ -205,8 +231,45 @@ int server_load_plugins(hop_server *server, hop_error *error)
     return 0;
 }
 
+struct reload {
+    void (*done)(void *arg);
+    void *arg;
+};
+
+static void on_reloaded(const struct change_report *report, void *arg)
+{
+    struct reload *reload = arg;
+
+    if (report->is_done)
+        hop_log(HOP_INFO,
+                "server.reloaded plugins=\"%s\" values=%zu held_us=%" PRIu64
+                " swap_us=%" PRIu64,
+                report->plugins, report->n_values, report->held_us, report->swap_us);
+    reload->done(reload->arg);
+    free(reload);
+}
+
+int server_reload(hop_server *server, struct config *config, void (*done)(void *arg),
+                  void *arg, hop_error *error)
+{
+    struct reload *reload = mem_alloc(sizeof *reload);
+
+    *reload = (struct reload){done, arg};
+    if (change_begin(server, CHANGE_CONFIG, NULL, config, on_reloaded, reload, error) ==
+        0)
+        return 0;
+    free(reload);
+    return -1;
+}
+
+bool server_is_changing(const hop_server *server)
+{
+    return server->change != NULL;
+}
+
 void server_shutdown(hop_server *server)
 {
+    change_abort(server);
     endpoints_shutdown(server);
 }
 
@@ -221,10 +284,13 @@ void server_free(hop_server *server)
 
     if (!server)
         return;
+    change_abort(server);
     server_events_end(server);
     if (server->loader)
         loader_stop(server->loader, server);
     hub_set_upper(server->hub, &nobody);
+    users_done(&server->users);
+    values_done(&server->values);
     dispatch_free(server->dispatch);
     hooks_done(&server->hooks);
     outgoing_done(&server->outgoing);
@@ -236,6 +302,7 @@ void server_free(hop_server *server)
     for (size_t i = 0; i < server->n_provided; i++)
         free(server->provided[i].name);
     free(server->provided);
+    free(server->uses);
     loader_free(server->loader);
     defer_done(server);
     on_logic_set(NULL);

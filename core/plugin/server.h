@@ -47,6 +47,16 @@ void server_shutdown_shard(hop_server *server, unsigned shard);
  */
 void server_free(hop_server *server);
 
+/*
+ * The conf file is another now (a reference is taken): plugins that it changes are loaded,
+ * unloaded, reloaded. What comes of it is logged, and done is called then, from within this
+ * or later. 0, or -1 with the reason: nothing has been changed, and done is not called.
+ * While plugins are being changed already, nothing else can be. Thread: logic.
+ */
+int server_reload(hop_server *server, struct config *config, void (*done)(void *arg),
+                  void *arg, hop_error *error);
+bool server_is_changing(const hop_server *server);
+
 /* Plugins and what became of events, as Prometheus text. */
 void server_print_metrics(const hop_server *server, FILE *out);
 

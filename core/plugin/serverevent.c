@@ -13,6 +13,7 @@
 
 #include "core/base/mem.h"
 #include "core/base/text.h"
+#include "core/plugin/plugin.h"
 #include "core/plugin/state.h"
 
 /* An event on its way. */
@@ -103,7 +104,7 @@ json_t *server_event_deliver(hop_server *server, const char *name, json_t *args,
         const struct server_event_handler *handler = &events->list[i];
         struct call call;
 
-        if (strcmp(handler->name, name) != 0)
+        if (!handler->plugin->is_live || strcmp(handler->name, name) != 0)
             continue;
         call_begin(server, handler->plugin, &call);
         handler->call(&event, handler->self);
@@ -234,9 +235,37 @@ int hop_on_server_event(hop_server *server, const char *name, hop_server_handler
     if (!name || !utf8_is_valid(name, strlen(name)) || !handler)
         return refuse(server, "hop_on_server_event(): a name in UTF-8 and a handler");
     events->list = mem_realloc(events->list, (events->n + 1) * sizeof *events->list);
-    events->list[events->n++] =
-        (struct server_event_handler){server->current, mem_strdup(name), handler, self};
+    events->list[events->n++] = (struct server_event_handler){
+        server->current, mem_strdup(name), handler, self, events->n_added++};
     return 0;
+}
+
+static int compare(const void *left, const void *right)
+{
+    const struct server_event_handler *a = left, *b = right;
+
+    if (a->plugin->order != b->plugin->order)
+        return a->plugin->order < b->plugin->order ? -1 : 1;
+    return a->serial < b->serial ? -1 : a->serial > b->serial;
+}
+
+void server_events_sort(struct server_events *events)
+{
+    if (events->n > 0)
+        qsort(events->list, events->n, sizeof *events->list, compare);
+}
+
+void server_events_clear(hop_server *server, const struct plugin *plugin)
+{
+    struct server_message *message = server->server_events.first;
+
+    for (; message; message = message->next) {
+        if (message->plugin != plugin)
+            continue;
+        tell_answers(server, message, NULL);
+        message->on_answers = NULL;
+        message->plugin = NULL;
+    }
 }
 
 void server_events_remove(struct server_events *events, const struct plugin *plugin)

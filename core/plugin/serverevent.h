@@ -21,17 +21,23 @@ struct server_event_handler {
     struct plugin *plugin; /* borrowed */
     char *name;            /* owned */
     hop_server_handler *call;
-    void *self; /* borrowed: the plugin's own */
+    void *self;      /* borrowed: the plugin's own */
+    unsigned serial; /* of registration */
 };
 
 struct server_events {
     struct server_event_handler *list; /* owned */
     size_t n;
+    unsigned n_added;
     struct server_message *first, **end; /* owned: emitted, not delivered yet */
     struct event *timer;                 /* owned: NULL before the first emit */
     bool has_ended;                      /* nothing is taken any more */
 };
 
+/* In the order of the plugins' init(), then of registration. */
+void server_events_sort(struct server_events *events);
+/* Before its free(): who waits for answers is told that there are none. */
+void server_events_clear(hop_server *server, const struct plugin *plugin);
 void server_events_remove(struct server_events *events, const struct plugin *plugin);
 /* What waits is not delivered any more; who waits for answers is told so. */
 void server_events_end(hop_server *server);

@@ -25,23 +25,20 @@
 #include "core/plugin/loader.h"
 #include "core/plugin/outgoing.h"
 #include "core/plugin/serverevent.h"
+#include "core/plugin/users.h"
+#include "core/plugin/values.h"
 #include "core/socketio/hub.h"
 
+struct awaited;
+struct change;
 struct endpoint;
 struct engine;
 struct logic_route;
 struct router;
 
 enum {
-    SLOTS_MAX = 64, /* promised in <sockhop/socket.h> */
-    SLOW_MS = 50,   /* a plugin that holds logic for longer is named in the log */
+    SLOW_MS = 50, /* a plugin that holds logic for longer is named in the log */
     MAX_TIMEOUT_MS = 3600000 /* of an ack, a deferral: promised in the headers */
-};
-
-/* Whose values a slot holds. */
-struct slot_owner {
-    struct plugin *plugin;           /* borrowed */
-    void (*free_value)(void *value); /* may be NULL */
 };
 
 /* An interface that a plugin published. */
@@ -50,6 +47,11 @@ struct provided {
     char *name;            /* owned */
     const void *interface; /* borrowed from the provider */
     size_t size;
+};
+
+/* A plugin that has another's interface. */
+struct use {
+    struct plugin *provider, *user; /* borrowed */
 };
 
 struct hop_server {
@@ -74,9 +76,13 @@ struct hop_server {
     bool is_stopping;           /* endpoints_shutdown() was called */
     struct provided *provided;  /* owned */
     size_t n_provided;
-    struct slot_owner slot[SLOTS_MAX];
-    int n_slots;
+    struct use *uses; /* owned */
+    size_t n_uses;
+    struct awaited *awaited; /* owned by the hub's acks: a list */
+    struct values values;
+    struct users users;
 
+    struct change *change;  /* owned: under way, or NULL */
     struct plugin *current; /* borrowed: whose code runs now; NULL: the core's */
     bool is_registering;    /* inside init() */
     hop_error refusal;      /* why the plugin in init() is refused; empty: it is not */
@@ -94,7 +100,12 @@ void call_begin(hop_server *server, struct plugin *plugin, struct call *call);
 void call_end(hop_server *server, const struct call *call, const char *kind,
               const char *what);
 
-/* Remove all that a plugin has registered. */
+/* Before its free(): who waits for clients' answers hears that there are none. */
+void answers_clear(hop_server *server, const struct plugin *plugin);
+
+/* Before a plugin's free(): destroy what its code keeps on others' objects. */
+void server_clear(hop_server *server, const struct plugin *plugin);
+/* Behind it: remove all that it has registered. */
 void server_forget(hop_server *server, const struct plugin *plugin);
 
 /*

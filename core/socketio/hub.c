@@ -434,18 +434,84 @@ void hub_want_slots(struct hub *hub, int n_slots)
     hub->n_slots = (uint8_t)n_slots;
 }
 
-int hub_slot_set(struct hub *hub, hop_socket which, hop_slot slot, void *value)
+int hub_slot_set(struct hub *hub, hop_socket which, int place, void *value)
 {
     struct socket *socket = socket_find(hub, which);
 
-    return socket ? socket_slot_set(socket, slot, value) : -1;
+    return socket ? socket_slot_set(socket, place, value) : -1;
 }
 
-void *hub_slot_get(const struct hub *hub, hop_socket which, hop_slot slot)
+void *hub_slot_get(const struct hub *hub, hop_socket which, int place)
 {
     const struct socket *socket = socket_find(hub, which);
 
-    return socket ? socket_slot_get(socket, slot) : NULL;
+    return socket ? socket_slot_get(socket, place) : NULL;
+}
+
+void hub_slot_exchange(struct hub *hub, hop_socket which, int place, void *value)
+{
+    struct socket *socket = socket_find(hub, which);
+
+    assert(socket && socket_slot_get(socket, place));
+    socket->slot[place] = value;
+}
+
+uint32_t hub_sockets_end(const struct hub *hub)
+{
+    return hub->sockets.n;
+}
+
+hop_socket hub_socket_at(const struct hub *hub, uint32_t i)
+{
+    const struct socket *socket = slots_at(&hub->sockets, i);
+
+    return socket ? socket->handle : HOP_NO_SOCKET;
+}
+
+/* ---- what values hang on */
+
+bool hub_may_have_values(const struct hub *hub, hop_socket which)
+{
+    const struct socket *socket = socket_find(hub, which);
+
+    return socket && socket->state != SOCKET_EMPTIED;
+}
+
+uint32_t hub_namespace_number(const struct hub *hub, const char *name)
+{
+    const struct namespace *nsp = namespaces_find(&hub->spaces, name, strlen(name));
+
+    return nsp ? nsp->number : 0;
+}
+
+static uint32_t number_of_room(const struct namespace *nsp, const char *name)
+{
+    const struct room *room = namespace_find_room(nsp, name, strlen(name));
+
+    return room ? room_number_outside(room) : 0;
+}
+
+uint32_t hub_room_number(const struct hub *hub, const char *nsp, const char *room)
+{
+    const struct namespace *in = namespaces_find(&hub->spaces, nsp, strlen(nsp));
+
+    return in ? number_of_room(in, room) : 0;
+}
+
+uint32_t hub_room_of(const struct hub *hub, hop_socket which, const char *name)
+{
+    const struct socket *socket = socket_find(hub, which);
+
+    return socket ? number_of_room(socket->nsp, name) : 0;
+}
+
+bool hub_is_member(const struct hub *hub, hop_socket which, const char *name)
+{
+    const struct socket *socket = socket_find(hub, which);
+    const struct room *room =
+        socket ? namespace_find_room(socket->nsp, name, strlen(name)) : NULL;
+
+    return room && socket->state != SOCKET_CONNECTING && socket_in_room(socket, room);
 }
 
 /* ---- names */

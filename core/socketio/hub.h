@@ -70,6 +70,9 @@ struct hub_connect {
     const struct bytes *opening; /* see opening.h; NULL where nobody wants it */
 };
 
+/* What a value of a plugin may hang on. */
+enum hub_object { HUB_SOCKET, HUB_ROOM, HUB_NAMESPACE };
+
 /* What the plugin layer is told. */
 struct hub_upper {
     /* Must come to hub_accept() or hub_refuse(), at once or later. NULL: all are accepted. */
@@ -83,8 +86,10 @@ struct hub_upper {
     void (*on_disconnect)(hop_socket socket, const char *reason, void *arg);
     void (*on_join)(hop_socket socket, const char *room, void *arg);
     void (*on_leave)(hop_socket socket, const char *room, void *arg);
-    /* Destroys a value that a plugin's slot held. */
-    void (*free_slot)(hop_slot slot, void *value, void *arg);
+    /* Destroys the value of a place in a socket's array. */
+    void (*free_slot)(int place, void *value, void *arg);
+    /* It is no more: a socket behind its hooks, by handle; a room or a namespace by number. */
+    void (*on_gone)(enum hub_object kind, uint64_t which, void *arg);
     void *arg;
 };
 
@@ -149,10 +154,26 @@ int hub_join(struct hub *hub, hop_socket socket, const char *room);
 int hub_leave(struct hub *hub, hop_socket socket, const char *room);
 bool hub_in_room(const struct hub *hub, hop_socket socket, const char *room);
 int hub_disconnect(struct hub *hub, hop_socket socket, hop_close_mode mode);
-/* Before the loops run: 0 .. n_slots - 1 can be set, SOCKET_MAX_SLOTS at most. */
+/* Sockets that come from now on have places 0 .. n_slots - 1, SOCKET_MAX_SLOTS at most. */
 void hub_want_slots(struct hub *hub, int n_slots);
-int hub_slot_set(struct hub *hub, hop_socket socket, hop_slot slot, void *value);
-void *hub_slot_get(const struct hub *hub, hop_socket socket, hop_slot slot);
+/* -1, NULL: no such socket, or it has no such place. */
+int hub_slot_set(struct hub *hub, hop_socket socket, int place, void *value);
+void *hub_slot_get(const struct hub *hub, hop_socket socket, int place);
+/* Another value for the one that is there, which nobody destroys. The place has one. */
+void hub_slot_exchange(struct hub *hub, hop_socket socket, int place, void *value);
+/* All sockets, those that connect or close included: 0 .. end - 1, some HOP_NO_SOCKET. */
+uint32_t hub_sockets_end(const struct hub *hub);
+hop_socket hub_socket_at(const struct hub *hub, uint32_t i);
+
+/* What values hang on (on_gone() tells when it is no more). Numbers are not 0, which stands
+ * for: there is none. */
+bool hub_may_have_values(const struct hub *hub, hop_socket socket);
+uint32_t hub_namespace_number(const struct hub *hub, const char *nsp);
+uint32_t hub_room_number(const struct hub *hub, const char *nsp, const char *room);
+/* Of the socket's namespace: it need not be in that room. */
+uint32_t hub_room_of(const struct hub *hub, hop_socket socket, const char *room);
+/* In the room itself: not its own one, not while it connects. */
+bool hub_is_member(const struct hub *hub, hop_socket socket, const char *room);
 
 /* Targets and emits: see <sockhop/emit.h>. A target lives until the turn ends. */
 hop_target *hub_target_all(struct hub *hub, const char *nsp);

@@ -149,6 +149,7 @@ static struct namespace *add_namespace(struct namespaces *spaces, struct hub *hu
 {
     struct namespace *nsp = namespace_new(hub, name, len, declared);
 
+    nsp->number = ++spaces->n_made;
     HASH_ADD_KEYPTR(hh, spaces->by_name, nsp->name, nsp->name_len, nsp);
     return nsp;
 }
@@ -330,6 +331,8 @@ void namespaces_end_turn(struct namespaces *spaces)
             continue;
         HASH_DEL(spaces->by_name, nsp);
         note(spaces, nsp, -1);
+        if (nsp->hub->upper.on_gone)
+            nsp->hub->upper.on_gone(HUB_NAMESPACE, nsp->number, nsp->hub->upper.arg);
         namespace_free(nsp);
     }
 }

@@ -30,6 +30,7 @@ struct namespace
     struct hub *hub;   /* borrowed */
     char *name;        /* owned: "/" */
     size_t name_len;
+    uint32_t number; /* of its own; not 0 */
     int declared;    /* number of the declaration that it came about by */
     bool is_dynamic; /* a client's CONNECT has made it */
     bool is_emptied; /* in namespaces->emptied */
@@ -49,6 +50,7 @@ struct namespaces {
     struct namespace *emptied;    /* borrowed: to be looked at when the turn ends */
     struct declaration *declared; /* owned: by number */
     int n_declared;
+    uint32_t n_made; /* in all, so far */
     size_t n_dynamic, max_dynamic;
     bool cleans_up; /* whether a dynamic one goes with its last socket */
 };

@@ -62,13 +62,19 @@ struct room *room_get(struct namespace *nsp, const char *name, size_t len)
     return room;
 }
 
+/* What hangs on it goes before its number is another's. */
 static void free_if_unused(struct room *room)
 {
+    struct hub *hub = room->nsp->hub;
+
     if (room->n_members > 0 || room->n_pins > 0)
         return;
-    if (room->name_len > 0)
+    if (room->name_len > 0) {
         HASH_DEL(room->nsp->rooms, room);
-    give_number(&room->nsp->hub->room_numbers, room->number);
+        if (hub->upper.on_gone)
+            hub->upper.on_gone(HUB_ROOM, room_number_outside(room), hub->upper.arg);
+    }
+    give_number(&hub->room_numbers, room->number);
     free(room->member);
     free(room);
 }

@@ -45,6 +45,12 @@ struct room *room_get(struct namespace *nsp, const char *name, size_t len);
 void room_pin(struct room *room);
 void room_unpin(struct room *room);
 
+/* What hub.h calls a room's number: never 0. */
+static inline uint32_t room_number_outside(const struct room *room)
+{
+    return room->number + 1;
+}
+
 /* Whether it can be a room's name: 1 to 128 bytes of UTF-8. */
 bool room_is_name(const char *name, size_t len);
 

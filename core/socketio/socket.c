@@ -211,8 +211,10 @@ static void free_slots(struct socket *socket)
 
         socket->slot[i] = NULL;
         if (value && upper->free_slot)
-            upper->free_slot((hop_slot)i, value, upper->arg);
+            upper->free_slot((int)i, value, upper->arg);
     }
+    if (upper->on_gone)
+        upper->on_gone(HUB_SOCKET, socket->handle, upper->arg);
 }
 
 static void unlink_from_client(struct socket *socket)
@@ -418,21 +420,21 @@ int socket_leave(struct socket *socket, struct room *room)
 
 /* ---- slots */
 
-int socket_slot_set(struct socket *socket, hop_slot slot, void *value)
+int socket_slot_set(struct socket *socket, int place, void *value)
 {
     const struct hub_upper *upper = &socket->nsp->hub->upper;
     void *old;
 
-    if (slot < 0 || slot >= socket->n_slots || socket->state == SOCKET_EMPTIED)
+    if (place < 0 || place >= socket->n_slots || socket->state == SOCKET_EMPTIED)
         return -1;
-    old = socket->slot[slot];
-    socket->slot[slot] = value;
+    old = socket->slot[place];
+    socket->slot[place] = value;
     if (old && old != value && upper->free_slot)
-        upper->free_slot(slot, old, upper->arg);
+        upper->free_slot(place, old, upper->arg);
     return 0;
 }
 
-void *socket_slot_get(const struct socket *socket, hop_slot slot)
+void *socket_slot_get(const struct socket *socket, int place)
 {
-    return slot >= 0 && slot < socket->n_slots ? socket->slot[slot] : NULL;
+    return place >= 0 && place < socket->n_slots ? socket->slot[place] : NULL;
 }

@@ -116,7 +116,7 @@ bool socket_in_room(const struct socket *socket, const struct room *room);
 void socket_join(struct socket *socket, struct room *room);
 int socket_leave(struct socket *socket, struct room *room);
 
-int socket_slot_set(struct socket *socket, hop_slot slot, void *value);
-void *socket_slot_get(const struct socket *socket, hop_slot slot);
+int socket_slot_set(struct socket *socket, int place, void *value);
+void *socket_slot_get(const struct socket *socket, int place);
 
 #endif

@@ -79,7 +79,8 @@ HOP_API hop_answer *hop_answers_at(hop_answers *answers, size_t n);
  *   HOP_ACK_TIMEOUT       it has not, or a volatile packet did not reach it
  *   HOP_ACK_DISCONNECTED  it went before it answered
  *   HOP_ACK_DROPPED       its answer found no room: limits.max_answers bytes are kept already
- * A target of nobody has no answers: on_answers is called in the next turn.
+ * A target of nobody has no answers: on_answers is called in the next turn. A plugin that is
+ * stopped or replaced meanwhile is called with no answers at all.
  * event and args as in hop_emit(). timeout_ms: 1 to 3,600,000.
  * Returns 0, or -1 when nothing was sent, also where limits.max_acks would be awaited then,
  * or the server stops; on_answers is not called then. Thread: logic.

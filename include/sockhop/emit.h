@@ -164,7 +164,8 @@ HOP_API int hop_emit_args(hop_target *target, const char *event, hop_args *args)
  *                         jansson cannot hold it)
  *   HOP_ACK_TIMEOUT       nothing came within timeout_ms; args NULL
  *   HOP_ACK_DISCONNECTED  the socket has gone; args NULL
- *   HOP_ACK_DROPPED       only among many: see hop_emit_with_acks()
+ *   HOP_ACK_DROPPED       the plugin is stopped or replaced (socket HOP_NO_SOCKET); among many:
+ *                         see hop_emit_with_acks()
  * event and args as in hop_emit(). timeout_ms: 1 to 3,600,000.
  * Returns 0, or -1 when nothing was sent, also where limits.max_acks are awaited already;
  * on_ack is not called then. Thread: logic.

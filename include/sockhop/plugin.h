@@ -4,6 +4,7 @@
 #ifndef SOCKHOP_PLUGIN_H
 #define SOCKHOP_PLUGIN_H
 
+#include <jansson.h>
 #include <sockhop/config.h>
 #include <sockhop/types.h>
 
@@ -24,9 +25,10 @@ extern "C" {
  *        socket.h: hop_socket_room(), hop_socket_data()
  *        endpoint.h; route.h: hop_request_header_at()
  *        namespace.h; hop_on_options.nsp; handshake.h
+ *   0.4  slot.h; user.h; hop_plugin.save, .restore
  */
 #define HOP_ABI 0
-#define HOP_MINOR 3
+#define HOP_MINOR 4
 
 /*
  * Describes a plugin. Start it with HOP_PLUGIN(name, version, summary), then name the
@@ -76,6 +78,20 @@ typedef struct hop_plugin {
      * release: init() and free() need not follow. May be NULL. Thread: logic.
      */
     int (*check)(const void *self, const char **key, hop_error *error);
+
+    /* since 0.4 */
+
+    /*
+     * When the plugin is reloaded: what it keeps for itself as JSON, and back. Values on
+     * sockets, rooms and so on are not part of it: those have a slot (slot.h).
+     *   save     a new reference, or NULL: nothing is worth keeping
+     *   restore  called on the new code after its init(), before any of its handlers and
+     *            before its slots' values; saved: borrowed. Returns 0, or -1 after setting
+     *            error: the plugin stays as it was.
+     * They change nothing of the server. May be NULL, each. Thread: logic.
+     */
+    json_t *(*save)(const void *self);
+    int (*restore)(void *self, json_t *saved, hop_error *error);
 } hop_plugin;
 
 #define HOP_PLUGIN(plugin_name, plugin_version, plugin_summary)                          \

@@ -22,6 +22,8 @@
 #include <sockhop/plugin.h>
 #include <sockhop/route.h>
 #include <sockhop/server.h>
+#include <sockhop/slot.h>
 #include <sockhop/socket.h>
+#include <sockhop/user.h>
 
 #endif

@@ -54,6 +54,7 @@ struct auth {
     /* A tree and no hash table: clients choose the keys, and a tree needs no secret. */
     void *by_key; /* owned: tsearch() of the keys in use */
     struct user *first, *last;
+    void *restored; /* owned: tsearch() of names that have no socket yet, in a reload */
     struct hook_list on_login, on_leave;
     hop_auth interface;
 };
@@ -338,6 +339,75 @@ static int add_leave_hook(void *self, hop_auth_hook *hook, void *hook_self)
     return add_hook(&auth->on_leave, hook, hook_self);
 }
 
+/* ---- reload: the names in the order of their logins, then each socket finds its own */
+
+static int compare_names(const void *left, const void *right)
+{
+    const struct user *a = left, *b = right;
+
+    return strcmp(a->name, b->name);
+}
+
+static json_t *auth_save(const void *self)
+{
+    const struct auth *auth = self;
+    json_t *names = json_array();
+
+    for (const struct user *user = auth->first; user; user = user->next)
+        json_array_append_new(names, json_string(user->name));
+    return names;
+}
+
+static int auth_restore(void *self, json_t *saved, hop_error *error)
+{
+    struct auth *auth = self;
+    json_t *name;
+    size_t i;
+
+    json_array_foreach(saved, i, name)
+    {
+        struct user *user = user_new(auth->rules, json_string_value(name));
+
+        if (user && claim_name(auth, user)) {
+            tsearch(user, &auth->restored, compare_names);
+            continue;
+        }
+        user_free(user);
+        hop_error_set(error,
+                      "names are in use that the new configuration lets nobody have at "
+                      "the same time: let them log out, or change it back");
+        return -1;
+    }
+    return 0;
+}
+
+static json_t *save_user(const void *value, void *self)
+{
+    const struct user *user = value;
+
+    (void)self;
+    return user->auth ? json_string(user->name) : NULL;
+}
+
+/* The user was made by auth_restore(). */
+static void *restore_user(json_t *saved, const hop_owner *owner, void *self)
+{
+    struct auth *auth = self;
+    struct user *key = calloc(1, sizeof *key + json_string_length(saved) + 1);
+    struct user **found, *user;
+
+    (void)owner;
+    if (!key)
+        return NULL;
+    strcpy(key->name, json_string_value(saved));
+    found = tfind(key, &auth->restored, compare_names);
+    user = found ? *found : NULL;
+    if (user)
+        tdelete(user, &auth->restored, compare_names);
+    free(key);
+    return user;
+}
+
 /* ---- start */
 
 static int auth_check(const void *self, const char **key, hop_error *error)
@@ -376,7 +446,15 @@ static int auth_init(hop_server *server, void *self)
     if (!auth->rules)
         return hop_fail(server, "ICU has no data for names: install its library anew");
     auth->server = server;
-    auth->slot = hop_slot_new(server, user_free);
+    auth->slot = hop_slot_new_with(server, &(hop_slot_options){
+                                               .size = sizeof(hop_slot_options),
+                                               .on = HOP_ON_SOCKET,
+                                               .name = "user",
+                                               .free = user_free,
+                                               .save = save_user,
+                                               .restore = restore_user,
+                                               .self = auth,
+                                           });
     auth->interface = (hop_auth){
         .size = sizeof auth->interface,
         .self = auth,
@@ -397,6 +475,12 @@ static void auth_free(void *self)
 {
     struct auth *auth = self;
 
+    while (auth->restored) { /* a reload came to nothing */
+        struct user *user = *(struct user **)auth->restored;
+
+        tdelete(user, &auth->restored, compare_names);
+        user_free(user);
+    }
     name_rules_free(auth->rules);
 }
 
@@ -407,4 +491,6 @@ HOP_API const hop_plugin hop_plugin_entry = {
     .init = auth_init,
     .free = auth_free,
     .check = auth_check,
+    .save = auth_save,
+    .restore = auth_restore,
 };

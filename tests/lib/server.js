@@ -10,7 +10,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
@@ -85,6 +85,7 @@ export async function startServer({ config, args = [], env = {}, threads = THREA
   running.add(proc);
 
   const server = new Server(proc);
+  server.conf = conf;
   server.gone.then(() => rmSync(folder, { recursive: true, force: true }));
   try {
     const [listener, status] = await Promise.all([
@@ -155,9 +156,9 @@ class Server {
     return this.log.slice(-200).join('\n');
   }
 
-  /* Resolves with the match in the first line, past or coming, that regexp fits. */
-  async waitLog(regexp, ms = WAIT_MS) {
-    const find = () => this.log.map((line) => regexp.exec(line)).find(Boolean);
+  /* Resolves with the match in the first line, past (from line number `from` on) or coming, that regexp fits. */
+  async waitLog(regexp, ms = WAIT_MS, from = 0) {
+    const find = () => this.log.slice(from).map((line) => regexp.exec(line)).find(Boolean);
     const stop = AbortSignal.timeout(ms);
 
     for (let match; ; ) {
@@ -168,6 +169,24 @@ class Server {
         once(this.lines, 'end', { signal: stop }),
       ]).catch(() => assert.fail(`no line ${regexp} within ${ms} ms:\n${this.logText()}`));
     }
+  }
+
+  /* Another conf file, at once: whoever reads it meets the old one or the new one. */
+  writeConf(config) {
+    writeFileSync(`${this.conf}.new`, confText(config));
+    renameSync(`${this.conf}.new`, this.conf);
+  }
+
+  /*
+   * Has it read its conf file again, with this text if one is given. Resolves with what it logs about that:
+   * the line that says how it went.
+   */
+  async reload(config) {
+    const from = this.log.length;
+
+    if (config !== undefined) this.writeConf(config);
+    this.proc.kill('SIGHUP');
+    return (await this.waitLog(/.*(?:server\.reloaded|server\.reload_failed|plugin\.change_failed).*/, WAIT_MS, from))[0];
   }
 
   endText() {

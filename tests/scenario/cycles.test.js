@@ -8,6 +8,8 @@ import http from 'node:http';
 import { afterEach, describe, test } from 'node:test';
 
 import { Polling, RawWebSocket, TRANSPORTS, Tcp, allGone, closeClients, connect, hear, request, settle, within } from '../lib/client.js';
+import { countsMemory, statusBytes } from '../lib/memory.js';
+import { ownPlugins } from '../lib/plugins.js';
 import { AS_OURSELVES, THREADS, shell, startServer } from '../lib/server.js';
 
 afterEach(closeClients);
@@ -195,4 +197,34 @@ test(`threads = ${THREADS} is what it runs with`, async (t) => {
   await server.waitLog(new RegExp(`server\\.ready .*threads=${THREADS}\\b`));
   await server.metrics(); /* answered by logic, which has started the others before */
   assert.ok(readdirSync(`/proc/${server.proc.pid}/task`).length >= 1 + Number(THREADS));
+});
+
+/* ---- plugins that are replaced again and again */
+
+test('a reload, and another: memory and descriptors stay as they are', async (t) => {
+  const conf = (i) => `[plugin:auth]\nmax_length = ${10 + (i % 2)}\n[plugin:lobby]\n[plugin:echo]\n`;
+  const server = await startServer({ config: conf(0), args: ['-o', `server.plugin_dir=${ownPlugins('auth', 'lobby', 'echo')}`] });
+  t.after(() => server.stop());
+  const clients = await Promise.all(
+    Array.from({ length: 20 }, async (_, i) => {
+      const socket = await connect(server);
+
+      socket.emit('login', `user${i}`);
+      await hear(socket, 'welcome');
+      return socket;
+    }),
+  );
+  const reload = async (n) => {
+    for (let i = 0; i < n; i++) assert.match(await server.reload(conf(i + 1)), /server\.reloaded plugins="auth \S+ lobby \S+" values=20 /);
+  };
+
+  await reload(30); /* what is made once is made */
+  const before = { descriptors: descriptors(server), rss: statusBytes(server, 'VmRSS') };
+  const n = IS_LONG ? 1000 : 100;
+  await reload(n);
+  const grown = statusBytes(server, 'VmRSS') - before.rss;
+  t.diagnostic(`${n} reloads: ${(grown / n).toFixed(0)} bytes each`);
+  assert.equal(descriptors(server), before.descriptors);
+  if (countsMemory()) assert.ok(grown <= 128 * 1024, `${grown} bytes more`);
+  for (const socket of clients) assert.deepEqual(await settle(socket), ['settle']);
 });

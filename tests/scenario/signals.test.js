@@ -1,6 +1,6 @@
 /*
- * signals.test.js - signals while a chat goes on: SIGHUP a hundred times (T52), also without a free
- * descriptor (C43), SIGTERM in the midst (T51), stops and other interruptions (T53). An acked message
+ * signals.test.js - signals while a chat goes on: SIGHUP a hundred times (T52), each of them a reload, also
+ * without a free descriptor (C43), SIGTERM in the midst (T51), stops and other interruptions (T53). An acked message
  * reaches everybody once and in order, or, on polling at the very end, is cut off behind.
  * Starting and stopping in quiet is in lifecycle.test.js.
  */
@@ -9,6 +9,7 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { afterEach, describe, test } from 'node:test';
 
 import { TRANSPORTS, Tcp, allGone, closeClients, connect, hear, heard, next, request, settle, within } from '../lib/client.js';
+import { ownPlugins } from '../lib/plugins.js';
 import { shell, startServer } from '../lib/server.js';
 
 const LONG = process.env.SOCKHOP_LONG === '1';
@@ -118,52 +119,67 @@ async function storm(server, chat, n, ...signals) {
   }
 }
 
-/* ---- SIGHUP: there is no reload yet; it changes nothing */
+/* ---- SIGHUP: the conf file is read again, and auth and lobby are replaced by themselves */
+
+const conf = (maxLength) => `[plugin:auth]\nmax_length = ${maxLength}\n[plugin:lobby]\n[plugin:echo]\n`;
+const own = () => ({ config: conf(10), args: ['-o', `server.plugin_dir=${ownPlugins('auth', 'lobby', 'echo')}`] });
+const count = (server, regexp) => server.log.filter((line) => regexp.test(line)).length;
 
 describe('T52: SIGHUP', () => {
   test('a hundred times under load loses no message, no client, no descriptor', async (t) => {
-    const server = await startServer();
+    const server = await startServer(own());
     t.after(() => server.stop());
     const chat = await Chat.open(server, 9);
     chat.start();
     await chat.more(300); /* caches are warm */
-    const before = { lines: server.log.length, rss: residentKiB(server) };
-    await storm(server, chat, 100, 'SIGHUP');
+    const before = residentKiB(server);
+    for (let i = 0; i < 100; i++) {
+      server.writeConf(conf(11 + (i % 2)));
+      await storm(server, chat, 1, 'SIGHUP');
+    }
     const rate = await chat.end();
 
     chat.assertWhole();
-    assert.equal(server.log.length, before.lines, server.logText());
+    await server.reload(conf(10));
+    assert.equal(count(server, /reload_failed|change_failed/), 0, server.logText());
+    assert.ok(count(server, /server\.reloaded plugins="auth 1\.0, lobby 1\.0" values=9/) > 10, server.logText());
     for (const socket of chat.sockets) assert.deepEqual(await settle(socket), ['settle']);
     closeClients();
     await allGone(server);
-    t.diagnostic(`${Math.round(rate)} messages/s, RSS ${before.rss} -> ${residentKiB(server)} KiB`);
+    t.diagnostic(`${Math.round(rate)} messages/s, RSS ${before} -> ${residentKiB(server)} KiB`);
   });
 
-  test('leaves the descriptors of quiet clients as they are', async (t) => {
-    const server = await startServer();
+  test('leaves no descriptor behind but one for each plugin that was replaced', async (t) => {
+    const server = await startServer(own());
     t.after(() => server.stop());
     const socket = await connect(server);
     await settle(socket);
     const before = descriptors(server);
 
-    for (let i = 0; i < 100; i++) {
-      server.proc.kill('SIGHUP');
+    await server.reload(conf(12)); /* from now on the code is that of copies */
+    const copied = descriptors(server);
+    for (let i = 0; i < 20; i++) {
+      await server.reload(conf(11 + (i % 2)));
       await settle(socket);
     }
-    assert.equal(descriptors(server), before);
+    assert.equal(descriptors(server), copied);
+    assert.ok(copied - before <= 2, `${before} -> ${copied}`);
     assert.ok(socket.connected);
   });
 
-  test('C43: without a free descriptor changes nothing either, and loses nobody', async (t) => {
-    const server = await startServer({ prefix: shell('ulimit -n 64'), config: '[server]\n[plugin:auth]\nmin_length = 5\n[plugin:lobby]\n[plugin:echo]\n' });
+  test('C43: without a free descriptor changes nothing, says so, and loses nobody', async (t) => {
+    const server = await startServer({ ...own(), prefix: shell('ulimit -n 64'), config: '[server]\n[plugin:auth]\nmin_length = 5\n[plugin:lobby]\n[plugin:echo]\n' });
     t.after(() => server.stop());
     const chat = await Chat.open(server, 4, [TRANSPORTS.websocket]); /* polling would need descriptors */
     await Promise.all(Array.from({ length: 150 }, () => Tcp.open(server)));
     await server.waitLog(/listener\.paused/);
+    server.writeConf(conf(10));
     chat.start();
     await storm(server, chat, 100, 'SIGHUP');
     await chat.end();
     chat.assertWhole();
+    assert.equal(count(server, /server\.reloaded/), 0);
+    await server.waitLog(/server\.reload_failed reason=".*Too many open files/);
     closeClients();
     await allGone(server);
     const late = await connect(server); /* the configuration is what it was */

@@ -125,9 +125,10 @@ static inline void fake_disconnect(hop_socket socket, const char *reason)
     one->is_leaving = true;
     if (fake.upper.on_disconnect)
         fake.upper.on_disconnect(socket, reason, fake.upper.arg);
-    for (hop_slot slot = 0; slot < FAKE_SLOTS; slot++)
-        if (one->slot[slot])
-            fake.upper.free_slot(slot, one->slot[slot], fake.upper.arg);
+    for (int place = 0; place < FAKE_SLOTS; place++)
+        if (one->slot[place])
+            fake.upper.free_slot(place, one->slot[place], fake.upper.arg);
+    fake.upper.on_gone(HUB_SOCKET, socket, fake.upper.arg);
     json_decref(one->data);
     memset(one, 0, sizeof *one);
 }
@@ -373,6 +374,8 @@ int hub_leave(struct hub *hub, hop_socket socket, const char *room)
         memmove(place, place + strlen(room) + 1, strlen(place + strlen(room) + 1) + 1);
     if (fake.upper.on_leave)
         fake.upper.on_leave(socket, room, fake.upper.arg);
+    if (hub_room_number(hub, "/", room) == 0)
+        fake.upper.on_gone(HUB_ROOM, (uint32_t)room[0], fake.upper.arg);
     return 0;
 }
 
@@ -416,24 +419,78 @@ void hub_want_slots(struct hub *hub, int n_slots)
     (void)n_slots;
 }
 
-int hub_slot_set(struct hub *hub, hop_socket socket, hop_slot slot, void *value)
+int hub_slot_set(struct hub *hub, hop_socket socket, int place, void *value)
 {
     void *old;
 
     (void)hub;
-    if (!fake_find(socket))
+    if (!fake_find(socket) || place < 0 || place >= FAKE_SLOTS)
         return -1;
-    old = fake.socket[socket].slot[slot];
-    fake.socket[socket].slot[slot] = value;
+    old = fake.socket[socket].slot[place];
+    fake.socket[socket].slot[place] = value;
     if (old && old != value)
-        fake.upper.free_slot(slot, old, fake.upper.arg);
+        fake.upper.free_slot(place, old, fake.upper.arg);
     return 0;
 }
 
-void *hub_slot_get(const struct hub *hub, hop_socket socket, hop_slot slot)
+void *hub_slot_get(const struct hub *hub, hop_socket socket, int place)
 {
     (void)hub;
-    return fake_find(socket) ? fake.socket[socket].slot[slot] : NULL;
+    return fake_find(socket) && place >= 0 && place < FAKE_SLOTS
+               ? fake.socket[socket].slot[place]
+               : NULL;
+}
+
+void hub_slot_exchange(struct hub *hub, hop_socket socket, int place, void *value)
+{
+    (void)hub;
+    fake.socket[socket].slot[place] = value;
+}
+
+uint32_t hub_sockets_end(const struct hub *hub)
+{
+    (void)hub;
+    return FAKE_SOCKETS;
+}
+
+hop_socket hub_socket_at(const struct hub *hub, uint32_t i)
+{
+    (void)hub;
+    return fake_find(i) ? i : HOP_NO_SOCKET;
+}
+
+bool hub_may_have_values(const struct hub *hub, hop_socket socket)
+{
+    (void)hub;
+    return fake_find(socket) != NULL;
+}
+
+uint32_t hub_namespace_number(const struct hub *hub, const char *nsp)
+{
+    (void)hub;
+    return strcmp(nsp, "/") == 0 ? 1 : 0;
+}
+
+/* A room is there while it has a member; its number is made of its name. */
+uint32_t hub_room_number(const struct hub *hub, const char *nsp, const char *room)
+{
+    (void)hub;
+    for (hop_socket socket = 1; strcmp(nsp, "/") == 0 && socket < FAKE_SOCKETS; socket++)
+        if (fake_find_room(socket, room))
+            return (uint32_t)room[0];
+    return 0;
+}
+
+uint32_t hub_room_of(const struct hub *hub, hop_socket socket, const char *room)
+{
+    (void)hub;
+    return fake_find(socket) ? (uint32_t)room[0] : 0;
+}
+
+bool hub_is_member(const struct hub *hub, hop_socket socket, const char *room)
+{
+    (void)hub;
+    return fake_find(socket) && fake_find_room(socket, room);
 }
 
 static void fake_widen(hop_target *target, const char *kind, const char *what)

@@ -31,7 +31,8 @@ static int set_up(void **state)
     memset(&fake_engine, 0, sizeof fake_engine);
     for (unsigned i = 0; i < PLUGINS; i++) {
         plugins[i].name = mem_strdup(names[i]);
-        plugins[i].conf_index = i;
+        plugins[i].conf_index = plugins[i].order = i;
+        plugins[i].is_live = true;
     }
     server_set_shards(fixture.server, engines);
     called[0] = '\0';

@@ -1,0 +1,639 @@
+/*
+ * change.c - plugins of a running server: loaded, unloaded, reloaded: see change.h.
+ *
+ * Called by: the control command, daemon.c (SIGHUP), a timer while it waits. Thread: logic.
+ */
+#include "core/plugin/change.h"
+
+#include <event2/event.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <sockhop/log.h>
+
+#include "core/base/config.h"
+#include "core/base/mem.h"
+#include "core/base/settings.h"
+#include "core/base/text.h"
+#include "core/plugin/endpoints.h"
+#include "core/plugin/handover.h"
+#include "core/plugin/routes.h"
+#include "core/plugin/state.h"
+
+enum { POLL_MS = 5 };
+
+struct change {
+    hop_server *server;    /* borrowed */
+    struct config *config; /* ref: the conf file as it is now */
+    struct loader *next;   /* owned: all plugins as they are to be; its plugins are not */
+    struct plugin **old;   /* owned array: those that leave, in the order of init */
+    size_t n_old;
+    struct plugin **new; /* owned array, and they until they are live; order of init */
+    size_t n_new, n_started;
+    unsigned *kept_index;        /* owned: conf_index of the plugins of today's loader */
+    struct handover **handovers; /* owned array: of new[i], or NULL */
+    size_t n_values;
+    struct event *timer; /* owned */
+    uint64_t held_from_us, swap_from_us;
+    change_done *done;
+    void *arg;
+};
+
+static uint64_t now_us(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+/* ---- who is concerned */
+
+static bool is_old(const struct change *change, const struct plugin *plugin)
+{
+    for (size_t i = 0; i < change->n_old; i++)
+        if (change->old[i] == plugin)
+            return true;
+    return false;
+}
+
+static bool lists(const char *list, const char *name)
+{
+    const char *item;
+    size_t len;
+
+    while (list && (item = list_next(&list, &len)))
+        if (strlen(name) == len && memcmp(item, name, len) == 0)
+            return true;
+    return false;
+}
+
+/* Whether user would be left with something of a plugin that leaves. */
+static bool depends_on(const hop_server *server, const struct plugin *user,
+                       const struct plugin *provider)
+{
+    for (size_t i = 0; i < server->n_uses; i++)
+        if (server->uses[i].user == user && server->uses[i].provider == provider)
+            return true;
+    return lists(user->entry.requires, provider->name);
+}
+
+static void add_old(struct change *change, struct plugin *plugin)
+{
+    if (!is_old(change, plugin))
+        change->old[change->n_old++] = plugin;
+}
+
+/* A plugin that hangs on one of those that leave, and does not leave itself. */
+static struct plugin *next_dependent(const struct change *change,
+                                     const struct plugin **provider)
+{
+    const struct loader *loader = change->server->loader;
+
+    for (size_t i = 0; i < change->n_old; i++)
+        for (size_t j = 0; j < loader->n; j++) {
+            *provider = change->old[i];
+            if (!is_old(change, loader->plugins[j]) &&
+                depends_on(change->server, loader->plugins[j], *provider))
+                return loader->plugins[j];
+        }
+    return NULL;
+}
+
+static int compare_order(const void *left, const void *right)
+{
+    const struct plugin *const *a = left, *const *b = right;
+
+    return (*a)->order < (*b)->order ? -1 : (*a)->order > (*b)->order;
+}
+
+/* ---- step 1: open and start what is new */
+
+static int open_new(struct change *change, const char *name, hop_error *error)
+{
+    char section[PLUGIN_NAME_MAX + sizeof "plugin:"];
+    struct plugin *plugin;
+
+    snprintf(section, sizeof section, "plugin:%s", name);
+    if (!config_section_place(change->config, section)) {
+        hop_error_set(error, "there is no section [%s]: add one to the conf file",
+                      section);
+        return -1;
+    }
+    plugin = plugin_open(change->server->settings, change->config, section, PLUGIN_COPY,
+                         error);
+    if (!plugin)
+        return -1;
+    plugin->config = config_ref(change->config);
+    for (size_t i = 0; i < change->n_old; i++)
+        if (strcmp(change->old[i]->name, name) == 0)
+            plugin->replaces = change->old[i];
+    change->new[change->n_new++] = plugin;
+    return 0;
+}
+
+/* The place of a plugin among the sections of the conf file; those without one come last. */
+static unsigned section_index(const struct config *config, const struct plugin *plugin)
+{
+    const char *section;
+    unsigned i = 0;
+
+    while ((section = config_section(config, i)) && strcmp(section, plugin->section) != 0)
+        i++;
+    return i;
+}
+
+static int compare_section(const void *left, const void *right)
+{
+    const struct plugin *const *a = left, *const *b = right;
+
+    return (*a)->conf_index < (*b)->conf_index ? -1 : (*a)->conf_index > (*b)->conf_index;
+}
+
+/* All plugins as they are to be, in their order of init. */
+static int arrange(struct change *change, hop_error *error)
+{
+    const struct loader *now = change->server->loader;
+    struct loader *next = mem_calloc(1, sizeof *next);
+
+    change->next = next;
+    next->config = change->config;
+    next->plugins = mem_calloc(now->n + change->n_new + 1, sizeof *next->plugins);
+    change->kept_index = mem_calloc(now->n + 1, sizeof *change->kept_index);
+    for (size_t i = 0; i < now->n; i++) {
+        change->kept_index[i] = now->plugins[i]->conf_index;
+        if (!is_old(change, now->plugins[i]))
+            next->plugins[next->n++] = now->plugins[i];
+    }
+    for (size_t i = 0; i < change->n_new; i++)
+        next->plugins[next->n++] = change->new[i];
+    for (size_t i = 0; i < next->n; i++)
+        next->plugins[i]->conf_index = section_index(change->config, next->plugins[i]);
+    qsort(next->plugins, next->n, sizeof *next->plugins, compare_section);
+    for (size_t i = 0; i < next->n; i++)
+        next->plugins[i]->conf_index = (unsigned)i;
+    return loader_arrange(next, error);
+}
+
+static bool is_new(const struct change *change, const struct plugin *plugin)
+{
+    for (size_t i = 0; i < change->n_new; i++)
+        if (change->new[i] == plugin)
+            return true;
+    return false;
+}
+
+static int start_new(struct change *change, hop_error *error)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < change->next->n; i++) /* into the order of init */
+        if (is_new(change, change->next->plugins[i]))
+            change->new[n++] = change->next->plugins[i];
+    for (size_t i = 0; i < change->n_new; i++) {
+        struct plugin *plugin = change->new[i];
+        hop_error reason;
+
+        change->n_started = i + 1;
+        if (loader_start_one(plugin, change->server, &reason) < 0) {
+            config_error(change->config, plugin->section, NULL, error, "%s", reason.text);
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* What a start would refuse once all plugins are there. */
+static int check_all(struct change *change, hop_error *error)
+{
+    hop_server *server = change->server;
+
+    if (dispatch_check(server->dispatch, error) < 0 ||
+        hooks_resolve(&server->hooks, server->hub, error) < 0 ||
+        connects_check(&server->connects, server->hub, error) < 0)
+        return -1;
+    return handshakes_check(server, error);
+}
+
+/* ---- the ends */
+
+static void set_leaving(struct change *change, bool is_leaving)
+{
+    for (size_t i = 0; i < change->n_old; i++)
+        change->old[i]->is_leaving = is_leaving;
+}
+
+static void change_free(struct change *change)
+{
+    if (change->timer)
+        event_free(change->timer);
+    if (change->next)
+        free(change->next->plugins);
+    free(change->next);
+    free(change->handovers);
+    free(change->kept_index);
+    free(change->old);
+    free(change->new);
+    config_free(change->config);
+    free(change);
+}
+
+/* As if it had never begun. */
+static void undo(struct change *change)
+{
+    hop_server *server = change->server;
+    const struct loader *now = server->loader;
+
+    for (size_t i = 0; change->handovers && i < change->n_new; i++)
+        handover_cancel(change->handovers[i]);
+    for (size_t i = 0; change->kept_index && i < now->n; i++)
+        now->plugins[i]->conf_index = change->kept_index[i];
+    for (size_t i = change->n_new; i-- > 0;) {
+        if (i < change->n_started)
+            loader_stop_one(change->new[i], server);
+        plugin_retire(change->new[i]);
+    }
+    set_leaving(change, false);
+    dispatch_set_leaving(server->dispatch, false);
+    server->change = NULL;
+    defer_relocate(server);
+    defer_release(server);
+}
+
+static void list_names(const struct change *change, char *text, size_t size)
+{
+    const size_t n = change->n_new ? change->n_new : change->n_old;
+    struct plugin *const *plugins = change->n_new ? change->new : change->old;
+    size_t len = 0;
+
+    *text = '\0';
+    for (size_t i = 0; i < n && len < size; i++)
+        len += (size_t)snprintf(text + len, size - len, "%s%s %s", i ? ", " : "",
+                                plugins[i]->name, plugins[i]->entry.version);
+}
+
+static void fail(struct change *change, const hop_error *error)
+{
+    const struct change_report report = {.error = error->text};
+    change_done *done = change->done;
+    void *arg = change->arg;
+
+    hop_log(HOP_ERROR, "plugin.change_failed reason=\"%s\"", error->text);
+    undo(change);
+    change_free(change);
+    done(&report, arg);
+}
+
+/* ---- step 4: all in one go */
+
+static int prepare_handovers(struct change *change, hop_error *error)
+{
+    change->handovers = mem_calloc(change->n_new + 1, sizeof(struct handover *));
+    for (size_t i = 0; i < change->n_new; i++) {
+        struct plugin *plugin = change->new[i];
+
+        if (!plugin->replaces)
+            continue;
+        change->handovers[i] =
+            handover_prepare(change->server, plugin->replaces, plugin, error);
+        if (!change->handovers[i])
+            return -1;
+        change->n_values += handover_count(change->handovers[i]);
+    }
+    return 0;
+}
+
+static void commit_new(struct change *change, size_t i)
+{
+    struct plugin *plugin = change->new[i];
+    hop_server *server = change->server;
+
+    if (change->handovers[i])
+        handover_commit(change->handovers[i]);
+    routes_take_over(server, plugin);
+    endpoints_take_over(server, plugin);
+    connects_take_over(&server->connects, plugin);
+    if (plugin->replaces)
+        users_hand_over(server, plugin->replaces, plugin);
+    plugin->is_live = true;
+}
+
+/* Where code has been once, its libraries may keep memory that only they can find: so the old
+ * code goes, where newer of the same plugin has come, and else it stays, unused. */
+static void end_old(struct change *change, size_t i)
+{
+    struct plugin *plugin = change->old[i];
+    bool is_replaced = false;
+
+    for (size_t j = 0; j < change->n_new; j++)
+        if (change->new[j]->replaces == plugin) {
+            change->new[j]->replaces = NULL;
+            is_replaced = true;
+        }
+    loader_stop_one(plugin, change->server);
+    hop_log(HOP_INFO, "plugin.stopped plugin=%s version=%s", plugin->name,
+            plugin->entry.version);
+    if (is_replaced)
+        plugin_retire(plugin);
+    else
+        plugin_free(plugin);
+}
+
+/* Cannot fail: check_all() has looked at all of it. */
+static void settle(struct change *change)
+{
+    hop_server *server = change->server;
+    struct loader *loader = server->loader;
+    hop_error error;
+
+    free(loader->plugins);
+    loader->plugins = change->next->plugins;
+    loader->n = change->next->n;
+    change->next->plugins = NULL;
+    for (size_t i = 0; i < loader->n; i++)
+        loader->plugins[i]->order = (unsigned)i;
+    if (dispatch_sort(server->dispatch, &error) < 0 ||
+        connects_resolve(&server->connects, server->hub, &error) < 0 ||
+        handshakes_resolve(server, &error) < 0)
+        hop_log(HOP_ERROR, "plugin.change_unsorted reason=\"%s\"", error.text);
+    hooks_sort(&server->hooks);
+    outgoing_sort(&server->outgoing);
+    server_events_sort(&server->server_events);
+    defer_relocate(server);
+    connects_relocate(&server->connects);
+    handshakes_relocate(&server->handshakes);
+}
+
+static void finish(struct change *change)
+{
+    hop_server *server = change->server;
+    char names[512];
+    struct change_report report = {
+        .is_done = true, .plugins = names, .n_values = change->n_values};
+    uint64_t now;
+
+    list_names(change, names, sizeof names);
+    for (size_t i = 0; i < change->n_new; i++)
+        commit_new(change, i);
+    for (size_t i = 0; i < change->n_old; i++)
+        change->old[i]->is_live = false;
+    for (size_t i = change->n_old; i-- > 0;)
+        end_old(change, i);
+    settle(change);
+    for (size_t i = 0; i < change->n_new; i++)
+        hop_log(HOP_INFO, "plugin.started plugin=%s version=%s", change->new[i]->name,
+                change->new[i]->entry.version);
+    dispatch_set_leaving(server->dispatch, false);
+    server->change = NULL;
+    now = now_us();
+    report.held_us = now - change->held_from_us;
+    report.swap_us = now - change->swap_from_us;
+    defer_release(server);
+    change->done(&report, change->arg);
+    change_free(change);
+}
+
+static int check_peers(const struct change *change, hop_error *error)
+{
+    for (size_t i = 0; i < change->n_old; i++) {
+        size_t n = endpoints_n_peers(change->server, change->old[i]);
+
+        if (n == 0)
+            continue;
+        hop_error_set(error,
+                      "plugin %s: %zu clients are connected to its endpoints: it stays "
+                      "as it was",
+                      change->old[i]->name, n);
+        return -1;
+    }
+    return 0;
+}
+
+static void swap(struct change *change)
+{
+    hop_error error;
+
+    change->swap_from_us = now_us();
+    for (size_t i = 0; i < change->n_old; i++) { /* what they hear of it is saved, too */
+        answers_clear(change->server, change->old[i]);
+        server_events_clear(change->server, change->old[i]);
+    }
+    if (check_peers(change, &error) < 0 || prepare_handovers(change, &error) < 0)
+        fail(change, &error);
+    else
+        finish(change);
+}
+
+/* ---- step 3: what has been deferred comes to its end */
+
+static bool is_busy(const struct change *change)
+{
+    const hop_server *server = change->server;
+
+    for (size_t i = 0; i < change->n_old; i++)
+        if (defer_has_any(server, change->old[i]) ||
+            connects_has_any(&server->connects, change->old[i]) ||
+            handshakes_has_any(&server->handshakes, change->old[i]))
+            return true;
+    return false;
+}
+
+static void refuse_all(struct change *change)
+{
+    hop_server *server = change->server;
+
+    for (size_t i = 0; i < change->n_old; i++) {
+        defer_refuse_all(server, change->old[i]);
+        connects_refuse_all(&server->connects, change->old[i]);
+        handshakes_refuse_all(&server->handshakes, change->old[i]);
+    }
+}
+
+static void on_poll(evutil_socket_t fd, short what, void *arg)
+{
+    static const struct timeval soon = {0, POLL_MS * 1000};
+    struct change *change = arg;
+
+    (void)fd;
+    (void)what;
+    if (is_busy(change) &&
+        now_us() - change->held_from_us >= (uint64_t)CHANGE_PATIENCE_MS * 1000) {
+        hop_log(HOP_WARN, "plugin.change_impatient hint=\"what plugins had deferred for "
+                          "longer than 5 s was refused\"");
+        refuse_all(change);
+    }
+    if (!is_busy(change))
+        swap(change);
+    else if (evtimer_add(change->timer, &soon) < 0)
+        mem_exhausted(128); /* the one reason that libevent has */
+}
+
+/* ---- what is asked for */
+
+static int collect_one(struct change *change, enum change_kind kind, const char *name,
+                       hop_error *error)
+{
+    struct loader *loader = change->server->loader;
+    struct plugin *plugin = loader_find(loader, name), *dependent;
+    const struct plugin *provider;
+
+    if (kind == CHANGE_LOAD && plugin) {
+        hop_error_set(error, "the plugin %s is loaded: reload it instead", name);
+        return -1;
+    }
+    if (kind != CHANGE_LOAD && !plugin) {
+        hop_error_set(error, "no plugin %s is loaded", name);
+        return -1;
+    }
+    if (plugin)
+        add_old(change, plugin);
+    while ((dependent = next_dependent(change, &provider))) {
+        if (kind == CHANGE_UNLOAD) {
+            hop_error_set(error, "the plugin %s needs %s: unload it first",
+                          dependent->name, provider->name);
+            return -1;
+        }
+        add_old(change, dependent);
+    }
+    if (kind == CHANGE_LOAD)
+        return open_new(change, name, error);
+    for (size_t i = 0; kind == CHANGE_RELOAD && i < change->n_old; i++)
+        if (open_new(change, change->old[i]->name, error) < 0)
+            return -1;
+    return 0;
+}
+
+/* Whether the section says the same in both. */
+static bool is_same_section(const struct config *left, const struct config *right,
+                            const char *section)
+{
+    const char *key;
+    size_t n = 0;
+
+    for (; (key = config_key(left, section, n)); n++) {
+        const char *here = config_get(left, section, key);
+        const char *there = config_get(right, section, key);
+
+        if (!there || strcmp(here, there) != 0)
+            return false;
+    }
+    return !config_key(right, section, n);
+}
+
+/* A file that is being written is empty for a moment: it should not unload everything. */
+static bool names_plugins(const struct config *config)
+{
+    const char *section;
+
+    for (size_t i = 0; (section = config_section(config, i)); i++)
+        if (plugin_section_name(section) && !plugin_is_disabled(config, section))
+            return true;
+    return false;
+}
+
+/* Those whose section or file is another now, and those that hang on them. */
+static int collect_changed(struct change *change, hop_error *error)
+{
+    const hop_server *server = change->server;
+    const struct loader *loader = server->loader;
+    const struct plugin *provider;
+    struct plugin *dependent;
+    const char *section;
+
+    for (size_t i = 0; i < loader->n; i++) {
+        struct plugin *plugin = loader->plugins[i];
+        const struct config *config = plugin->config ? plugin->config : server->config;
+
+        if (!is_same_section(config, change->config, plugin->section) ||
+            !config_section_place(change->config, plugin->section) ||
+            plugin_file_has_changed(plugin))
+            add_old(change, plugin);
+    }
+    while ((dependent = next_dependent(change, &provider)))
+        add_old(change, dependent);
+    if (loader->n > 0 && !names_plugins(change->config)) {
+        hop_error_set(error,
+                      "the conf file turns no plugin on, and %zu run: if that is "
+                      "meant, restart the server",
+                      loader->n);
+        return -1;
+    }
+    for (size_t i = 0; (section = config_section(change->config, i)); i++) {
+        const char *name = plugin_section_name(section);
+        const struct plugin *plugin = name ? loader_find(loader, name) : NULL;
+
+        if (!name || plugin_is_disabled(change->config, section) ||
+            (plugin && !is_old(change, plugin)))
+            continue;
+        if (open_new(change, name, error) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static struct change *change_new(hop_server *server, struct config *config,
+                                 change_done *done, void *arg)
+{
+    struct change *change = mem_calloc(1, sizeof *change);
+    size_t n_sections = 0;
+
+    while (config_section(config, n_sections))
+        n_sections++;
+    change->server = server;
+    change->config = config;
+    change->old = mem_calloc(server->loader->n + 1, sizeof(struct plugin *));
+    change->new = mem_calloc(server->loader->n + n_sections + 1, sizeof(struct plugin *));
+    change->done = done;
+    change->arg = arg;
+    return change;
+}
+
+int change_begin(hop_server *server, enum change_kind kind, const char *name,
+                 struct config *config, change_done *done, void *arg, hop_error *error)
+{
+    struct change *change;
+    int result;
+
+    if (server->change || !server->loader) {
+        hop_error_set(error, "plugins are being changed already: try again");
+        return -1;
+    }
+    config = config ? config_ref(config) : config_load_again(server->config, error);
+    if (!config)
+        return -1;
+    change = change_new(server, config, done, arg);
+    server->change = change;
+    result = kind == CHANGE_CONFIG ? collect_changed(change, error)
+                                   : collect_one(change, kind, name, error);
+    qsort(change->old, change->n_old, sizeof(struct plugin *), compare_order);
+    if (result == 0)
+        result = arrange(change, error);
+    if (result == 0)
+        result = start_new(change, error);
+    if (result == 0) {
+        set_leaving(change, true);
+        result = check_all(change, error);
+    }
+    if (result < 0) {
+        undo(change);
+        change_free(change);
+        return -1;
+    }
+    change->held_from_us = now_us();
+    dispatch_set_leaving(server->dispatch, change->n_old > 0);
+    change->timer = evtimer_new(server->loops->logic->base, on_poll, change);
+    if (!change->timer)
+        mem_exhausted(128); /* the one reason that libevent has */
+    event_active(change->timer, EV_TIMEOUT, 0);
+    return 0;
+}
+
+void change_abort(hop_server *server)
+{
+    static const hop_error error = {"the server stops"};
+
+    if (server->change)
+        fail(server->change, &error);
+}

@@ -1,0 +1,136 @@
+/*
+ * reload.c - SIGHUP: the conf file is read again, checked, and applied as far as a server that
+ * runs can.
+ *
+ * Of the server's own keys that is log.level; the others are named in the log, for they need
+ * a restart. Plugins are reloaded where their section or their file has changed.
+ * Called by: daemon.c. Thread: logic.
+ */
+#include "core/reload.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sockhop/log.h>
+
+#include "core/base/config.h"
+#include "core/base/log.h"
+#include "core/base/mem.h"
+#include "core/base/settings.h"
+#include "core/plugin/plugin.h"
+#include "core/plugin/server.h"
+
+struct reloads {
+    hop_server *server;       /* borrowed */
+    const struct config *now; /* borrowed */
+    bool is_wanted;           /* once what is under way has ended */
+};
+
+static void on_done(void *arg);
+
+/* Whether the key can be changed while the server runs. */
+static bool is_applied(const char *section, const char *key)
+{
+    return strcmp(section, "log") == 0 && strcmp(key, "level") == 0;
+}
+
+struct key_list {
+    char text[512];
+    size_t len;
+};
+
+static void add_key(struct key_list *list, const char *section, const char *key)
+{
+    if (list->len < sizeof list->text)
+        list->len +=
+            (size_t)snprintf(list->text + list->len, sizeof list->text - list->len,
+                             "%s%s.%s", list->len ? ", " : "", section, key);
+}
+
+/* The keys of one that the other has not, or not so. both: say of which both have one. */
+static void compare(const struct config *one, const struct config *other, bool both,
+                    struct key_list *list)
+{
+    const char *section, *key;
+
+    for (size_t i = 0; (section = config_section(one, i)); i++)
+        for (size_t j = 0; (key = config_key(one, section, j)); j++) {
+            const char *here = config_get(one, section, key);
+            const char *there = config_get(other, section, key);
+
+            if (plugin_section_name(section) || is_applied(section, key) ||
+                strcmp(key, "include") == 0)
+                continue;
+            if (there ? both && strcmp(here, there) != 0 : true)
+                add_key(list, section, key);
+        }
+}
+
+static void name_the_rest(const struct config *now, const struct config *then)
+{
+    struct key_list list = {"", 0};
+
+    compare(now, then, true, &list);
+    compare(then, now, false, &list);
+    if (list.len > 0)
+        hop_log(HOP_WARN,
+                "server.restart_needed keys=\"%s\" hint=\"they are as they were: a "
+                "server that runs cannot change them\"",
+                list.text);
+}
+
+/* Returns 0, or -1 with the reason: then nothing has been changed. */
+static int begin(struct reloads *reloads, hop_error *error)
+{
+    struct config *then = config_load_again(reloads->now, error);
+    struct settings settings = {0};
+    int result = -1;
+
+    if (then && settings_fill(&settings, then, error) == 0 &&
+        server_reload(reloads->server, then, on_done, reloads, error) == 0) {
+        log_set_level((hop_log_level)settings.log_level);
+        name_the_rest(reloads->now, then);
+        result = 0;
+    }
+    config_free(then);
+    return result;
+}
+
+void reloads_request(struct reloads *reloads)
+{
+    hop_error error;
+
+    if (server_is_changing(reloads->server)) {
+        reloads->is_wanted = true;
+        return;
+    }
+    hop_log(HOP_INFO, "server.reloading");
+    if (begin(reloads, &error) < 0)
+        hop_log(HOP_ERROR, "server.reload_failed reason=\"%s\"", error.text);
+}
+
+static void on_done(void *arg)
+{
+    struct reloads *reloads = arg;
+
+    if (!reloads->is_wanted)
+        return;
+    reloads->is_wanted = false;
+    reloads_request(reloads);
+}
+
+struct reloads *reloads_new(hop_server *server, const struct config *now)
+{
+    struct reloads *reloads = mem_calloc(1, sizeof *reloads);
+
+    reloads->server = server;
+    reloads->now = now;
+    return reloads;
+}
+
+void reloads_free(struct reloads *reloads)
+{
+    free(reloads);
+}

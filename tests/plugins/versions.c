@@ -1,0 +1,141 @@
+/*
+ * versions.c - a plugin that is built twice, as 1.0 and as 2.0 (-DSECOND), to be reloaded.
+ *
+ *   version       ack [its version, its `word` key, how often it was asked, versions before it included]
+ *   hold          deferred for 60 s: nobody resumes it
+ *   ask           emits `question` to the sender with an ack that has a minute; ack ["asked"]
+ *   dropped       ack [how many answers were told to be dropped, versions before it included]
+ *   GET /version  the version
+ *
+ * Keys: word (text); fail = init | restore: where it fails. Middleware lets in who has no auth.hold, and
+ * defers the others for 60 s.
+ *
+ * Thread: logic.
+ */
+#include <sockhop/sockhop.h>
+#include <string.h>
+
+#ifdef SECOND
+#define VERSION "2.0"
+#else
+#define VERSION "1.0"
+#endif
+
+struct versions {
+    hop_server *server; /* borrowed */
+    const char *word;
+    int fail;
+    json_int_t n_asked, n_dropped;
+};
+
+enum { FAIL_NOWHERE, FAIL_INIT, FAIL_RESTORE };
+
+static const hop_config_key versions_keys[] = {
+    HOP_STRING(struct versions, word, "word", "", "what `version` tells"),
+    HOP_CHOICE(struct versions, fail, "fail", "nowhere", "nowhere|init|restore",
+               "where it fails"),
+    HOP_KEYS_END,
+};
+
+static hop_verdict on_version(hop_socket socket, hop_event *event, void *self)
+{
+    struct versions *versions = self;
+
+    (void)socket;
+    hop_event_ack(event,
+                  json_pack("[s, s, I]", VERSION, versions->word, ++versions->n_asked));
+    return HOP_STOP;
+}
+
+static hop_verdict on_hold(hop_socket socket, hop_event *event, void *self)
+{
+    (void)socket;
+    (void)self;
+    hop_event_defer(event, 60000);
+    return HOP_DEFER;
+}
+
+static void on_answer(hop_socket socket, hop_ack_status status, json_t *args, void *self)
+{
+    struct versions *versions = self;
+
+    (void)socket;
+    (void)args;
+    versions->n_dropped += status == HOP_ACK_DROPPED;
+}
+
+static hop_verdict on_ask(hop_socket socket, hop_event *event, void *self)
+{
+    struct versions *versions = self;
+
+    hop_emit_with_ack(versions->server, socket, "question", NULL, 60000, on_answer,
+                      versions);
+    hop_event_ack(event, json_pack("[s]", "asked"));
+    return HOP_STOP;
+}
+
+static hop_verdict on_dropped(hop_socket socket, hop_event *event, void *self)
+{
+    const struct versions *versions = self;
+
+    (void)socket;
+    hop_event_ack(event, json_pack("[I]", versions->n_dropped));
+    return HOP_STOP;
+}
+
+static hop_verdict let_in(hop_socket socket, hop_connect *connect, void *self)
+{
+    (void)socket;
+    (void)self;
+    if (!json_is_true(json_object_get(hop_connect_auth(connect), "hold")))
+        return HOP_NEXT;
+    hop_connect_defer(connect, 60000);
+    return HOP_DEFER;
+}
+
+static void on_route(hop_request *request, void *self)
+{
+    (void)self;
+    hop_respond(request, 200, "text/plain", VERSION, strlen(VERSION));
+}
+
+static json_t *versions_save(const void *self)
+{
+    const struct versions *versions = self;
+
+    return json_pack("[I, I]", versions->n_asked, versions->n_dropped);
+}
+
+static int versions_restore(void *self, json_t *saved, hop_error *error)
+{
+    struct versions *versions = self;
+
+    if (versions->fail == FAIL_RESTORE) {
+        hop_error_set(error, "told to fail");
+        return -1;
+    }
+    return json_unpack(saved, "[I, I]", &versions->n_asked, &versions->n_dropped);
+}
+
+static int versions_init(hop_server *server, void *self)
+{
+    struct versions *versions = self;
+
+    versions->server = server;
+    hop_on(server, "version", on_version, versions);
+    hop_on(server, "hold", on_hold, versions);
+    hop_on(server, "ask", on_ask, versions);
+    hop_on(server, "dropped", on_dropped, versions);
+    hop_use(server, "/", let_in, versions);
+    hop_route(server, "GET", "/version", on_route, versions);
+    return versions->fail == FAIL_INIT ? hop_fail(server, "told to fail") : 0;
+}
+
+HOP_API const hop_plugin hop_plugin_entry = {
+    HOP_PLUGIN("versions", VERSION, "to be reloaded"),
+    .state_size = sizeof(struct versions),
+    .keys = versions_keys,
+    .init = versions_init,
+    .save = versions_save,
+    .restore = versions_restore,
+};
