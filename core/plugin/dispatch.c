@@ -20,6 +20,7 @@
 #include "core/base/mem.h"
 #include "core/plugin/defer.h"
 #include "core/plugin/event.h"
+#include "core/plugin/replace.h"
 #include "core/plugin/scope.h"
 #include "core/plugin/state.h"
 
@@ -337,9 +338,17 @@ static bool take_verdict(const struct handler *handler, hop_verdict verdict,
         plugin->count[PLUGIN_NEXT]++;
         log_bad_verdict(plugin, event, verdict, "call hop_event_defer() first");
         return true;
+    case HOP_REPLACE:
+        if (!event->next)
+            break;
+        plugin->count[PLUGIN_REPLACE]++;
+        replace_apply(event);
+        return true;
     }
     plugin->count[PLUGIN_NEXT]++;
-    log_bad_verdict(plugin, event, verdict, "no such verdict: taken as HOP_NEXT");
+    log_bad_verdict(plugin, event, verdict,
+                    verdict == HOP_REPLACE ? "return what hop_replace() gave"
+                                           : "no such verdict: taken as HOP_NEXT");
     return true;
 }
 
@@ -380,6 +389,8 @@ static bool call_one(struct walk *walk, const struct handler *handler)
         return true;
     event_forget_rejection(event); /* of one before, who then went on */
     verdict = call_handler(walk->server, handler, event);
+    if (verdict != HOP_REPLACE)
+        replace_forget(event); /* it has thought better of it */
     if (verdict == HOP_DEFER && event->deferral) {
         walk->waits_for = handler;
         return false;

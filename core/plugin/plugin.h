@@ -23,6 +23,7 @@ enum plugin_count {
     PLUGIN_NEXT,
     PLUGIN_STOP,
     PLUGIN_REJECT,
+    PLUGIN_REPLACE,
     PLUGIN_OBSERVE, /* calls of HOP_OBSERVE, whose verdicts do not count */
     PLUGIN_COUNTS
 };

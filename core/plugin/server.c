@@ -254,7 +254,7 @@ static void print_head(FILE *out, const char *name, const char *kind, const char
 void server_print_metrics(const hop_server *server, FILE *out)
 {
     static const char *const verdicts[PLUGIN_COUNTS] = {"next", "stop", "reject",
-                                                        "observe"};
+                                                        "replace", "observe"};
     const size_t n = server->loader ? server->loader->n : 0;
     struct plugin *const *plugins = n ? server->loader->plugins : NULL;
 

@@ -24,9 +24,11 @@ extern "C" {
  *        socket.h: hop_socket_room(), hop_socket_data()
  *        endpoint.h; route.h: hop_request_header_at()
  *        namespace.h; hop_on_options.nsp; handshake.h
+ *   0.4  event.h: hop_replace(), hop_event_resume_replace(), HOP_REPLACE; hop_plugin.ready;
+ *        config.h: hop_config_key.flags
  */
 #define HOP_ABI 0
-#define HOP_MINOR 3
+#define HOP_MINOR 4
 
 /*
  * Describes a plugin. Start it with HOP_PLUGIN(name, version, summary), then name the
@@ -76,6 +78,18 @@ typedef struct hop_plugin {
      * release: init() and free() need not follow. May be NULL. Thread: logic.
      */
     int (*check)(const void *self, const char **key, hop_error *error);
+
+    /* since 0.4 */
+
+    /*
+     * All is there: every plugin's init() has succeeded, listeners are open, privileges are
+     * dropped; no client has been let in yet. Called once, in the order of init, before
+     * server.ready is logged; not by --print-hooks. For what needs the others complete:
+     * first calls of their interfaces, hop_server_emit(), jobs, timers, hop_post(). It
+     * registers nothing (that is refused) and cannot fail: what can belongs into init().
+     * Emits reach nobody yet. May be NULL. Thread: logic.
+     */
+    void (*ready)(hop_server *server, void *self);
 } hop_plugin;
 
 #define HOP_PLUGIN(plugin_name, plugin_version, plugin_summary)                          \
