@@ -28,6 +28,7 @@
 #include "core/base/text.h"
 #include "core/engine/engine.h"
 #include "core/loop/loop.h"
+#include "core/loop/watchdog.h"
 #include "core/net/gate.h"
 #include "core/net/listener.h"
 #include "core/net/net.h"
@@ -481,6 +482,7 @@ static void finish(struct daemon *daemon)
 int daemon_run(const struct settings *settings, const struct config *config,
                hop_error *error)
 {
+    struct watchdog *watchdog;
     struct daemon *daemon;
     int result;
 
@@ -493,11 +495,14 @@ int daemon_run(const struct settings *settings, const struct config *config,
     if (result == 0)
         result = settle(daemon, error);
     if (result == 0) {
+        server_ready(daemon->server);
         loops_start(daemon->loops);
+        watchdog = watchdog_start(daemon->loops->logic, settings->watchdog_ms);
         hop_log(HOP_INFO, "server.ready version=%s threads=%d pid=%ld", HOP_VERSION,
                 settings->n_threads, (long)getpid());
         status_set_ready(daemon->status, true);
         loop_run(daemon->loops->logic);
+        watchdog_stop(watchdog);
         loops_join(daemon->loops);
     }
     finish(daemon);

@@ -15,6 +15,7 @@
 #include <sockhop/log.h>
 
 #include "core/base/config.h"
+#include "core/base/crash.h"
 #include "core/base/log.h"
 #include "core/base/mem.h"
 #include "core/base/settings.h"
@@ -173,6 +174,7 @@ int main(int argc, char **argv)
     int status;
 
     open_standard_fds();
+    crash_install();
     status = parse_flags(argc, argv, &flags);
     if (status < 0)
         status = run(&flags, &error);

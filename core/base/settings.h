@@ -34,9 +34,11 @@ struct settings {
     int64_t shutdown_timeout_ms; /* 10 s: flush at SIGTERM */
     const char *user;            /* "" or USER[:GROUP] to become as root: privileges.h */
     bool seccomp;                /* whether to filter system calls */
-    const char *include;         /* further conf files; config_load() has read them */
-    const char *namespaces;      /* "" or a list such as "/a, /b", beside "/" */
-    int n_threads;               /* resolved from threads: 0 means all on one loop */
+    int64_t slow_ms;             /* 50: calls of plugins that are logged; 0: none */
+    int64_t watchdog_ms;    /* 10 s: a turn of logic that ends the process; 0: none */
+    const char *include;    /* further conf files; config_load() has read them */
+    const char *namespaces; /* "" or a list such as "/a, /b", beside "/" */
+    int n_threads;          /* resolved from threads: 0 means all on one loop */
 
     /* [engine]: the reference's options in snake case */
     const char *path;             /* /socket.io */

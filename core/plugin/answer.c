@@ -168,7 +168,7 @@ static void take_answer(const struct sio_answer *in, void *self)
     hop_answer answer = {.in = in};
     struct call call;
 
-    call_begin(awaited->server, awaited->plugin, &call);
+    call_begin_as(awaited->server, awaited->plugin, "hook", "ack", &call);
     if (awaited->on_ack)
         awaited->on_ack(in->socket, in->status, hop_answer_args(&answer), awaited->self);
     else
@@ -186,7 +186,7 @@ static void take_answers(const struct sio_answer *in, size_t n, void *self)
 
     for (size_t i = 0; i < n; i++)
         answers.one[i].in = &in[i];
-    call_begin(awaited->server, awaited->plugin, &call);
+    call_begin_as(awaited->server, awaited->plugin, "hook", "acks", &call);
     awaited->on_answers(&answers, awaited->self);
     call_end(awaited->server, &call, "hook", "acks");
     for (size_t i = 0; i < n; i++)

@@ -232,7 +232,7 @@ static hop_verdict call_middleware(struct hop_connect *connect,
     forget_refusal(connect);
     connect->plugin = middleware->plugin;
     connect->is_running = true;
-    call_begin(server, middleware->plugin, &call);
+    call_begin_as(server, middleware->plugin, "hook", "middleware", &call);
     verdict = middleware->call(connect->socket, connect, middleware->self);
     call_end(server, &call, "hook", "middleware");
     connect->is_running = false;
@@ -472,7 +472,7 @@ static bool ask_hook(const struct hub_connect *in, void *arg)
 
     if (!hook->accept)
         return false;
-    call_begin(hook->server, hook->plugin, &call);
+    call_begin_as(hook->server, hook->plugin, "hook", "namespace", &call);
     is_accepted = hook->accept(&connect, hook->self);
     call_end(hook->server, &call, "hook", "namespace");
     forget_refusal(&connect);

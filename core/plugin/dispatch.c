@@ -18,6 +18,7 @@
 #include "core/base/hash.h"
 #include "core/base/log.h"
 #include "core/base/mem.h"
+#include "core/base/running.h"
 #include "core/plugin/defer.h"
 #include "core/plugin/event.h"
 #include "core/plugin/replace.h"
@@ -36,6 +37,7 @@ struct handler {
 
 struct row {
     char *event;              /* owned: the key */
+    const char *shown;        /* the same, of running_name() */
     struct handler *handlers; /* owned */
     size_t n;
     UT_hash_handle hh;
@@ -110,6 +112,7 @@ static struct row *need_row(struct dispatch *dispatch, const char *event)
         return row;
     row = mem_calloc(1, sizeof *row);
     row->event = mem_strdup(event);
+    row->shown = running_name(event);
     HASH_ADD_KEYPTR(hh, dispatch->rows, row->event, strlen(row->event), row);
     return row;
 }
@@ -292,13 +295,15 @@ int dispatch_sort(struct dispatch *dispatch, hop_error *error)
 
 /* ---- calling */
 
-static hop_verdict call_handler(hop_server *server, const struct handler *handler,
-                                hop_event *event)
+static hop_verdict call_handler(struct walk *walk, const struct handler *handler)
 {
+    hop_server *server = walk->server;
+    hop_event *event = &walk->event;
     hop_verdict verdict;
     struct call call;
 
-    call_begin(server, handler->plugin, &call);
+    call_begin_as(server, handler->plugin, "event", walk->row ? walk->row->shown : "*",
+                  &call);
     verdict = handler->call(event->in->socket, event, handler->self);
     call_end(server, &call, "event", event->in->name);
     return verdict;
@@ -376,7 +381,7 @@ static void observe(struct walk *walk, const struct handler *handler)
 {
     handler->plugin->count[PLUGIN_OBSERVE]++;
     walk->event.is_observed = true;
-    call_handler(walk->server, handler, &walk->event);
+    call_handler(walk, handler);
 }
 
 /* False: it is deferred. */
@@ -388,7 +393,7 @@ static bool call_one(struct walk *walk, const struct handler *handler)
     if (!walk->goes_on || !hub_is_connected(walk->server->hub, event->in->socket))
         return true;
     event_forget_rejection(event); /* of one before, who then went on */
-    verdict = call_handler(walk->server, handler, event);
+    verdict = call_handler(walk, handler);
     if (verdict != HOP_REPLACE)
         replace_forget(event); /* it has thought better of it */
     if (verdict == HOP_DEFER && event->deferral) {

@@ -264,7 +264,7 @@ static hop_verdict call_hook(struct hop_handshake *handshake,
     free(handshake->held->message); /* of one before, who then let it in */
     handshake->held->message = NULL;
     handshake->is_running = true;
-    call_begin(server, hook->plugin, &call);
+    call_begin_as(server, hook->plugin, "hook", "handshake", &call);
     verdict = hook->decide(handshake, hook->self);
     call_end(server, &call, "hook", "handshake");
     handshake->is_running = false;
@@ -582,7 +582,7 @@ static void tell(struct loop *logic, void *payload)
 
         if (!hook->hear)
             continue;
-        call_begin(gate->server, hook->plugin, &call);
+        call_begin_as(gate->server, hook->plugin, "hook", "connection_error", &call);
         hook->hear(&error, hook->self);
         call_end(gate->server, &call, "hook", "connection_error");
     }

@@ -94,7 +94,7 @@ void hooks_call(hop_server *server, enum hook_kind kind, hop_socket socket,
         if (!is_first && !is_still_so(server->hub, kind, socket, text))
             return;
         is_first = false;
-        call_begin(server, hook->plugin, &call);
+        call_begin_as(server, hook->plugin, "hook", words[kind], &call);
         if (kind == HOOK_CONNECT)
             hook->call.connect(socket, hook->self);
         else if (kind == HOOK_DISCONNECT)
@@ -115,7 +115,7 @@ void hooks_call_namespace(hop_server *server, const char *nsp, int declared, boo
 
         if (!scope_has(&hook->scope, declared))
             continue;
-        call_begin(server, hook->plugin, &call);
+        call_begin_as(server, hook->plugin, "hook", words[HOOK_NAMESPACE], &call);
         hook->call.space(nsp, is_made, hook->self);
         call_end(server, &call, "hook", words[HOOK_NAMESPACE]);
     }

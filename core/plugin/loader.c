@@ -223,7 +223,7 @@ static int start_plugin(struct plugin *plugin, hop_server *server, hop_error *re
     server->refusal.text[0] = '\0';
     server->is_registering = true;
     plugin->has_run = true;
-    call_begin(server, plugin, &call);
+    call_begin_as(server, plugin, "hook", "init", &call);
     result = plugin->entry.init(server, plugin->state);
     call_end(server, &call, NULL, NULL); /* at start nobody waits */
     server->is_registering = false;
@@ -254,6 +254,20 @@ int loader_start(struct loader *loader, hop_server *server, hop_error *error)
     return 0;
 }
 
+void loader_ready(const struct loader *loader, hop_server *server)
+{
+    for (size_t i = 0; i < loader->n; i++) {
+        struct plugin *plugin = loader->plugins[i];
+        struct call call;
+
+        if (!plugin->entry.ready)
+            continue;
+        call_begin_as(server, plugin, "hook", "ready", &call);
+        plugin->entry.ready(server, plugin->state);
+        call_end(server, &call, NULL, NULL);
+    }
+}
+
 void loader_stop(struct loader *loader, hop_server *server)
 {
     for (size_t i = loader->n; i-- > 0;) {
@@ -264,7 +278,7 @@ void loader_stop(struct loader *loader, hop_server *server)
             continue;
         plugin->is_running = false;
         if (plugin->entry.free) {
-            call_begin(server, plugin, &call);
+            call_begin_as(server, plugin, "hook", "free", &call);
             plugin->entry.free(plugin->state);
             call_end(server, &call, NULL, NULL);
         }

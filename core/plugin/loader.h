@@ -46,6 +46,9 @@ void loader_free(struct loader *loader);
  */
 int loader_start(struct loader *loader, hop_server *server, hop_error *error);
 
+/* Call every ready(). */
+void loader_ready(const struct loader *loader, hop_server *server);
+
 /* Call free() of those that run, in reverse; their registrations go. */
 void loader_stop(struct loader *loader, hop_server *server);
 

@@ -62,7 +62,7 @@ void outgoing_tell(hop_server *server, hop_target *target, const char *event,
     for (size_t i = 0; i < hooks->n; i++) {
         struct call call;
 
-        call_begin(server, hooks->list[i].plugin, &call);
+        call_begin_as(server, hooks->list[i].plugin, "hook", "outgoing", &call);
         hooks->list[i].call(&outgoing, hooks->list[i].self);
         call_end(server, &call, "hook", "outgoing");
     }

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 
 #include "core/base/mem.h"
+#include "core/base/running.h"
 #include "core/plugin/elf_file.h"
 
 /* Keys that every plugin's section has; they lie behind the plugin's own state. */
@@ -360,6 +361,7 @@ static struct plugin *plugin_new(const struct settings *settings,
     const char *file = config_get(config, section, "file");
 
     plugin->name = mem_strdup(plugin_section_name(section));
+    plugin->shown = running_name(plugin->name);
     plugin->section = mem_strdup(section);
     plugin->path = find_path(settings, plugin->name, file && *file ? file : NULL);
     return plugin;

@@ -28,12 +28,21 @@ enum plugin_count {
     PLUGIN_COUNTS
 };
 
+/* How long its calls took: a bucket for each power of ten from 10 us to 10 s, and one for
+ * what took longer. */
+enum { CALL_BUCKETS = 8, CALL_FIRST_NS = 10000 };
+struct call_times {
+    uint64_t n[CALL_BUCKETS];
+    uint64_t ns; /* of all */
+};
+
 struct plugin {
-    char *name;       /* owned */
-    char *section;    /* owned: "plugin:NAME" */
-    char *path;       /* owned: of its file */
-    void *code;       /* dlopen()'s; see plugin_free() */
-    hop_plugin entry; /* copy: its pointers lead into the code */
+    char *name;        /* owned */
+    const char *shown; /* the same, of running_name(); NULL where nobody may look */
+    char *section;     /* owned: "plugin:NAME" */
+    char *path;        /* owned: of its file */
+    void *code;        /* dlopen()'s; see plugin_free() */
+    hop_plugin entry;  /* copy: its pointers lead into the code */
     hop_config_key
         *keys; /* owned: those of every plugin, then its own; rows of key_size */
     size_t key_size;
@@ -46,6 +55,7 @@ struct plugin {
     uint64_t count[PLUGIN_COUNTS];
     uint64_t n_slow;
     uint64_t busy_ns;
+    struct call_times times;
 };
 
 /* Whether name is [a-z][a-z0-9_-]*, not too long. */

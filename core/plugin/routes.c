@@ -12,6 +12,7 @@
 #include <sockhop/log.h>
 
 #include "core/base/mem.h"
+#include "core/base/running.h"
 #include "core/base/text.h"
 #include "core/loop/bytes.h"
 #include "core/net/router.h"
@@ -24,6 +25,7 @@ struct logic_route {
     hop_server *server;         /* borrowed */
     struct plugin *plugin;      /* borrowed: NULL for the core's own */
     char *path;                 /* owned */
+    const char *shown;          /* the same, of running_name() */
     hop_route_handler *handler; /* NULL once its plugin has gone; logic */
     void *self;                 /* borrowed: the handler's own */
     struct logic_route *next;   /* of the server's list */
@@ -157,7 +159,7 @@ static void serve(struct loop *logic, void *payload)
 
     (void)logic;
     if (route->handler) {
-        call_begin(route->server, route->plugin, &call);
+        call_begin_as(route->server, route->plugin, "route", route->shown, &call);
         route->handler(request, route->self);
         call_end(route->server, &call, "route", route->path);
         if (!request->was_answered) {
@@ -248,6 +250,7 @@ struct logic_route *logic_route_new(hop_server *server, const char *path,
     route->server = server;
     route->plugin = server->current;
     route->path = mem_strdup(path);
+    route->shown = running_name(path);
     route->handler = handler;
     route->self = self;
     route->http = (struct http_route){

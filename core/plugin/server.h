@@ -36,6 +36,9 @@ void server_set_shards(hop_server *server, struct engine *const *engines);
  * of any plugin is left then. Before the loops run, in the thread that will be logic. */
 int server_load_plugins(hop_server *server, hop_error *error);
 
+/* Listeners are open: tell the plugins, in the order of init. Thread: logic. */
+void server_ready(hop_server *server);
+
 /* The server stops: endpoints of plugins close, behind the sockets. Thread: logic. */
 void server_shutdown(hop_server *server);
 /* Behind it, in each shard. Thread: shard. */
