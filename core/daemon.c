@@ -367,15 +367,21 @@ static int open_status(struct daemon *daemon, hop_error *error)
     return -1;
 }
 
-static int start(struct daemon *daemon, hop_error *error)
+static void prepare_process(void)
 {
-    const struct settings *settings = daemon->settings;
-
     prepare_signals();
     prepare_crypto();
     event_set_mem_functions(mem_alloc, mem_realloc, free);
     event_set_log_callback(on_libevent_log);
     raise_fd_limit();
+}
+
+/* All layers, and the plugins in them; no port is open yet. */
+static int make_layers(struct daemon *daemon, hop_error *error)
+{
+    const struct settings *settings = daemon->settings;
+
+    prepare_process();
     daemon->loops = loops_new(settings->n_threads, settings->max_lane_bytes);
     daemon->hub = hub_new(daemon->loops, settings);
     daemon->gate = gate_new(settings);
@@ -388,9 +394,14 @@ static int start(struct daemon *daemon, hop_error *error)
         server_new(daemon->loops, settings, daemon->config, daemon->hub, daemon->router);
     server_set_shards(daemon->server, daemon->engines);
     daemon->status = status_new(daemon->loops, daemon->server);
+    return server_load_plugins(daemon->server, error);
+}
+
+static int start(struct daemon *daemon, hop_error *error)
+{
     /* Signals before listeners: whoever has seen us listen may stop us. */
-    if (server_load_plugins(daemon->server, error) < 0 ||
-        watch_signals(daemon, error) < 0 || open_public(daemon, error) < 0)
+    if (make_layers(daemon, error) < 0 || watch_signals(daemon, error) < 0 ||
+        open_public(daemon, error) < 0)
         return -1;
     return open_status(daemon, error);
 }
@@ -513,6 +524,22 @@ int daemon_run(const struct settings *settings, const struct config *config,
 }
 
 /* ---- checking ---- */
+
+int daemon_print_hooks(const struct settings *settings, const struct config *config,
+                       FILE *out, hop_error *error)
+{
+    struct daemon *daemon = mem_calloc(1, sizeof *daemon);
+    int result;
+
+    daemon->settings = settings;
+    daemon->config = config;
+    result = make_layers(daemon, error);
+    if (result == 0)
+        server_print_hooks(daemon->server, out);
+    finish(daemon);
+    free(daemon);
+    return result;
+}
 
 int daemon_check(const struct settings *settings, const struct config *config,
                  hop_error *error)

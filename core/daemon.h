@@ -24,4 +24,11 @@ int daemon_check(const struct settings *settings, const struct config *config,
 int daemon_print_config(const struct settings *settings, const struct config *config,
                         FILE *out, hop_error *error);
 
+/*
+ * Start the plugins as daemon_run() does, but open no port and serve nobody; print what they
+ * have registered (--print-hooks), and stop them. After daemon_check().
+ */
+int daemon_print_hooks(const struct settings *settings, const struct config *config,
+                       FILE *out, hop_error *error);
+
 #endif

@@ -25,7 +25,7 @@
 #error "HOP_VERSION comes from the build"
 #endif
 
-enum mode { MODE_RUN, MODE_CHECK, MODE_PRINT };
+enum mode { MODE_RUN, MODE_CHECK, MODE_PRINT, MODE_HOOKS };
 
 struct flags {
     const char *conf_file;  /* borrowed from argv */
@@ -37,7 +37,7 @@ struct flags {
 static void print_help(void)
 {
     printf(
-        "Usage: sockhop [-c FILE] [-o SECTION.KEY=VALUE]... [-t | -T]\n"
+        "Usage: sockhop [-c FILE] [-o SECTION.KEY=VALUE]... [-t | -T | --print-hooks]\n"
         "A Socket.IO server whose behaviour is chosen by plugins.\n"
         "\n"
         "  -c, --config FILE    read this configuration (default %s)\n"
@@ -46,6 +46,8 @@ static void print_help(void)
         "                       -o server.threads=2 -o plugin:lobby.notices=no\n"
         "  -t, --test           check the configuration and exit\n"
         "  -T, --print-config   check the configuration and print it, merged\n"
+        "      --print-hooks    start the plugins, print who is called when, and stop "
+        "them\n"
         "  -h, --help           this text\n"
         "  -V, --version        the version\n"
         "\n"
@@ -54,11 +56,14 @@ static void print_help(void)
         HOP_CONF_FILE);
 }
 
+enum { PRINT_HOOKS = 256 }; /* options without a letter */
+
 static const struct option long_options[] = {
     {"config", required_argument, NULL, 'c'},
     {"option", required_argument, NULL, 'o'},
     {"test", no_argument, NULL, 't'},
     {"print-config", no_argument, NULL, 'T'},
+    {"print-hooks", no_argument, NULL, PRINT_HOOKS},
     {"help", no_argument, NULL, 'h'},
     {"version", no_argument, NULL, 'V'},
     {NULL, 0, NULL, 0},
@@ -84,6 +89,9 @@ static int parse_flags(int argc, char **argv, struct flags *flags)
             break;
         case 'T':
             flags->mode = MODE_PRINT;
+            break;
+        case PRINT_HOOKS:
+            flags->mode = MODE_HOOKS;
             break;
         case 'h':
             print_help();
@@ -132,6 +140,8 @@ static int run_mode(enum mode mode, const struct flags *flags,
         return daemon_run(settings, config, error);
     if (daemon_check(settings, config, error) < 0)
         return -1;
+    if (mode == MODE_HOOKS)
+        return daemon_print_hooks(settings, config, stdout, error);
     if (mode == MODE_CHECK)
         printf("%s: the configuration is good\n", flags->conf_file);
     else if (daemon_print_config(settings, config, stdout, error) < 0)

@@ -19,6 +19,7 @@
 #include "core/base/mem.h"
 #include "core/base/text.h"
 #include "core/plugin/state.h"
+#include "core/plugin/table.h"
 #include "core/socketio/opening.h"
 
 struct middleware {
@@ -133,6 +134,26 @@ int connects_resolve(struct connects *connects, const struct hub *hub, hop_error
                           connects->middleware[i].plugin, "middleware", error) < 0)
             return -1;
     return 0;
+}
+
+void connects_show(const struct connects *connects, struct table *table)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < connects->n; i++) {
+        table_add(table, "middleware");
+        table_add_number(table, i + 1);
+        table_add(table, connects->middleware[i].plugin->name);
+        table_add(table, scope_name(&connects->middleware[i].scope));
+    }
+    for (const struct namespace_hook *hook = connects->hooks; hook; hook = hook->next) {
+        if (!hook->accept)
+            continue;
+        table_add(table, "namespace");
+        table_add_number(table, ++n);
+        table_add(table, hook->plugin->name);
+        table_add(table, NULL);
+    }
 }
 
 /* ---- one of them */

@@ -17,6 +17,7 @@ struct hub_connect;
 struct middleware;
 struct namespace_hook;
 struct plugin;
+struct table;
 
 struct connects {
     struct middleware *middleware; /* owned: in the order of their calls */
@@ -32,6 +33,9 @@ void connects_done(struct connects *connects); /* after the last socket */
 void connects_remove(struct connects *connects, const struct plugin *plugin);
 /* Put middleware in order and find its namespaces, once all is registered. */
 int connects_resolve(struct connects *connects, const struct hub *hub, hop_error *error);
+
+/* For --print-hooks. */
+void connects_show(const struct connects *connects, struct table *table);
 
 /* The hub's news. */
 void connects_begin(hop_server *server, const struct hub_connect *in);

@@ -24,6 +24,7 @@
 #include "core/plugin/replace.h"
 #include "core/plugin/scope.h"
 #include "core/plugin/state.h"
+#include "core/plugin/table.h"
 
 struct handler {
     struct plugin *plugin; /* borrowed */
@@ -291,6 +292,59 @@ int dispatch_sort(struct dispatch *dispatch, hop_error *error)
     if (resolve_row(row, dispatch->server->hub, error) < 0 || sort_row(row, error) < 0)
         return -1;
     return 0;
+}
+
+/* ---- showing */
+
+static void show_handler(const struct handler *handler, const char *event, size_t order,
+                         bool is_any, struct table *table)
+{
+    static const char *const phases[] = {"guard", "handle", "observe"};
+
+    table_add(table, event);
+    table_add_number(table, order);
+    table_add(table, phases[handler->phase]);
+    table_add(table, handler->plugin->name);
+    table_add(table, scope_name(&handler->scope));
+    table_add(table, is_any ? "any" : "it");
+}
+
+/* row: NULL for the events that nobody names. */
+static void show_row(const struct dispatch *dispatch, const struct row *row,
+                     struct table *table)
+{
+    size_t order = 0;
+
+    for (int step = 0; step < 2 * (HOP_OBSERVE + 1); step++) {
+        const struct row *list = step % 2 ? row : &dispatch->any;
+
+        for (size_t i = 0; list && i < list->n; i++)
+            if (list->handlers[i].phase == (hop_phase)(step / 2))
+                show_handler(&list->handlers[i], row ? row->event : "*", ++order,
+                             list != row, table);
+    }
+}
+
+static int compare_names(const void *left, const void *right)
+{
+    const struct row *const *a = left, *const *b = right;
+
+    return strcmp((*a)->event, (*b)->event);
+}
+
+void dispatch_show(const struct dispatch *dispatch, struct table *table)
+{
+    size_t n = HASH_COUNT(dispatch->rows), i = 0;
+    const struct row **rows = mem_calloc(n, sizeof *rows);
+
+    for (const struct row *row = dispatch->rows; row; row = row->hh.next)
+        rows[i++] = row;
+    if (n)
+        qsort(rows, n, sizeof *rows, compare_names);
+    show_row(dispatch, NULL, table);
+    for (i = 0; i < n; i++)
+        show_row(dispatch, rows[i], table);
+    free(rows);
 }
 
 /* ---- calling */

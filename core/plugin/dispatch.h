@@ -19,6 +19,7 @@ struct handler;
 struct plugin;
 struct row;
 struct sio_event;
+struct table;
 
 struct dispatch *dispatch_new(hop_server *server);
 void dispatch_free(struct dispatch *dispatch);
@@ -38,6 +39,9 @@ void dispatch_remove(struct dispatch *dispatch, const struct plugin *plugin);
 /* Put every list in order and find the namespaces that handlers are for, once all are
  * known. -1: before= and after= make a circle, or a namespace is not declared. */
 int dispatch_sort(struct dispatch *dispatch, hop_error *error);
+
+/* For --print-hooks: every event by name, its handlers in the order of their calls. */
+void dispatch_show(const struct dispatch *dispatch, struct table *table);
 
 /* One event on its way through the handlers. */
 struct walk {

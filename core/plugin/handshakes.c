@@ -23,6 +23,7 @@
 #include "core/plugin/plugin.h"
 #include "core/plugin/routes.h"
 #include "core/plugin/state.h"
+#include "core/plugin/table.h"
 
 enum { MAX_MESSAGE = 1000 /* bytes of a refusal */ };
 
@@ -179,6 +180,18 @@ int handshakes_resolve(hop_server *server, hop_error *error)
         if (resolve(gate, error) < 0)
             return -1;
     return 0;
+}
+
+void handshakes_show(const hop_server *server, struct table *table)
+{
+    for (const struct handshake_gate *gate = server->handshakes.gates; gate;
+         gate = gate->next)
+        for (size_t i = 0; i < gate->n; i++) {
+            table_add(table, gate->path ? gate->path : server->settings->path);
+            table_add(table, gate->hook[i].decide ? "handshake" : "connection_error");
+            table_add_number(table, i + 1);
+            table_add(table, gate->hook[i].plugin->name);
+        }
 }
 
 /* ---- the end of one */

@@ -10,6 +10,7 @@
 
 #include "core/base/mem.h"
 #include "core/plugin/state.h"
+#include "core/plugin/table.h"
 
 void hooks_done(struct hooks *hooks)
 {
@@ -58,6 +59,17 @@ int hooks_resolve(struct hooks *hooks, const struct hub *hub, hop_error *error)
                 return -1;
         }
     return 0;
+}
+
+void hooks_show(const struct hooks *hooks, struct table *table)
+{
+    for (int kind = 0; kind < HOOK_KINDS; kind++)
+        for (size_t i = 0; i < hooks->n[kind]; i++) {
+            table_add(table, words[kind]);
+            table_add_number(table, i + 1);
+            table_add(table, hooks->list[kind][i].plugin->name);
+            table_add(table, scope_name(&hooks->list[kind][i].scope));
+        }
 }
 
 /* Whether what a hook is to be told is still so: an earlier one may have undone it. Else

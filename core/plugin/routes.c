@@ -17,6 +17,7 @@
 #include "core/loop/bytes.h"
 #include "core/net/router.h"
 #include "core/plugin/state.h"
+#include "core/plugin/table.h"
 
 enum { CONTENT_TYPE_BYTES = 128 }; /* longer than any that is registered */
 
@@ -26,6 +27,7 @@ struct logic_route {
     struct plugin *plugin;      /* borrowed: NULL for the core's own */
     char *path;                 /* owned */
     const char *shown;          /* the same, of running_name() */
+    const char *method;         /* NULL for the core's own; of running_name() */
     hop_route_handler *handler; /* NULL once its plugin has gone; logic */
     void *self;                 /* borrowed: the handler's own */
     struct logic_route *next;   /* of the server's list */
@@ -303,6 +305,7 @@ int routes_add(hop_server *server, const char *method, const char *path,
         logic_route_free(route);
         return -1;
     }
+    route->method = running_name(method);
     route->next = server->routes;
     server->routes = route;
     return 0;
@@ -313,6 +316,15 @@ void routes_remove(hop_server *server, const struct plugin *plugin)
     for (struct logic_route *route = server->routes; route; route = route->next)
         if (route->plugin == plugin)
             route->handler = NULL;
+}
+
+void routes_show(const hop_server *server, struct table *table)
+{
+    for (const struct logic_route *route = server->routes; route; route = route->next) {
+        table_add(table, route->path);
+        table_add(table, route->method);
+        table_add(table, route->plugin ? route->plugin->name : NULL);
+    }
 }
 
 void routes_free(hop_server *server)

@@ -19,6 +19,7 @@
 struct bytes;
 struct logic_route;
 struct plugin;
+struct table;
 
 /*
  * A request in a record from shard to logic. Its texts stand in one block: query NUL, then
@@ -67,6 +68,8 @@ int routes_add(hop_server *server, const char *method, const char *path,
 /* A plugin's routes answer 503 from now on: a router forgets nothing. */
 void routes_remove(hop_server *server, const struct plugin *plugin);
 
+/* For --print-hooks. */
+void routes_show(const hop_server *server, struct table *table);
 void routes_free(hop_server *server);
 
 #endif

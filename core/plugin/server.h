@@ -57,7 +57,10 @@ void server_print_metrics(const hop_server *server, FILE *out);
 int server_check(const struct settings *settings, const struct config *config,
                  hop_error *error);
 
-/* The same, then each plugin's section with all its keys (-T). */
+/* What the plugins have registered, in tables: --print-hooks. After server_load_plugins(). */
+void server_print_hooks(const hop_server *server, FILE *out);
+
+/* The same as server_check(), then each plugin's section with all its keys (-T). */
 int server_print_config(const struct settings *settings, const struct config *config,
                         FILE *out, hop_error *error);
 
