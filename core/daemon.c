@@ -563,3 +563,10 @@ int daemon_print_config(const struct settings *settings, const struct config *co
     fputc('\n', out);
     return server_print_config(settings, config, out, error);
 }
+
+int daemon_print_config_doc(const struct settings *settings, const struct config *config,
+                            enum config_doc format, FILE *out, hop_error *error)
+{
+    settings_doc(format, out);
+    return server_print_config_doc(settings, config, format, out, error);
+}

@@ -9,6 +9,8 @@
 
 #include <sockhop/types.h>
 
+#include "core/base/config_doc.h"
+
 struct config;
 struct settings;
 
@@ -30,5 +32,9 @@ int daemon_print_config(const struct settings *settings, const struct config *co
  */
 int daemon_print_hooks(const struct settings *settings, const struct config *config,
                        FILE *out, hop_error *error);
+
+/* Every key of the core and of the plugins that the conf file names. 0, or -1 with the reason. */
+int daemon_print_config_doc(const struct settings *settings, const struct config *config,
+                            enum config_doc format, FILE *out, hop_error *error);
 
 #endif

@@ -25,19 +25,20 @@
 #error "HOP_VERSION comes from the build"
 #endif
 
-enum mode { MODE_RUN, MODE_CHECK, MODE_PRINT, MODE_HOOKS };
+enum mode { MODE_RUN, MODE_CHECK, MODE_PRINT, MODE_HOOKS, MODE_DOC };
 
 struct flags {
     const char *conf_file;  /* borrowed from argv */
     const char **overrides; /* owned array, borrowed texts */
     size_t n_overrides;
     enum mode mode;
+    enum config_doc doc; /* of MODE_DOC */
 };
 
 static void print_help(void)
 {
     printf(
-        "Usage: sockhop [-c FILE] [-o SECTION.KEY=VALUE]... [-t | -T | --print-hooks]\n"
+        "Usage: sockhop [-c FILE] [-o SECTION.KEY=VALUE]... [-t | -T | ...]\n"
         "A Socket.IO server whose behaviour is chosen by plugins.\n"
         "\n"
         "  -c, --config FILE    read this configuration (default %s)\n"
@@ -46,6 +47,8 @@ static void print_help(void)
         "                       -o server.threads=2 -o plugin:lobby.notices=no\n"
         "  -t, --test           check the configuration and exit\n"
         "  -T, --print-config   check the configuration and print it, merged\n"
+        "      --config-doc[=text|conf]\n"
+        "                       print every key, of the server and of the plugins named\n"
         "      --print-hooks    start the plugins, print who is called when, and stop "
         "them\n"
         "  -h, --help           this text\n"
@@ -56,7 +59,7 @@ static void print_help(void)
         HOP_CONF_FILE);
 }
 
-enum { PRINT_HOOKS = 256 }; /* options without a letter */
+enum { PRINT_HOOKS = 256, CONFIG_DOC }; /* options without a letter */
 
 static const struct option long_options[] = {
     {"config", required_argument, NULL, 'c'},
@@ -64,10 +67,21 @@ static const struct option long_options[] = {
     {"test", no_argument, NULL, 't'},
     {"print-config", no_argument, NULL, 'T'},
     {"print-hooks", no_argument, NULL, PRINT_HOOKS},
+    {"config-doc", optional_argument, NULL, CONFIG_DOC},
     {"help", no_argument, NULL, 'h'},
     {"version", no_argument, NULL, 'V'},
     {NULL, 0, NULL, 0},
 };
+
+/* text: of --config-doc=text, or NULL. */
+static int parse_doc(const char *text, enum config_doc *doc)
+{
+    *doc = text && strcmp(text, "conf") == 0 ? CONFIG_DOC_CONF : CONFIG_DOC_TEXT;
+    if (!text || *doc == CONFIG_DOC_CONF || strcmp(text, "text") == 0)
+        return 0;
+    fprintf(stderr, "sockhop: --config-doc is text or conf, not '%s'\n", text);
+    return -1;
+}
 
 /* Returns -1 to go on, else the exit status. */
 static int parse_flags(int argc, char **argv, struct flags *flags)
@@ -92,6 +106,11 @@ static int parse_flags(int argc, char **argv, struct flags *flags)
             break;
         case PRINT_HOOKS:
             flags->mode = MODE_HOOKS;
+            break;
+        case CONFIG_DOC:
+            flags->mode = MODE_DOC;
+            if (parse_doc(optarg, &flags->doc) < 0)
+                return 2;
             break;
         case 'h':
             print_help();
@@ -138,6 +157,8 @@ static int run_mode(enum mode mode, const struct flags *flags,
 {
     if (mode == MODE_RUN)
         return daemon_run(settings, config, error);
+    if (mode == MODE_DOC)
+        return daemon_print_config_doc(settings, config, flags->doc, stdout, error);
     if (daemon_check(settings, config, error) < 0)
         return -1;
     if (mode == MODE_HOOKS)

@@ -229,6 +229,16 @@ void settings_print(const struct config *config, FILE *out)
     }
 }
 
+void settings_doc(enum config_doc format, FILE *out)
+{
+    for (size_t i = 0; settings_sections[i].name; i++) {
+        if (i > 0)
+            fputc('\n', out);
+        config_doc(format, settings_sections[i].name, NULL, settings_sections[i].keys,
+                   sizeof(hop_config_key), out);
+    }
+}
+
 /* ---- sections */
 
 static bool is_core_section(const char *name)

@@ -11,6 +11,8 @@
 
 #include <sockhop/config.h>
 
+#include "core/base/config_doc.h"
+
 struct config;
 
 /* The words of two keys, in their order. */
@@ -134,6 +136,9 @@ struct settings_address {
 };
 /* Returns 0, or -1 when text is no numeric address with a port. */
 int settings_address_parse(const char *text, struct settings_address *out);
+
+/* All core sections by their tables, a blank line between. For --config-doc. */
+void settings_doc(enum config_doc format, FILE *out);
 
 /* All core sections as config_print() writes them, a blank line between. For -T. */
 void settings_print(const struct config *config, FILE *out);

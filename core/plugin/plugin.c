@@ -414,6 +414,20 @@ int plugin_check_disabled(const struct settings *settings, const struct config *
     return result;
 }
 
+struct plugin *plugin_describe(const struct settings *settings,
+                               const struct config *config, const char *section,
+                               hop_error *error)
+{
+    struct plugin *plugin = plugin_new(settings, config, section);
+    hop_error reason;
+
+    if (open_code(plugin, &reason) == 0 && join_keys(plugin, &reason) == 0)
+        return plugin;
+    config_error(config, section, NULL, error, "%s", reason.text);
+    plugin_free(plugin);
+    return NULL;
+}
+
 void plugin_free(struct plugin *plugin)
 {
     if (!plugin)

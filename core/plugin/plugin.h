@@ -84,6 +84,14 @@ int plugin_check_disabled(const struct settings *settings, const struct config *
                           const char *section, hop_error *error);
 
 /*
+ * Open the file of a section for its key table: no value of the section is looked at, and no
+ * code of the plugin runs. Returns NULL with the reason, as above.
+ */
+struct plugin *plugin_describe(const struct settings *settings,
+                               const struct config *config, const char *section,
+                               hop_error *error);
+
+/*
  * Frees what plugin_open() made; takes NULL. Code that has run stays mapped until the
  * process ends: leak reports need its symbols, and the libraries it brought along (ICU)
  * keep memory that only their own static variables lead to.

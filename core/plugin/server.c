@@ -398,3 +398,27 @@ int server_print_config(const struct settings *settings, const struct config *co
     loader_free(loader);
     return 0;
 }
+
+int server_print_config_doc(const struct settings *settings, const struct config *config,
+                            enum config_doc format, FILE *out, hop_error *error)
+{
+    const char *section;
+
+    for (size_t i = 0; (section = config_section(config, i)); i++) {
+        const char *name = plugin_section_name(section);
+        struct plugin *plugin;
+
+        if (!name || !plugin_name_is_valid(name))
+            continue;
+        plugin = plugin_describe(settings, config, section, error);
+        if (!plugin && plugin_is_disabled(config, section))
+            continue; /* as far as there is a file: see loader_check_disabled() */
+        if (!plugin)
+            return -1;
+        fputc('\n', out);
+        config_doc(format, section, plugin->entry.summary, plugin->keys, plugin->key_size,
+                   out);
+        plugin_free(plugin);
+    }
+    return 0;
+}

@@ -57,6 +57,10 @@ void server_print_metrics(const hop_server *server, FILE *out);
 int server_check(const struct settings *settings, const struct config *config,
                  hop_error *error);
 
+/* The keys of every plugin that the conf file names, turned off or not: --config-doc. */
+int server_print_config_doc(const struct settings *settings, const struct config *config,
+                            enum config_doc format, FILE *out, hop_error *error);
+
 /* What the plugins have registered, in tables: --print-hooks. After server_load_plugins(). */
 void server_print_hooks(const hop_server *server, FILE *out);
 

@@ -6,6 +6,7 @@
  *   post WHAT MS   in the next turn, from hop_post()
  *   thread WHAT MS in a thread of its own
  *   fine           acks: the server is well
+ *   echo           seen by a guard, before that of another plugin (key `before`)
  *
  * WHAT: sleep (MS of them), loop, segfault, fpe, abort, overflow (the stack). Any event may be
  * watched by a guard for all of them (key `watch`), which does the same for `watched`.
@@ -23,7 +24,10 @@ struct hazard {
     hop_server *server; /* borrowed */
     bool watch;
     const char *in_init; /* WHAT to do there; "": nothing */
-    char what[32];       /* of the post, the thread */
+    const char *token;
+    int64_t pin;
+    const char *before; /* a plugin: a guard of echo comes before its own */
+    char what[32];      /* of the post, the thread */
     int64_t ms;
     pthread_t thread;
     bool has_thread;
@@ -32,6 +36,12 @@ struct hazard {
 static const hop_config_key hazard_keys[] = {
     HOP_BOOL(struct hazard, watch, "watch", false, "whether a guard sees every event"),
     HOP_STRING(struct hazard, in_init, "in_init", "", "what goes wrong at the start"),
+    HOP_STRING(struct hazard, token, "token", "", "what nobody must see",
+               .flags = HOP_KEY_SECRET),
+    HOP_INT(struct hazard, pin, "pin", 1234, 1000, 9999, "a number that nobody must see",
+            .flags = HOP_KEY_SECRET | HOP_KEY_RELOADABLE),
+    HOP_STRING(struct hazard, before, "before", "",
+               "plugin whose guard of echo is second"),
     HOP_KEYS_END,
 };
 
@@ -172,11 +182,15 @@ static hop_verdict guard(hop_socket socket, hop_event *event, void *self)
 static int hazard_init(hop_server *server, void *self)
 {
     struct hazard *hazard = self;
+    const hop_on_options first = {
+        .size = sizeof first, .phase = HOP_GUARD, .before = hazard->before, .nsp = "*"};
 
     hazard->server = server;
     do_harm(hazard->in_init, 0);
     if (hazard->watch)
         hop_on_any(server, guard, hazard);
+    if (*hazard->before)
+        hop_on_with(server, "echo", guard, hazard, &first);
     hop_on(server, "do", on_do, hazard);
     hop_on(server, "join", on_join_event, hazard);
     hop_on(server, "post", on_post, hazard);
