@@ -28,6 +28,7 @@
 #include "core/base/text.h"
 #include "core/engine/engine.h"
 #include "core/loop/loop.h"
+#include "core/loop/watchdog.h"
 #include "core/net/gate.h"
 #include "core/net/listener.h"
 #include "core/net/net.h"
@@ -380,15 +381,21 @@ static int open_status(struct daemon *daemon, hop_error *error)
     return -1;
 }
 
-static int start(struct daemon *daemon, hop_error *error)
+static void prepare_process(void)
 {
-    const struct settings *settings = daemon->settings;
-
     prepare_signals();
     prepare_crypto();
     event_set_mem_functions(mem_alloc, mem_realloc, free);
     event_set_log_callback(on_libevent_log);
     raise_fd_limit();
+}
+
+/* All layers, and the plugins in them; no port is open yet. */
+static int make_layers(struct daemon *daemon, hop_error *error)
+{
+    const struct settings *settings = daemon->settings;
+
+    prepare_process();
     daemon->loops = loops_new(settings->n_threads, settings->max_lane_bytes);
     daemon->hub = hub_new(daemon->loops, settings);
     daemon->gate = gate_new(settings);
@@ -402,9 +409,14 @@ static int start(struct daemon *daemon, hop_error *error)
     server_set_shards(daemon->server, daemon->engines);
     daemon->reloads = reloads_new(daemon->server, daemon->config);
     daemon->status = status_new(daemon->loops, daemon->server);
+    return server_load_plugins(daemon->server, error);
+}
+
+static int start(struct daemon *daemon, hop_error *error)
+{
     /* Signals before listeners: whoever has seen us listen may stop us. */
-    if (server_load_plugins(daemon->server, error) < 0 ||
-        watch_signals(daemon, error) < 0 || open_public(daemon, error) < 0)
+    if (make_layers(daemon, error) < 0 || watch_signals(daemon, error) < 0 ||
+        open_public(daemon, error) < 0)
         return -1;
     return open_status(daemon, error);
 }
@@ -497,6 +509,7 @@ static void finish(struct daemon *daemon)
 int daemon_run(const struct settings *settings, const struct config *config,
                hop_error *error)
 {
+    struct watchdog *watchdog;
     struct daemon *daemon;
     int result;
 
@@ -509,11 +522,14 @@ int daemon_run(const struct settings *settings, const struct config *config,
     if (result == 0)
         result = settle(daemon, error);
     if (result == 0) {
+        server_ready(daemon->server);
         loops_start(daemon->loops);
+        watchdog = watchdog_start(daemon->loops->logic, settings->watchdog_ms);
         hop_log(HOP_INFO, "server.ready version=%s threads=%d pid=%ld", HOP_VERSION,
                 settings->n_threads, (long)getpid());
         status_set_ready(daemon->status, true);
         loop_run(daemon->loops->logic);
+        watchdog_stop(watchdog);
         loops_join(daemon->loops);
     }
     finish(daemon);
@@ -524,6 +540,22 @@ int daemon_run(const struct settings *settings, const struct config *config,
 }
 
 /* ---- checking ---- */
+
+int daemon_print_hooks(const struct settings *settings, const struct config *config,
+                       FILE *out, hop_error *error)
+{
+    struct daemon *daemon = mem_calloc(1, sizeof *daemon);
+    int result;
+
+    daemon->settings = settings;
+    daemon->config = config;
+    result = make_layers(daemon, error);
+    if (result == 0)
+        server_print_hooks(daemon->server, out);
+    finish(daemon);
+    free(daemon);
+    return result;
+}
 
 int daemon_check(const struct settings *settings, const struct config *config,
                  hop_error *error)
@@ -546,4 +578,11 @@ int daemon_print_config(const struct settings *settings, const struct config *co
     settings_print(config, out);
     fputc('\n', out);
     return server_print_config(settings, config, out, error);
+}
+
+int daemon_print_config_doc(const struct settings *settings, const struct config *config,
+                            enum config_doc format, FILE *out, hop_error *error)
+{
+    settings_doc(format, out);
+    return server_print_config_doc(settings, config, format, out, error);
 }

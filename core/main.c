@@ -15,6 +15,7 @@
 #include <sockhop/log.h>
 
 #include "core/base/config.h"
+#include "core/base/crash.h"
 #include "core/base/log.h"
 #include "core/base/mem.h"
 #include "core/base/settings.h"
@@ -24,19 +25,20 @@
 #error "HOP_VERSION comes from the build"
 #endif
 
-enum mode { MODE_RUN, MODE_CHECK, MODE_PRINT };
+enum mode { MODE_RUN, MODE_CHECK, MODE_PRINT, MODE_HOOKS, MODE_DOC };
 
 struct flags {
     const char *conf_file;  /* borrowed from argv */
     const char **overrides; /* owned array, borrowed texts */
     size_t n_overrides;
     enum mode mode;
+    enum config_doc doc; /* of MODE_DOC */
 };
 
 static void print_help(void)
 {
     printf(
-        "Usage: sockhop [-c FILE] [-o SECTION.KEY=VALUE]... [-t | -T]\n"
+        "Usage: sockhop [-c FILE] [-o SECTION.KEY=VALUE]... [-t | -T | ...]\n"
         "A Socket.IO server whose behaviour is chosen by plugins.\n"
         "\n"
         "  -c, --config FILE    read this configuration (default %s)\n"
@@ -45,6 +47,10 @@ static void print_help(void)
         "                       -o server.threads=2 -o plugin:lobby.notices=no\n"
         "  -t, --test           check the configuration and exit\n"
         "  -T, --print-config   check the configuration and print it, merged\n"
+        "      --config-doc[=text|conf]\n"
+        "                       print every key, of the server and of the plugins named\n"
+        "      --print-hooks    start the plugins, print who is called when, and stop "
+        "them\n"
         "  -h, --help           this text\n"
         "  -V, --version        the version\n"
         "\n"
@@ -53,15 +59,29 @@ static void print_help(void)
         HOP_CONF_FILE);
 }
 
+enum { PRINT_HOOKS = 256, CONFIG_DOC }; /* options without a letter */
+
 static const struct option long_options[] = {
     {"config", required_argument, NULL, 'c'},
     {"option", required_argument, NULL, 'o'},
     {"test", no_argument, NULL, 't'},
     {"print-config", no_argument, NULL, 'T'},
+    {"print-hooks", no_argument, NULL, PRINT_HOOKS},
+    {"config-doc", optional_argument, NULL, CONFIG_DOC},
     {"help", no_argument, NULL, 'h'},
     {"version", no_argument, NULL, 'V'},
     {NULL, 0, NULL, 0},
 };
+
+/* text: of --config-doc=text, or NULL. */
+static int parse_doc(const char *text, enum config_doc *doc)
+{
+    *doc = text && strcmp(text, "conf") == 0 ? CONFIG_DOC_CONF : CONFIG_DOC_TEXT;
+    if (!text || *doc == CONFIG_DOC_CONF || strcmp(text, "text") == 0)
+        return 0;
+    fprintf(stderr, "sockhop: --config-doc is text or conf, not '%s'\n", text);
+    return -1;
+}
 
 /* Returns -1 to go on, else the exit status. */
 static int parse_flags(int argc, char **argv, struct flags *flags)
@@ -83,6 +103,14 @@ static int parse_flags(int argc, char **argv, struct flags *flags)
             break;
         case 'T':
             flags->mode = MODE_PRINT;
+            break;
+        case PRINT_HOOKS:
+            flags->mode = MODE_HOOKS;
+            break;
+        case CONFIG_DOC:
+            flags->mode = MODE_DOC;
+            if (parse_doc(optarg, &flags->doc) < 0)
+                return 2;
             break;
         case 'h':
             print_help();
@@ -129,8 +157,12 @@ static int run_mode(enum mode mode, const struct flags *flags,
 {
     if (mode == MODE_RUN)
         return daemon_run(settings, config, error);
+    if (mode == MODE_DOC)
+        return daemon_print_config_doc(settings, config, flags->doc, stdout, error);
     if (daemon_check(settings, config, error) < 0)
         return -1;
+    if (mode == MODE_HOOKS)
+        return daemon_print_hooks(settings, config, stdout, error);
     if (mode == MODE_CHECK)
         printf("%s: the configuration is good\n", flags->conf_file);
     else if (daemon_print_config(settings, config, stdout, error) < 0)
@@ -173,6 +205,7 @@ int main(int argc, char **argv)
     int status;
 
     open_standard_fds();
+    crash_install();
     status = parse_flags(argc, argv, &flags);
     if (status < 0)
         status = run(&flags, &error);

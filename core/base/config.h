@@ -82,7 +82,7 @@ void config_error(const struct config *config, const char *section, const char *
 /*
  * Print one section, merged: every key of the table with the value in force, changed ones
  * with their place as a comment. A conf file in any folder may say the same: paths are
- * whole, and an include that has been read is a comment. For -T.
+ * whole, and an include that has been read is a comment, as is a secret. For -T.
  */
 void config_print(const struct config *config, const char *section,
                   const hop_config_key *keys, size_t key_size, FILE *out);
@@ -99,6 +99,10 @@ int config_read_size(const char *text, int64_t *bytes);
 
 /* A key's default as a conf file writes it, cut to fit. Returns text. */
 const char *config_key_default(const hop_config_key *key, char *text, size_t size);
+
+/* A number as a conf file writes it for that key: with the unit of its type. Returns text. */
+const char *config_key_number(const hop_config_key *key, int64_t number, char *text,
+                              size_t size);
 
 /* The nearest of the words (NULL-terminated), or NULL when none is near. */
 const char *config_nearest(const char *word, const char *const *words);

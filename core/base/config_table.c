@@ -55,6 +55,20 @@ static void print_with_unit(char *text, size_t size, int64_t number,
     snprintf(text, size, "%" PRId64 "%s", number / units->factor, units->name);
 }
 
+static const struct unit *units_of(hop_key_type type)
+{
+    static const struct unit none[] = {{"", 1}, {NULL, 0}};
+
+    return type == HOP_KEY_SIZE ? sizes : type == HOP_KEY_MS ? times : none;
+}
+
+const char *config_key_number(const hop_config_key *key, int64_t number, char *text,
+                              size_t size)
+{
+    print_with_unit(text, size, number, units_of(key->type));
+    return text;
+}
+
 const char *config_key_default(const hop_config_key *key, char *text, size_t size)
 {
     switch (key->type) {
@@ -62,14 +76,9 @@ const char *config_key_default(const hop_config_key *key, char *text, size_t siz
         snprintf(text, size, "%s", key->number ? "yes" : "no");
         break;
     case HOP_KEY_INT:
-        snprintf(text, size, "%" PRId64, key->number);
-        break;
     case HOP_KEY_SIZE:
-        print_with_unit(text, size, key->number, sizes);
-        break;
     case HOP_KEY_MS:
-        print_with_unit(text, size, key->number, times);
-        break;
+        return config_key_number(key, key->number, text, size);
     default:
         snprintf(text, size, "%s", key->text ? key->text : "");
     }
@@ -137,10 +146,16 @@ static enum number_result read_with_unit(const char *text, const struct unit *un
     return NUMBER_BAD;
 }
 
+/* The value as an error may show it. */
+static const char *shown_value(const struct field *field)
+{
+    return field->key.flags & HOP_KEY_SECRET ? "(secret)" : field->value;
+}
+
 static int refuse(const struct field *field, const char *what)
 {
     config_error(field->config, field->section, field->key.name, field->error,
-                 "\"%s\" is %s", field->value, what);
+                 "\"%s\" is %s", shown_value(field), what);
     return -1;
 }
 
@@ -152,25 +167,23 @@ static int refuse_bounds(const struct field *field, const struct unit *units)
     print_with_unit(min, sizeof min, field->key.min, units);
     print_with_unit(max, sizeof max, field->key.max, units);
     config_error(field->config, field->section, field->key.name, field->error,
-                 "\"%s\" is out of bounds: use %s to %s", field->value, min, max);
+                 "\"%s\" is out of bounds: use %s to %s", shown_value(field), min, max);
     return -1;
 }
 
 static int read_numeric(const struct field *field, int64_t *number)
 {
-    static const struct unit none[] = {{"", 1}, {NULL, 0}};
-    const struct unit *units = none;
+    const struct unit *units = units_of(field->key.type);
     const char *complaint = "not a whole number: use digits only";
     enum number_result result;
 
     if (field->key.type == HOP_KEY_SIZE) {
-        units = sizes;
         complaint = "not a size: use bytes, or k, M, G, such as 4096 or 64k";
     } else if (field->key.type == HOP_KEY_MS) {
-        units = times;
         complaint = "not a time: use ms, s, m, h, d, such as 250ms or 10s";
     }
-    result = read_with_unit(field->value, units, units == none, units == sizes, number);
+    result = read_with_unit(field->value, units, field->key.type == HOP_KEY_INT,
+                            units == sizes, number);
     if (result == NUMBER_BAD)
         return refuse(field, complaint);
     if (result == NUMBER_TOO_LARGE || *number < field->key.min ||
@@ -223,7 +236,7 @@ static int read_choice(const struct field *field, int *index)
     for (char *bar = strchr(words, '|'); bar; bar = strchr(bar, '|'))
         *bar = ' ';
     config_error(field->config, field->section, field->key.name, field->error,
-                 "\"%s\" is not one of: %s", field->value, words);
+                 "\"%s\" is not one of: %s", shown_value(field), words);
     return -1;
 }
 
@@ -405,11 +418,12 @@ static char *write_value(const hop_config_key *key, struct conf_entry *entry)
 
 /* The place stands behind the value where the line stays one that is read again. A value
  * with a ';' in front has no blank before it: there a comment would begin. A comment that
- * would be too long says less. */
+ * would be too long says less. A secret that is set is a comment as well. */
 static void print_key(const hop_config_key *key, struct conf_entry *entry, FILE *out)
 {
-    const char *mark = entry && entry->is_spent ? "; " : "";
-    char *value = write_value(key, entry);
+    const bool is_secret = entry && key->flags & HOP_KEY_SECRET;
+    const char *mark = entry && (entry->is_spent || is_secret) ? "; " : "";
+    char *value = is_secret ? mem_strdup("(secret)") : write_value(key, entry);
     size_t len;
 
     if (*mark && strlen(mark) + strlen(key->name) + 1 + strlen(value) > CONF_LINE_BYTES)

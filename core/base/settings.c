@@ -59,6 +59,10 @@ static const hop_config_key server_keys[] = {
                "USER or USER:GROUP to become when started as root, which needs one"),
     HOP_BOOL(S, seccomp, "seccomp", false,
              "whether system calls that serving does not need fail"),
+    HOP_MS(S, slow_ms, "slow_ms", 50, 0, 1 * HOURS,
+           "a plugin's call that takes so long is logged; 0: none is"),
+    HOP_MS(S, watchdog_ms, "watchdog", 10 * SECONDS, 0, 1 * HOURS,
+           "a turn of the plugins' thread that takes so long ends the server; 0: none"),
     HOP_STRING(S, namespaces, "namespaces", "",
                "namespaces that clients may join beside /: a list such as /a, /b"),
     HOP_STRING(S, include, "include", "",
@@ -222,6 +226,16 @@ void settings_print(const struct config *config, FILE *out)
             fputc('\n', out);
         config_print(config, settings_sections[i].name, settings_sections[i].keys,
                      sizeof(hop_config_key), out);
+    }
+}
+
+void settings_doc(enum config_doc format, FILE *out)
+{
+    for (size_t i = 0; settings_sections[i].name; i++) {
+        if (i > 0)
+            fputc('\n', out);
+        config_doc(format, settings_sections[i].name, NULL, settings_sections[i].keys,
+                   sizeof(hop_config_key), out);
     }
 }
 

@@ -11,6 +11,8 @@
 
 #include <sockhop/config.h>
 
+#include "core/base/config_doc.h"
+
 struct config;
 
 /* The words of two keys, in their order. */
@@ -34,9 +36,11 @@ struct settings {
     int64_t shutdown_timeout_ms; /* 10 s: flush at SIGTERM */
     const char *user;            /* "" or USER[:GROUP] to become as root: privileges.h */
     bool seccomp;                /* whether to filter system calls */
-    const char *include;         /* further conf files; config_load() has read them */
-    const char *namespaces;      /* "" or a list such as "/a, /b", beside "/" */
-    int n_threads;               /* resolved from threads: 0 means all on one loop */
+    int64_t slow_ms;             /* 50: calls of plugins that are logged; 0: none */
+    int64_t watchdog_ms;    /* 10 s: a turn of logic that ends the process; 0: none */
+    const char *include;    /* further conf files; config_load() has read them */
+    const char *namespaces; /* "" or a list such as "/a, /b", beside "/" */
+    int n_threads;          /* resolved from threads: 0 means all on one loop */
 
     /* [engine]: the reference's options in snake case */
     const char *path;             /* /socket.io */
@@ -132,6 +136,9 @@ struct settings_address {
 };
 /* Returns 0, or -1 when text is no numeric address with a port. */
 int settings_address_parse(const char *text, struct settings_address *out);
+
+/* All core sections by their tables, a blank line between. For --config-doc. */
+void settings_doc(enum config_doc format, FILE *out);
 
 /* All core sections as config_print() writes them, a blank line between. For -T. */
 void settings_print(const struct config *config, FILE *out);

@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/base/crash.h"
 #include "core/base/mem.h"
 #include "core/loop/bytes.h"
 #include "core/loop/lane.h"
@@ -434,6 +435,7 @@ void loop_run(struct loop *loop)
     loop->thread = pthread_self();
     atomic_store(&loop->is_running, true);
     while (!loop->must_stop) {
+        atomic_store_explicit(&loop->n_turns, loop_turn(loop) + 1, memory_order_relaxed);
         if (!is_busy)
             arm_timer(loop);
         loop->now_is_fresh = false;
@@ -450,6 +452,11 @@ void loop_run(struct loop *loop)
     }
     lane_shut(loop->posts);
     atomic_store(&loop->is_running, false);
+}
+
+unsigned loop_turn(const struct loop *loop)
+{
+    return atomic_load_explicit(&loop->n_turns, memory_order_relaxed);
 }
 
 void loop_stop(struct loop *loop)
@@ -471,7 +478,9 @@ bool loop_is_mine(const struct loop *loop)
 
 static void *run_thread(void *arg)
 {
+    crash_thread_begin("shard");
     loop_run(arg);
+    crash_thread_end();
     return NULL;
 }
 
@@ -482,6 +491,7 @@ void loops_start(struct loops *loops)
     if (loops->n_loops == 1)
         return;
     sigfillset(&all); /* signals are logic's */
+    crash_unblock(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     for (unsigned i = 0; i < loops->n_shards; i++) {
         struct loop *loop = loops->loop[i];

@@ -62,6 +62,7 @@ struct loop {
     size_t n_taken;          /* bytes of input in this part of the turn: loop_take() */
     bool now_is_fresh, must_stop, is_busy;
     atomic_bool is_running;
+    atomic_uint n_turns;
     pthread_t thread;  /* that runs it: for loop_is_mine() */
     pthread_t started; /* by loops_start(), for loops_join() */
 };
@@ -98,6 +99,9 @@ void loops_shut(struct loops *loops);
 
 /* After loops_join(): deliver what still lies in lanes, in the caller's thread. */
 void loops_drain(struct loops *loops);
+
+/* The number of the turn at hand, or of the one that waits for events. Thread: any. */
+unsigned loop_turn(const struct loop *loop);
 
 /* The monotonic clock in ms, read once a turn. Thread: the loop's. */
 uint64_t loop_now(struct loop *loop);

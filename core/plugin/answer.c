@@ -205,7 +205,7 @@ static void take_answer(const struct sio_answer *in, void *self)
         forget(awaited);
         return;
     }
-    call_begin(awaited->server, awaited->plugin, &call);
+    call_begin_as(awaited->server, awaited->plugin, "hook", "ack", &call);
     if (awaited->on_ack)
         awaited->on_ack(in->socket, in->status, hop_answer_args(&answer), awaited->self);
     else
@@ -228,7 +228,7 @@ static void take_answers(const struct sio_answer *in, size_t n, void *self)
     answers = (hop_answers){mem_calloc(n + 1, sizeof *answers.one), n};
     for (size_t i = 0; i < n; i++)
         answers.one[i].in = &in[i];
-    call_begin(awaited->server, awaited->plugin, &call);
+    call_begin_as(awaited->server, awaited->plugin, "hook", "acks", &call);
     awaited->on_answers(&answers, awaited->self);
     call_end(awaited->server, &call, "hook", "acks");
     for (size_t i = 0; i < n; i++)
@@ -254,7 +254,7 @@ void answers_clear(hop_server *server, const struct plugin *plugin)
         at->on_ack = NULL;
         at->on_answer = NULL;
         at->on_answers = NULL;
-        call_begin(server, awaited.plugin, &call);
+        call_begin_as(server, awaited.plugin, "hook", "ack", &call);
         if (awaited.on_ack)
             awaited.on_ack(HOP_NO_SOCKET, HOP_ACK_DROPPED, NULL, awaited.self);
         else if (awaited.on_answer)

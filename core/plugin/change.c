@@ -358,6 +358,7 @@ static void settle(struct change *change)
         connects_resolve(&server->connects, server->hub, &error) < 0 ||
         handshakes_resolve(server, &error) < 0)
         hop_log(HOP_ERROR, "plugin.change_unsorted reason=\"%s\"", error.text);
+    loader_tell_crash(loader);
     hooks_sort(&server->hooks);
     outgoing_sort(&server->outgoing);
     server_events_sort(&server->server_events);
@@ -385,6 +386,8 @@ static void finish(struct change *change)
     for (size_t i = 0; i < change->n_new; i++)
         hop_log(HOP_INFO, "plugin.started plugin=%s version=%s", change->new[i]->name,
                 change->new[i]->entry.version);
+    for (size_t i = 0; i < change->n_new; i++)
+        loader_ready_one(change->new[i], server);
     dispatch_set_leaving(server->dispatch, false);
     server->change = NULL;
     now = now_us();

@@ -20,6 +20,7 @@
 #include "core/base/text.h"
 #include "core/plugin/plugin.h"
 #include "core/plugin/state.h"
+#include "core/plugin/table.h"
 #include "core/socketio/opening.h"
 
 struct middleware {
@@ -162,6 +163,26 @@ int connects_resolve(struct connects *connects, const struct hub *hub, hop_error
     return connects_check(connects, hub, error);
 }
 
+void connects_show(const struct connects *connects, struct table *table)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < connects->n; i++) {
+        table_add(table, "middleware");
+        table_add_number(table, i + 1);
+        table_add(table, connects->middleware[i].plugin->name);
+        table_add(table, scope_name(&connects->middleware[i].scope));
+    }
+    for (const struct namespace_hook *hook = connects->hooks; hook; hook = hook->other) {
+        if (!hook->now.accept)
+            continue;
+        table_add(table, "namespace");
+        table_add_number(table, ++n);
+        table_add(table, hook->now.plugin->name);
+        table_add(table, NULL);
+    }
+}
+
 /* ---- one of them */
 
 static void end_deferral(struct hop_connect *connect)
@@ -260,7 +281,7 @@ static hop_verdict call_middleware(struct hop_connect *connect,
     connect->plugin = middleware->plugin;
     connect->serial = middleware->serial;
     connect->is_running = true;
-    call_begin(server, middleware->plugin, &call);
+    call_begin_as(server, middleware->plugin, "hook", "middleware", &call);
     verdict = middleware->call(connect->socket, connect, middleware->self);
     call_end(server, &call, "hook", "middleware");
     connect->is_running = false;
@@ -541,7 +562,7 @@ static bool ask_hook(const struct hub_connect *in, void *arg)
 
     if (!hook->now.accept || !hook->now.plugin->is_live)
         return false;
-    call_begin(hook->server, hook->now.plugin, &call);
+    call_begin_as(hook->server, hook->now.plugin, "hook", "namespace", &call);
     is_accepted = hook->now.accept(&connect, hook->now.self);
     call_end(hook->server, &call, "hook", "namespace");
     forget_refusal(&connect);

@@ -19,6 +19,7 @@ struct hub_connect;
 struct middleware;
 struct namespace_hook;
 struct plugin;
+struct table;
 
 struct connects {
     struct middleware *middleware; /* owned: in the order of their calls */
@@ -46,6 +47,9 @@ void connects_refuse_all(struct connects *connects, const struct plugin *plugin)
 
 /* Whether connects_resolve() would do, without the order. */
 int connects_check(struct connects *connects, const struct hub *hub, hop_error *error);
+
+/* For --print-hooks. */
+void connects_show(const struct connects *connects, struct table *table);
 
 /* The hub's news. */
 void connects_begin(hop_server *server, const struct hub_connect *in);

@@ -5,7 +5,7 @@
  * of its socket wait behind it, so that none overtakes another; their bytes are limited.
  *
  * Called by: dispatch.c (a verdict HOP_DEFER, each event), server.c (a socket goes), plugins,
- * a timer for each. Thread: logic, but for hop_event_resume(), which posts.
+ * a timer for each. Thread: logic, but for hop_event_resume*(), which post.
  */
 #include "core/plugin/defer.h"
 
@@ -18,6 +18,7 @@
 #include "core/base/log.h"
 #include "core/base/mem.h"
 #include "core/loop/bytes.h"
+#include "core/plugin/replace.h"
 #include "core/plugin/state.h"
 
 /* An event's copy. */
@@ -47,6 +48,7 @@ struct resumption {
     hop_deferral which;
     hop_verdict verdict;
     char *code, *message; /* owned: may be NULL */
+    hop_args *args;       /* owned: of HOP_REPLACE, else NULL */
 };
 
 void defer_init(hop_server *server)
@@ -195,14 +197,11 @@ static void go_on(struct wait *wait)
     wait_free(wait);
 }
 
-/* The deferred event is decided. code, message: of a rejection, or NULL. */
-static void decide(struct wait *wait, hop_verdict verdict, const char *code,
-                   const char *message)
+/* The deferred event is decided: what hop_reject() or hop_replace() were told stands. */
+static void decide(struct wait *wait, hop_verdict verdict)
 {
     wait->is_running = true; /* whoever hears of the rejection may end the socket */
     forget_deferral(wait);
-    if (verdict == HOP_REJECTED)
-        hop_reject(&wait->walk.event, code, message);
     walk_decide(&wait->walk, verdict);
     go_on(wait);
 }
@@ -217,7 +216,7 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg)
     hop_log(HOP_WARN, "plugin.defer_timeout plugin=%s event=\"%s\" ms=%d",
             walk_plugin(&wait->walk)->name, log_name(name, wait->held),
             wait->walk.event.defer_ms);
-    decide(wait, HOP_REJECTED, "timeout", "it took too long to decide");
+    decide(wait, hop_reject(&wait->walk.event, "timeout", "it took too long to decide"));
 }
 
 /* ---- the header's functions */
@@ -262,12 +261,14 @@ void defer_keep(const struct walk *walk)
     }
     wait->walk = *walk;
     wait->walk.event.in = &wait->held->event;
+    replacement_free(wait->walk.event.replaced); /* the copy has taken over */
+    wait->walk.event.replaced = NULL;
     wait->is_kept = true;
     HASH_ADD(hh, wait->server->deferrals.waits, socket, sizeof wait->socket, wait);
     if (is_connected(wait))
         start_timer(wait);
     else
-        decide(wait, HOP_STOP, NULL, NULL);
+        decide(wait, HOP_STOP);
 }
 
 void defer_hold(const struct walk *walk)
@@ -327,7 +328,8 @@ void defer_refuse_all(hop_server *server, const struct plugin *plugin)
     struct wait *wait;
 
     while ((wait = first_wait(server, plugin)))
-        decide(wait, HOP_REJECTED, "reloading", "the server took too long to decide");
+        decide(wait, hop_reject(&wait->walk.event, "reloading",
+                                "the server took too long to decide"));
 }
 
 void defer_cancel(hop_event *event)
@@ -352,7 +354,7 @@ void defer_end(hop_server *server, hop_socket socket)
         go_on(wait);
         return;
     }
-    decide(wait, HOP_STOP, NULL, NULL);
+    decide(wait, HOP_STOP);
 }
 
 /* ---- the public functions */
@@ -380,7 +382,21 @@ static void resumption_free(struct resumption *resumption)
 {
     free(resumption->code);
     free(resumption->message);
+    hop_args_free(resumption->args);
     free(resumption);
+}
+
+/* The verdict as if the handler had returned it. */
+static hop_verdict take_verdict(hop_event *event, struct resumption *resumption)
+{
+    hop_args *args = resumption->args;
+
+    if (resumption->verdict == HOP_REJECTED)
+        return hop_reject(event, resumption->code, resumption->message);
+    if (resumption->verdict != HOP_REPLACE)
+        return resumption->verdict;
+    resumption->args = NULL;
+    return hop_replace(event, args);
 }
 
 static void take_resumption(void *self)
@@ -390,25 +406,37 @@ static void take_resumption(void *self)
         slots_get(&resumption->server->deferrals.by_id, resumption->which);
 
     if (wait && wait->is_kept && !wait->is_running)
-        decide(wait, resumption->verdict, resumption->code, resumption->message);
+        decide(wait, take_verdict(&wait->walk.event, resumption));
     resumption_free(resumption);
+}
+
+static int post_resumption(const struct resumption *resumption)
+{
+    struct resumption *copy = mem_alloc(sizeof *copy);
+
+    *copy = *resumption;
+    if (loop_post(copy->server->loops->logic, take_resumption, copy) == 0)
+        return 0;
+    resumption_free(copy);
+    return -1;
 }
 
 int hop_event_resume(hop_server *server, hop_deferral which, hop_verdict verdict,
                      const char *code, const char *message)
 {
-    struct resumption *resumption;
-
     if (verdict != HOP_NEXT && verdict != HOP_STOP && verdict != HOP_REJECTED)
         return -1;
-    resumption = mem_calloc(1, sizeof *resumption);
-    resumption->server = server;
-    resumption->which = which;
-    resumption->verdict = verdict;
-    resumption->code = code ? mem_strdup(code) : NULL;
-    resumption->message = message ? mem_strdup(message) : NULL;
-    if (loop_post(server->loops->logic, take_resumption, resumption) == 0)
-        return 0;
-    resumption_free(resumption);
-    return -1;
+    return post_resumption(&(struct resumption){
+        .server = server,
+        .which = which,
+        .verdict = verdict,
+        .code = code ? mem_strdup(code) : NULL,
+        .message = message ? mem_strdup(message) : NULL,
+    });
+}
+
+int hop_event_resume_replace(hop_server *server, hop_deferral which, hop_args *args)
+{
+    return post_resumption(&(struct resumption){
+        .server = server, .which = which, .verdict = HOP_REPLACE, .args = args});
 }

@@ -1,6 +1,6 @@
 /*
  * defer.h - events whose handlers decide later, and the events behind them. Thread: logic,
- * but for hop_event_resume().
+ * but for hop_event_resume() and hop_event_resume_replace().
  */
 #ifndef PLUGIN_DEFER_H
 #define PLUGIN_DEFER_H

@@ -18,10 +18,13 @@
 #include "core/base/hash.h"
 #include "core/base/log.h"
 #include "core/base/mem.h"
+#include "core/base/running.h"
 #include "core/plugin/defer.h"
 #include "core/plugin/event.h"
+#include "core/plugin/replace.h"
 #include "core/plugin/scope.h"
 #include "core/plugin/state.h"
+#include "core/plugin/table.h"
 
 struct handler {
     struct plugin *plugin; /* borrowed */
@@ -35,6 +38,7 @@ struct handler {
 
 struct row {
     char *event;              /* owned: the key */
+    const char *shown;        /* the same, of running_name() */
     struct handler *handlers; /* owned */
     size_t n;
     UT_hash_handle hh;
@@ -110,6 +114,7 @@ static struct row *need_row(struct dispatch *dispatch, const char *event)
         return row;
     row = mem_calloc(1, sizeof *row);
     row->event = mem_strdup(event);
+    row->shown = running_name(event);
     HASH_ADD_KEYPTR(hh, dispatch->rows, row->event, strlen(row->event), row);
     return row;
 }
@@ -331,15 +336,70 @@ static bool row_is_leaving(const struct row *row)
     return false;
 }
 
+/* ---- showing */
+
+static void show_handler(const struct handler *handler, const char *event, size_t order,
+                         bool is_any, struct table *table)
+{
+    static const char *const phases[] = {"guard", "handle", "observe"};
+
+    table_add(table, event);
+    table_add_number(table, order);
+    table_add(table, phases[handler->phase]);
+    table_add(table, handler->plugin->name);
+    table_add(table, scope_name(&handler->scope));
+    table_add(table, is_any ? "any" : "it");
+}
+
+/* row: NULL for the events that nobody names. */
+static void show_row(const struct dispatch *dispatch, const struct row *row,
+                     struct table *table)
+{
+    size_t order = 0;
+
+    for (int step = 0; step < 2 * (HOP_OBSERVE + 1); step++) {
+        const struct row *list = step % 2 ? row : &dispatch->any;
+
+        for (size_t i = 0; list && i < list->n; i++)
+            if (list->handlers[i].phase == (hop_phase)(step / 2))
+                show_handler(&list->handlers[i], row ? row->event : "*", ++order,
+                             list != row, table);
+    }
+}
+
+static int compare_names(const void *left, const void *right)
+{
+    const struct row *const *a = left, *const *b = right;
+
+    return strcmp((*a)->event, (*b)->event);
+}
+
+void dispatch_show(const struct dispatch *dispatch, struct table *table)
+{
+    size_t n = HASH_COUNT(dispatch->rows), i = 0;
+    const struct row **rows = mem_calloc(n, sizeof *rows);
+
+    for (const struct row *row = dispatch->rows; row; row = row->hh.next)
+        rows[i++] = row;
+    if (n)
+        qsort(rows, n, sizeof *rows, compare_names);
+    show_row(dispatch, NULL, table);
+    for (i = 0; i < n; i++)
+        show_row(dispatch, rows[i], table);
+    free(rows);
+}
+
 /* ---- calling */
 
-static hop_verdict call_handler(hop_server *server, const struct handler *handler,
-                                hop_event *event)
+static hop_verdict call_handler(struct walk *walk, const struct handler *handler)
 {
+    hop_server *server = walk->server;
+    hop_event *event = &walk->event;
     hop_verdict verdict;
     struct call call;
 
-    call_begin(server, handler->plugin, &call);
+    call_begin_as(server, handler->plugin, "event", walk->row ? walk->row->shown : "*",
+                  &call);
     verdict = handler->call(event->in->socket, event, handler->self);
     call_end(server, &call, "event", event->in->name);
     return verdict;
@@ -376,9 +436,17 @@ static bool take_verdict(struct plugin *plugin, hop_verdict verdict, hop_event *
         plugin->count[PLUGIN_NEXT]++;
         log_bad_verdict(plugin, event, verdict, "call hop_event_defer() first");
         return true;
+    case HOP_REPLACE:
+        if (!event->next)
+            break;
+        plugin->count[PLUGIN_REPLACE]++;
+        replace_apply(event);
+        return true;
     }
     plugin->count[PLUGIN_NEXT]++;
-    log_bad_verdict(plugin, event, verdict, "no such verdict: taken as HOP_NEXT");
+    log_bad_verdict(plugin, event, verdict,
+                    verdict == HOP_REPLACE ? "return what hop_replace() gave"
+                                           : "no such verdict: taken as HOP_NEXT");
     return true;
 }
 
@@ -407,7 +475,7 @@ static void observe(struct walk *walk, const struct handler *handler)
 {
     handler->plugin->count[PLUGIN_OBSERVE]++;
     walk->event.is_observed = true;
-    call_handler(walk->server, handler, &walk->event);
+    call_handler(walk, handler);
 }
 
 /* False: it is deferred. */
@@ -419,7 +487,9 @@ static bool call_one(struct walk *walk, const struct handler *handler)
     if (!walk->goes_on || !hub_is_connected(walk->server->hub, event->in->socket))
         return true;
     event_forget_rejection(event); /* of one before, who then went on */
-    verdict = call_handler(walk->server, handler, event);
+    verdict = call_handler(walk, handler);
+    if (verdict != HOP_REPLACE)
+        replace_forget(event); /* it has thought better of it */
     if (verdict == HOP_DEFER && event->deferral) {
         walk->waits_for = handler->plugin;
         walk->serial = handler->serial;

@@ -19,6 +19,7 @@ struct handler;
 struct plugin;
 struct row;
 struct sio_event;
+struct table;
 
 struct dispatch *dispatch_new(hop_server *server);
 void dispatch_free(struct dispatch *dispatch);
@@ -42,6 +43,9 @@ int dispatch_sort(struct dispatch *dispatch, hop_error *error);
 int dispatch_check(struct dispatch *dispatch, hop_error *error);
 /* From now on events wait that have a handler of a plugin that leaves, or no more. */
 void dispatch_set_leaving(struct dispatch *dispatch, bool is_leaving);
+
+/* For --print-hooks: every event by name, its handlers in the order of their calls. */
+void dispatch_show(const struct dispatch *dispatch, struct table *table);
 
 /* One event on its way through the handlers. */
 struct walk {

@@ -36,6 +36,7 @@ struct endpoint {
     hop_server *server;         /* borrowed */
     struct plugin *plugin;      /* borrowed */
     char *path;                 /* owned */
+    const char *shown;          /* the path, of running_name() */
     hop_endpoint calls;         /* all NULL once its plugin has gone; logic */
     void *self;                 /* borrowed: the callbacks' own */
     struct plugin *next_plugin; /* borrowed: that is to replace it, with the next two */

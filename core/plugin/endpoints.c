@@ -15,6 +15,7 @@
 #include <sockhop/log.h>
 
 #include "core/base/mem.h"
+#include "core/base/running.h"
 #include "core/base/text.h"
 #include "core/engine/engine.h"
 #include "core/engine/frame.h"
@@ -219,6 +220,7 @@ static struct endpoint *endpoint_new(hop_server *server, const char *path,
     endpoint->server = server;
     endpoint->plugin = server->current;
     endpoint->path = mem_strdup(path);
+    endpoint->shown = running_name(path);
     /* What an older plugin has not heard of stays NULL. */
     memcpy(&endpoint->calls, calls,
            calls->size < sizeof *calls ? calls->size : sizeof *calls);

@@ -15,6 +15,7 @@
 #include "core/base/mem.h"
 #include "core/base/text.h"
 #include "core/plugin/args.h"
+#include "core/plugin/replace.h"
 #include "core/plugin/state.h"
 
 void event_forget_rejection(hop_event *event)
@@ -28,6 +29,8 @@ void event_done(hop_event *event)
 {
     json_decref(event->args);
     event_forget_rejection(event);
+    replacement_free(event->next);
+    replacement_free(event->replaced);
 }
 
 /* ---- arguments */

@@ -44,7 +44,7 @@ static json_t *call_save(struct handover *handover, hop_slot slot, const void *v
     struct call call;
     json_t *saved;
 
-    call_begin(handover->server, handover->from, &call);
+    call_begin_as(handover->server, handover->from, "hook", "save", &call);
     saved = options->save(value, options->self);
     call_end(handover->server, &call, "hook", "save");
     return saved;
@@ -58,7 +58,7 @@ static void *call_restore(struct handover *handover, hop_slot slot, json_t *save
     struct call call;
     void *value;
 
-    call_begin(handover->server, handover->to, &call);
+    call_begin_as(handover->server, handover->to, "hook", "restore", &call);
     value = options->restore(saved, &owner, options->self);
     call_end(handover->server, &call, "hook", "restore");
     return value;
@@ -122,12 +122,12 @@ static void hand_state_over(struct handover *handover)
 
     if (!from->save || !to->restore)
         return;
-    call_begin(handover->server, handover->from, &call);
+    call_begin_as(handover->server, handover->from, "hook", "save", &call);
     saved = from->save(handover->from->state);
     call_end(handover->server, &call, "hook", "save");
     if (!saved)
         return;
-    call_begin(handover->server, handover->to, &call);
+    call_begin_as(handover->server, handover->to, "hook", "restore", &call);
     result = to->restore(handover->to->state, saved, &reason);
     call_end(handover->server, &call, "hook", "restore");
     json_decref(saved);

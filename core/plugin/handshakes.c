@@ -23,6 +23,7 @@
 #include "core/plugin/plugin.h"
 #include "core/plugin/routes.h"
 #include "core/plugin/state.h"
+#include "core/plugin/table.h"
 
 enum { MAX_MESSAGE = 1000 /* bytes of a refusal */ };
 
@@ -226,6 +227,18 @@ int handshakes_resolve(hop_server *server, hop_error *error)
     return 0;
 }
 
+void handshakes_show(const hop_server *server, struct table *table)
+{
+    for (const struct handshake_gate *gate = server->handshakes.gates; gate;
+         gate = gate->next)
+        for (size_t i = 0; i < gate->n; i++) {
+            table_add(table, gate->path ? gate->path : server->settings->path);
+            table_add(table, gate->hook[i].decide ? "handshake" : "connection_error");
+            table_add_number(table, i + 1);
+            table_add(table, gate->hook[i].plugin->name);
+        }
+}
+
 /* ---- the end of one */
 
 static void stop_waiting(struct hop_handshake *handshake)
@@ -309,7 +322,7 @@ static hop_verdict call_hook(struct hop_handshake *handshake,
     free(handshake->held->message); /* of one before, who then let it in */
     handshake->held->message = NULL;
     handshake->is_running = true;
-    call_begin(server, hook->plugin, &call);
+    call_begin_as(server, hook->plugin, "hook", "handshake", &call);
     verdict = hook->decide(handshake, hook->self);
     call_end(server, &call, "hook", "handshake");
     handshake->is_running = false;
@@ -675,7 +688,7 @@ static void tell(struct loop *logic, void *payload)
 
         if (!hook->hear || !hook->plugin->is_live)
             continue;
-        call_begin(gate->server, hook->plugin, &call);
+        call_begin_as(gate->server, hook->plugin, "hook", "connection_error", &call);
         hook->hear(&error, hook->self);
         call_end(gate->server, &call, "hook", "connection_error");
     }

@@ -14,6 +14,7 @@
 struct handshake_gate;
 struct hop_handshake;
 struct plugin;
+struct table;
 
 struct handshakes {
     struct handshake_gate *gates;  /* owned: a list, one for each path that has hooks */
@@ -28,6 +29,8 @@ void handshakes_done(struct handshakes *handshakes);
 void handshakes_remove(struct handshakes *handshakes, const struct plugin *plugin);
 /* Put the hooks in order and set the engines' gates, once all is registered. */
 int handshakes_resolve(hop_server *server, hop_error *error);
+/* For --print-hooks. */
+void handshakes_show(const hop_server *server, struct table *table);
 
 /* Whether that would do. */
 int handshakes_check(hop_server *server, hop_error *error);

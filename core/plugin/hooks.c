@@ -11,6 +11,7 @@
 #include "core/base/mem.h"
 #include "core/plugin/plugin.h"
 #include "core/plugin/state.h"
+#include "core/plugin/table.h"
 
 void hooks_done(struct hooks *hooks)
 {
@@ -78,6 +79,17 @@ int hooks_resolve(struct hooks *hooks, const struct hub *hub, hop_error *error)
     return 0;
 }
 
+void hooks_show(const struct hooks *hooks, struct table *table)
+{
+    for (int kind = 0; kind < HOOK_KINDS; kind++)
+        for (size_t i = 0; i < hooks->n[kind]; i++) {
+            table_add(table, words[kind]);
+            table_add_number(table, i + 1);
+            table_add(table, hooks->list[kind][i].plugin->name);
+            table_add(table, scope_name(&hooks->list[kind][i].scope));
+        }
+}
+
 /* Whether what a hook is to be told is still so: an earlier one may have undone it. Else
  * the later ones would hear of the undoing first, and be left with what is not so. */
 static bool is_still_so(const struct hub *hub, enum hook_kind kind, hop_socket socket,
@@ -112,7 +124,7 @@ void hooks_call(hop_server *server, enum hook_kind kind, hop_socket socket,
         if (!is_first && !is_still_so(server->hub, kind, socket, text))
             return;
         is_first = false;
-        call_begin(server, hook->plugin, &call);
+        call_begin_as(server, hook->plugin, "hook", words[kind], &call);
         if (kind == HOOK_CONNECT)
             hook->call.connect(socket, hook->self);
         else if (kind == HOOK_DISCONNECT)
@@ -133,7 +145,7 @@ void hooks_call_namespace(hop_server *server, const char *nsp, int declared, boo
 
         if (!hook->plugin->is_live || !scope_has(&hook->scope, declared))
             continue;
-        call_begin(server, hook->plugin, &call);
+        call_begin_as(server, hook->plugin, "hook", words[HOOK_NAMESPACE], &call);
         hook->call.space(nsp, is_made, hook->self);
         call_end(server, &call, "hook", words[HOOK_NAMESPACE]);
     }

@@ -12,6 +12,7 @@
 #include "core/plugin/scope.h"
 
 struct plugin;
+struct table;
 
 enum hook_kind {
     HOOK_CONNECT,
@@ -48,6 +49,9 @@ void hooks_remove(struct hooks *hooks, const struct plugin *plugin);
 void hooks_sort(struct hooks *hooks);
 /* Find the namespaces that they are for, once all are declared. */
 int hooks_resolve(struct hooks *hooks, const struct hub *hub, hop_error *error);
+
+/* For --print-hooks. */
+void hooks_show(const struct hooks *hooks, struct table *table);
 
 /* Those of the socket's namespace. text: the reason of a disconnect, the room of a join or leave, NULL for a connect. */
 void hooks_call(hop_server *server, enum hook_kind kind, hop_socket socket,

@@ -12,6 +12,7 @@
 
 #include <sockhop/log.h>
 
+#include "core/base/crash.h"
 #include "core/base/mem.h"
 #include "core/base/text.h"
 #include "core/plugin/state.h"
@@ -183,6 +184,23 @@ int loader_arrange(struct loader *loader, hop_error *error)
     return sort_plugins(loader, error);
 }
 
+void loader_tell_crash(const struct loader *loader)
+{
+    char *list = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&list, &len);
+
+    if (!out)
+        mem_exhausted(1);
+    for (size_t i = 0; i < loader->n; i++)
+        fprintf(out, "%s%s %s", i ? ", " : "", loader->plugins[i]->name,
+                loader->plugins[i]->entry.version);
+    if (fclose(out) != 0)
+        mem_exhausted(1);
+    crash_set_plugins(list);
+    free(list);
+}
+
 struct plugin *loader_find(const struct loader *loader, const char *name)
 {
     return find_plugin(loader, name, strlen(name));
@@ -235,7 +253,7 @@ int loader_start_one(struct plugin *plugin, hop_server *server, hop_error *error
     server->refusal.text[0] = '\0';
     server->is_registering = true;
     plugin->has_run = true;
-    call_begin(server, plugin, &call);
+    call_begin_as(server, plugin, "hook", "init", &call);
     result = plugin->entry.init(server, plugin->state);
     call_end(server, &call, NULL, NULL); /* at start nobody waits */
     server->is_registering = false;
@@ -254,7 +272,7 @@ void loader_stop_one(struct plugin *plugin, hop_server *server)
 
     server_clear(server, plugin);
     if (plugin->is_running && plugin->entry.free) {
-        call_begin(server, plugin, &call);
+        call_begin_as(server, plugin, "hook", "free", &call);
         plugin->entry.free(plugin->state);
         call_end(server, &call, NULL, NULL);
     }
@@ -279,6 +297,23 @@ int loader_start(struct loader *loader, hop_server *server, hop_error *error)
                 plugin->entry.version);
     }
     return 0;
+}
+
+void loader_ready_one(struct plugin *plugin, hop_server *server)
+{
+    struct call call;
+
+    if (!plugin->entry.ready)
+        return;
+    call_begin_as(server, plugin, "hook", "ready", &call);
+    plugin->entry.ready(server, plugin->state);
+    call_end(server, &call, NULL, NULL);
+}
+
+void loader_ready(const struct loader *loader, hop_server *server)
+{
+    for (size_t i = 0; i < loader->n; i++)
+        loader_ready_one(loader->plugins[i], server);
 }
 
 void loader_stop(struct loader *loader, hop_server *server)

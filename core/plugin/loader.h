@@ -47,6 +47,10 @@ int loader_arrange(struct loader *loader, hop_error *error);
 int loader_start_one(struct plugin *plugin, hop_server *server, hop_error *error);
 /* Its values, free(), its registrations. */
 void loader_stop_one(struct plugin *plugin, hop_server *server);
+/* Whoever crashes from now on is blamed with all of these. */
+void loader_tell_crash(const struct loader *loader);
+/* Its ready(), where it has one. */
+void loader_ready_one(struct plugin *plugin, hop_server *server);
 struct plugin *loader_find(const struct loader *loader, const char *name);
 
 /* After loader_stop(). Takes NULL. */
@@ -57,6 +61,9 @@ void loader_free(struct loader *loader);
  * stopped again, and no registration is left.
  */
 int loader_start(struct loader *loader, hop_server *server, hop_error *error);
+
+/* Call every ready(). */
+void loader_ready(const struct loader *loader, hop_server *server);
 
 /* Call free() of those that run, in reverse; their registrations go. */
 void loader_stop(struct loader *loader, hop_server *server);

@@ -81,7 +81,7 @@ void outgoing_tell(hop_server *server, hop_target *target, const char *event,
 
         if (!hooks->list[i].plugin->is_live)
             continue;
-        call_begin(server, hooks->list[i].plugin, &call);
+        call_begin_as(server, hooks->list[i].plugin, "hook", "outgoing", &call);
         hooks->list[i].call(&outgoing, hooks->list[i].self);
         call_end(server, &call, "hook", "outgoing");
     }

@@ -92,7 +92,9 @@ static void peer_free(struct peer *peer)
 
 static void begin(const struct peer *peer, struct call *call)
 {
-    call_begin(peer->endpoint->server, peer->endpoint->plugin, call);
+    const struct endpoint *endpoint = peer->endpoint;
+
+    call_begin_as(endpoint->server, endpoint->plugin, "endpoint", endpoint->shown, call);
 }
 
 static void end(const struct endpoint *endpoint, const struct call *call)

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "core/base/mem.h"
+#include "core/base/running.h"
 #include "core/plugin/elf_file.h"
 
 /* Keys that every plugin's section has; they lie behind the plugin's own state. */
@@ -426,6 +427,7 @@ static struct plugin *plugin_new(const struct settings *settings,
 
     plugin->code_fd = -1;
     plugin->name = mem_strdup(plugin_section_name(section));
+    plugin->shown = running_name(plugin->name);
     plugin->section = mem_strdup(section);
     plugin->path = find_path(settings, plugin->name, file && *file ? file : NULL);
     return plugin;
@@ -483,6 +485,20 @@ void plugin_retire(struct plugin *plugin)
 {
     plugin->has_run = false;
     plugin_free(plugin);
+}
+
+struct plugin *plugin_describe(const struct settings *settings,
+                               const struct config *config, const char *section,
+                               hop_error *error)
+{
+    struct plugin *plugin = plugin_new(settings, config, section);
+    hop_error reason;
+
+    if (open_code(plugin, PLUGIN_FILE, &reason) == 0 && join_keys(plugin, &reason) == 0)
+        return plugin;
+    config_error(config, section, NULL, error, "%s", reason.text);
+    plugin_free(plugin);
+    return NULL;
 }
 
 void plugin_free(struct plugin *plugin)

@@ -25,17 +25,27 @@ enum plugin_count {
     PLUGIN_NEXT,
     PLUGIN_STOP,
     PLUGIN_REJECT,
+    PLUGIN_REPLACE,
     PLUGIN_OBSERVE, /* calls of HOP_OBSERVE, whose verdicts do not count */
     PLUGIN_COUNTS
 };
 
+/* How long its calls took: a bucket for each power of ten from 10 us to 10 s, and one for
+ * what took longer. */
+enum { CALL_BUCKETS = 8, CALL_FIRST_NS = 10000 };
+struct call_times {
+    uint64_t n[CALL_BUCKETS];
+    uint64_t ns; /* of all */
+};
+
 struct plugin {
-    char *name;       /* owned */
-    char *section;    /* owned: "plugin:NAME" */
-    char *path;       /* owned: of its file */
-    void *code;       /* dlopen()'s; see plugin_free() */
-    int code_fd;      /* owned: of a private copy of the file; -1: the file itself */
-    hop_plugin entry; /* copy: its pointers lead into the code */
+    char *name;        /* owned */
+    const char *shown; /* the name, of running_name(); NULL where nobody may look */
+    char *section;     /* owned: "plugin:NAME" */
+    char *path;        /* owned: of its file */
+    void *code;        /* dlopen()'s; see plugin_free() */
+    int code_fd;       /* owned: of a private copy of the file; -1: the file itself */
+    hop_plugin entry;  /* copy: its pointers lead into the code */
     hop_config_key
         *keys; /* owned: those of every plugin, then its own; rows of key_size */
     size_t key_size;
@@ -57,6 +67,7 @@ struct plugin {
     uint64_t count[PLUGIN_COUNTS];
     uint64_t n_slow;
     uint64_t busy_ns;
+    struct call_times times;
 };
 
 /* Whether name is [a-z][a-z0-9_-]*, not too long. */
@@ -94,6 +105,14 @@ int plugin_check_disabled(const struct settings *settings, const struct config *
 
 /* Frees the plugin and lets go of its code: something newer has taken its place. */
 void plugin_retire(struct plugin *plugin);
+
+/*
+ * Open the file of a section for its key table: no value of the section is looked at, and no
+ * code of the plugin runs. Returns NULL with the reason, as above.
+ */
+struct plugin *plugin_describe(const struct settings *settings,
+                               const struct config *config, const char *section,
+                               hop_error *error);
 
 /*
  * Frees what plugin_open() made; takes NULL. Code that has run stays mapped until the

@@ -12,11 +12,13 @@
 #include <sockhop/log.h>
 
 #include "core/base/mem.h"
+#include "core/base/running.h"
 #include "core/base/text.h"
 #include "core/loop/bytes.h"
 #include "core/net/router.h"
 #include "core/plugin/plugin.h"
 #include "core/plugin/state.h"
+#include "core/plugin/table.h"
 
 enum { CONTENT_TYPE_BYTES = 128 }; /* longer than any that is registered */
 
@@ -24,8 +26,9 @@ struct logic_route {
     struct http_route http;
     hop_server *server;    /* borrowed */
     struct plugin *plugin; /* borrowed: NULL for the core's own, and once it has gone */
-    const char *method;    /* "GET" or "POST": a constant; NULL for the core's own */
+    const char *method;    /* NULL for the core's own; of running_name() */
     char *path;            /* owned */
+    const char *shown;     /* the same, of running_name() */
     hop_route_handler *handler; /* NULL once its plugin has gone; logic */
     void *self;                 /* borrowed: the handler's own */
     struct plugin *next_plugin; /* borrowed: that is to replace it, with the next two */
@@ -162,7 +165,7 @@ static void serve(struct loop *logic, void *payload)
 
     (void)logic;
     if (route->handler && (!route->plugin || route->plugin->is_live)) {
-        call_begin(route->server, route->plugin, &call);
+        call_begin_as(route->server, route->plugin, "route", route->shown, &call);
         route->handler(request, route->self);
         call_end(route->server, &call, "route", route->path);
         if (!request->was_answered) {
@@ -253,6 +256,7 @@ struct logic_route *logic_route_new(hop_server *server, const char *path,
     route->server = server;
     route->plugin = server->current;
     route->path = mem_strdup(path);
+    route->shown = running_name(path);
     route->handler = handler;
     route->self = self;
     route->http = (struct http_route){
@@ -351,6 +355,7 @@ int routes_add(hop_server *server, const char *method, const char *path,
         logic_route_free(route);
         return -1;
     }
+    route->method = running_name(method);
     route->next = server->routes;
     server->routes = route;
     return 0;
@@ -365,6 +370,15 @@ void routes_remove(hop_server *server, const struct plugin *plugin)
             continue;
         route->plugin = NULL;
         route->handler = NULL;
+    }
+}
+
+void routes_show(const hop_server *server, struct table *table)
+{
+    for (const struct logic_route *route = server->routes; route; route = route->next) {
+        table_add(table, route->path);
+        table_add(table, route->method);
+        table_add(table, route->plugin ? route->plugin->name : NULL);
     }
 }
 

@@ -19,6 +19,7 @@
 struct bytes;
 struct logic_route;
 struct plugin;
+struct table;
 
 /*
  * A request in a record from shard to logic. Its texts stand in one block: query NUL, then
@@ -70,6 +71,8 @@ void routes_remove(hop_server *server, const struct plugin *plugin);
 /* The routes that a plugin has registered while it was to replace another are its own. */
 void routes_take_over(hop_server *server, const struct plugin *plugin);
 
+/* For --print-hooks. */
+void routes_show(const hop_server *server, struct table *table);
 void routes_free(hop_server *server);
 
 #endif

@@ -28,6 +28,12 @@ void scope_done(struct scope *scope);
 int scope_resolve(struct scope *scope, const struct hub *hub, const struct plugin *plugin,
                   const char *what, hop_error *error);
 
+/* As it was given. Borrowed. */
+static inline const char *scope_name(const struct scope *scope)
+{
+    return scope->nsp ? scope->nsp : "/";
+}
+
 static inline bool scope_has(const struct scope *scope, int declared)
 {
     return scope->declared == declared || scope->declared == SCOPE_ALL;

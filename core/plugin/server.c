@@ -12,6 +12,7 @@
 
 #include "core/base/log.h"
 #include "core/base/mem.h"
+#include "core/base/running.h"
 #include "core/base/text.h"
 #include "core/plugin/change.h"
 #include "core/plugin/endpoints.h"
@@ -28,25 +29,64 @@ static uint64_t now_ns(void)
     return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
+/* For those who look from elsewhere. */
+static void show(const struct call *call)
+{
+    if (call && call->plugin)
+        running_set(call->plugin->shown, call->kind, call->what);
+    else
+        running_clear();
+}
+
+void call_begin_as(hop_server *server, struct plugin *plugin, const char *kind,
+                   const char *what, struct call *call)
+{
+    *call = (struct call){
+        .outer_call = server->call,
+        .outer = server->current,
+        .plugin = plugin,
+        .kind = kind,
+        .what = what,
+        .from_ns = now_ns(),
+    };
+    server->current = plugin;
+    server->call = call;
+    show(call);
+}
+
 void call_begin(hop_server *server, struct plugin *plugin, struct call *call)
 {
-    call->outer = server->current;
-    call->plugin = plugin;
-    call->from_ns = now_ns();
-    server->current = plugin;
+    call_begin_as(server, plugin, NULL, NULL, call);
+}
+
+static void count_time(struct call_times *times, uint64_t ns)
+{
+    uint64_t limit_ns = CALL_FIRST_NS;
+    unsigned bucket = 0;
+
+    for (; ns > limit_ns && bucket + 1 < CALL_BUCKETS; limit_ns *= 10)
+        bucket++;
+    times->n[bucket]++;
+    times->ns += ns;
 }
 
 void call_end(hop_server *server, const struct call *call, const char *kind,
               const char *what)
 {
-    uint64_t ns = now_ns() - call->from_ns;
+    const uint64_t ns = now_ns() - call->from_ns,
+                   slow_ms = (uint64_t)server->settings->slow_ms;
     char name[LOG_NAME_SIZE];
 
     server->current = call->outer;
+    server->call = call->outer_call;
+    show(call->outer_call);
     if (!call->plugin)
         return;
     call->plugin->busy_ns += ns;
-    if (!kind || ns < (uint64_t)SLOW_MS * 1000000)
+    if (!kind)
+        return;
+    count_time(&call->plugin->times, ns);
+    if (slow_ms == 0 || ns < slow_ms * 1000000)
         return;
     call->plugin->n_slow++;
     hop_log(HOP_WARN, "plugin.slow plugin=%s %s=\"%s\" ms=%" PRIu64, call->plugin->name,
@@ -219,6 +259,7 @@ int server_load_plugins(hop_server *server, hop_error *error)
     server->loader = loader_open(server->settings, server->config, error);
     if (!server->loader)
         return -1;
+    loader_tell_crash(server->loader);
     if (loader_start(server->loader, server, error) < 0)
         return -1;
     if (dispatch_sort(server->dispatch, error) < 0 ||
@@ -265,6 +306,11 @@ int server_reload(hop_server *server, struct config *config, void (*done)(void *
 bool server_is_changing(const hop_server *server)
 {
     return server->change != NULL;
+}
+
+void server_ready(hop_server *server)
+{
+    loader_ready(server->loader, server);
 }
 
 void server_shutdown(hop_server *server)
@@ -316,12 +362,30 @@ static void print_head(FILE *out, const char *name, const char *kind, const char
     fprintf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind);
 }
 
+static void print_times(const struct plugin *plugin, FILE *out)
+{
+    static const char *const limits[CALL_BUCKETS] = {"1e-05", "0.0001", "0.001", "0.01",
+                                                     "0.1",   "1",      "10",    "+Inf"};
+    const struct call_times *times = &plugin->times;
+    uint64_t n = 0;
+
+    for (int i = 0; i < CALL_BUCKETS; i++)
+        fprintf(out,
+                "sockhop_plugin_call_seconds_bucket{plugin=\"%s\",le=\"%s\"} %" PRIu64
+                "\n",
+                plugin->name, limits[i], n += times->n[i]);
+    fprintf(out, "sockhop_plugin_call_seconds_sum{plugin=\"%s\"} %.9f\n", plugin->name,
+            (double)times->ns / 1e9);
+    fprintf(out, "sockhop_plugin_call_seconds_count{plugin=\"%s\"} %" PRIu64 "\n",
+            plugin->name, n);
+}
+
 /* Rows of one metric stand together, so that each is a walk over the plugins. Names and
  * versions hold nothing that a label would have to escape: the loader sees to it. */
 void server_print_metrics(const hop_server *server, FILE *out)
 {
     static const char *const verdicts[PLUGIN_COUNTS] = {"next", "stop", "reject",
-                                                        "observe"};
+                                                        "replace", "observe"};
     const size_t n = server->loader ? server->loader->n : 0;
     struct plugin *const *plugins = n ? server->loader->plugins : NULL;
 
@@ -342,8 +406,12 @@ void server_print_metrics(const hop_server *server, FILE *out)
     for (size_t i = 0; i < n; i++)
         fprintf(out, "sockhop_plugin_seconds_total{plugin=\"%s\"} %.9f\n",
                 plugins[i]->name, (double)plugins[i]->busy_ns / 1e9);
+    print_head(out, "sockhop_plugin_call_seconds", "histogram",
+               "time of the plugin's handlers and hooks, a call");
+    for (size_t i = 0; i < n; i++)
+        print_times(plugins[i], out);
     print_head(out, "sockhop_plugin_slow_total", "counter",
-               "calls that took 50 ms or longer");
+               "calls that took server.slow_ms or longer");
     for (size_t i = 0; i < n; i++)
         fprintf(out, "sockhop_plugin_slow_total{plugin=\"%s\"} %" PRIu64 "\n",
                 plugins[i]->name, plugins[i]->n_slow);
@@ -376,5 +444,29 @@ int server_print_config(const struct settings *settings, const struct config *co
         fputc('\n', out);
     }
     loader_free(loader);
+    return 0;
+}
+
+int server_print_config_doc(const struct settings *settings, const struct config *config,
+                            enum config_doc format, FILE *out, hop_error *error)
+{
+    const char *section;
+
+    for (size_t i = 0; (section = config_section(config, i)); i++) {
+        const char *name = plugin_section_name(section);
+        struct plugin *plugin;
+
+        if (!name || !plugin_name_is_valid(name))
+            continue;
+        plugin = plugin_describe(settings, config, section, error);
+        if (!plugin && plugin_is_disabled(config, section))
+            continue; /* as far as there is a file: see loader_check_disabled() */
+        if (!plugin)
+            return -1;
+        fputc('\n', out);
+        config_doc(format, section, plugin->entry.summary, plugin->keys, plugin->key_size,
+                   out);
+        plugin_free(plugin);
+    }
     return 0;
 }

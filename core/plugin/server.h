@@ -36,6 +36,9 @@ void server_set_shards(hop_server *server, struct engine *const *engines);
  * of any plugin is left then. Before the loops run, in the thread that will be logic. */
 int server_load_plugins(hop_server *server, hop_error *error);
 
+/* Listeners are open: tell the plugins, in the order of init. Thread: logic. */
+void server_ready(hop_server *server);
+
 /* The server stops: endpoints of plugins close, behind the sockets. Thread: logic. */
 void server_shutdown(hop_server *server);
 /* Behind it, in each shard. Thread: shard. */
@@ -64,7 +67,14 @@ void server_print_metrics(const hop_server *server, FILE *out);
 int server_check(const struct settings *settings, const struct config *config,
                  hop_error *error);
 
-/* The same, then each plugin's section with all its keys (-T). */
+/* The keys of every plugin that the conf file names, turned off or not: --config-doc. */
+int server_print_config_doc(const struct settings *settings, const struct config *config,
+                            enum config_doc format, FILE *out, hop_error *error);
+
+/* What the plugins have registered, in tables: --print-hooks. After server_load_plugins(). */
+void server_print_hooks(const hop_server *server, FILE *out);
+
+/* The same as server_check(), then each plugin's section with all its keys (-T). */
 int server_print_config(const struct settings *settings, const struct config *config,
                         FILE *out, hop_error *error);
 

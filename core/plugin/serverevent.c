@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "core/base/mem.h"
+#include "core/base/running.h"
 #include "core/base/text.h"
 #include "core/plugin/plugin.h"
 #include "core/plugin/state.h"
@@ -106,7 +107,7 @@ json_t *server_event_deliver(hop_server *server, const char *name, json_t *args,
 
         if (!handler->plugin->is_live || strcmp(handler->name, name) != 0)
             continue;
-        call_begin(server, handler->plugin, &call);
+        call_begin_as(server, handler->plugin, "server_event", handler->shown, &call);
         handler->call(&event, handler->self);
         call_end(server, &call, "server_event", name);
     }
@@ -121,7 +122,7 @@ static void tell_answers(hop_server *server, const struct server_message *messag
 
     if (!message->on_answers)
         return;
-    call_begin(server, message->plugin, &call);
+    call_begin_as(server, message->plugin, "hook", "server_answers", &call);
     message->on_answers(&answers, message->self);
     call_end(server, &call, "hook", "server_answers");
 }
@@ -236,7 +237,8 @@ int hop_on_server_event(hop_server *server, const char *name, hop_server_handler
         return refuse(server, "hop_on_server_event(): a name in UTF-8 and a handler");
     events->list = mem_realloc(events->list, (events->n + 1) * sizeof *events->list);
     events->list[events->n++] = (struct server_event_handler){
-        server->current, mem_strdup(name), handler, self, events->n_added++};
+        server->current,  mem_strdup(name), running_name(name), handler, self,
+        events->n_added++};
     return 0;
 }
 

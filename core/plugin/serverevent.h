@@ -20,6 +20,7 @@ struct server_message;
 struct server_event_handler {
     struct plugin *plugin; /* borrowed */
     char *name;            /* owned */
+    const char *shown;     /* the same, of running_name() */
     hop_server_handler *call;
     void *self;      /* borrowed: the plugin's own */
     unsigned serial; /* of registration */

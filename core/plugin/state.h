@@ -37,7 +37,6 @@ struct logic_route;
 struct router;
 
 enum {
-    SLOW_MS = 50, /* a plugin that holds logic for longer is named in the log */
     MAX_TIMEOUT_MS = 3600000 /* of an ack, a deferral: promised in the headers */
 };
 
@@ -82,21 +81,30 @@ struct hop_server {
     struct values values;
     struct users users;
 
-    struct change *change;  /* owned: under way, or NULL */
-    struct plugin *current; /* borrowed: whose code runs now; NULL: the core's */
-    bool is_registering;    /* inside init() */
-    hop_error refusal;      /* why the plugin in init() is refused; empty: it is not */
+    struct change *change;   /* owned: under way, or NULL */
+    struct plugin *current;  /* borrowed: whose code runs now; NULL: the core's */
+    const struct call *call; /* borrowed: the innermost one under way, or NULL */
+    bool is_registering;     /* inside init() */
+    hop_error refusal;       /* why the plugin in init() is refused; empty: it is not */
 };
 
-/* Around every call of a plugin's code: who runs, and for how long. */
+/*
+ * Around every call of a plugin's code: who runs, and for how long. kind and what name
+ * it to the watchdog and in the report of a crash, event=chat, hook=connect: constants, or
+ * from running_name(). call_begin(): the same without.
+ */
 struct call {
-    struct plugin *outer;  /* borrowed */
-    struct plugin *plugin; /* borrowed: NULL for the core's own handlers */
+    const struct call *outer_call; /* borrowed */
+    struct plugin *outer;          /* borrowed */
+    struct plugin *plugin;         /* borrowed: NULL for the core's own handlers */
+    const char *kind, *what;       /* borrowed, or NULL */
     uint64_t from_ns;
 };
 void call_begin(hop_server *server, struct plugin *plugin, struct call *call);
-/* kind and what name the call in the log, if it was slow: event=chat, hook=connect; NULL
- * where nobody waits: init() and free(). */
+void call_begin_as(hop_server *server, struct plugin *plugin, const char *kind,
+                   const char *what, struct call *call);
+/* kind and what name the call in the log, if it was slow; NULL where nobody waits: init()
+ * and free(), which the histogram has not either. */
 void call_end(hop_server *server, const struct call *call, const char *kind,
               const char *what);
 

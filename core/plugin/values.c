@@ -128,7 +128,7 @@ static void destroy(hop_server *server, hop_slot slot, void *value)
 
     if (!value || !of->plugin || !of->options.free)
         return;
-    call_begin(server, of->plugin, &call);
+    call_begin_as(server, of->plugin, "hook", "free_slot", &call);
     of->options.free(value);
     call_end(server, &call, "hook", "free_slot");
 }

@@ -43,44 +43,58 @@ typedef struct hop_config_key {
     int64_t min, max;    /* bounds of INT, SIZE and MS, both included */
     const char *choices; /* CHOICE: the words, "a|b|c" */
     const char *help;    /* one line; its unit where it has one */
+
+    /* since 0.4 */
+    unsigned flags; /* HOP_KEY_* */
 } hop_config_key;
 
-#define HOP_STRING(state, member, key, fallback, about)                                  \
+/*
+ * Behind the help of any of the macros below may stand a member by its name:
+ *   HOP_STRING(struct x, token, "token", "", "what we log in with", .flags = HOP_KEY_SECRET)
+ *
+ * HOP_KEY_SECRET: the value is neither printed by -T nor quoted in an error of the server;
+ * what the plugin's own check() says is its own to watch. HOP_KEY_RELOADABLE: the key may be
+ * changed while the server runs, once it can read its configuration again.
+ */
+#define HOP_KEY_RELOADABLE 1u
+#define HOP_KEY_SECRET 2u
+
+#define HOP_STRING(state, member, key, fallback, ...)                                    \
     {                                                                                    \
         .type = HOP_KEY_STRING, .name = (key), .offset = offsetof(state, member),        \
-        .text = (fallback), .help = (about)                                              \
+        .text = (fallback), .help = __VA_ARGS__                                          \
     }
-#define HOP_PATH(state, member, key, fallback, about)                                    \
+#define HOP_PATH(state, member, key, fallback, ...)                                      \
     {                                                                                    \
         .type = HOP_KEY_PATH, .name = (key), .offset = offsetof(state, member),          \
-        .text = (fallback), .help = (about)                                              \
+        .text = (fallback), .help = __VA_ARGS__                                          \
     }
-#define HOP_BOOL(state, member, key, fallback, about)                                    \
+#define HOP_BOOL(state, member, key, fallback, ...)                                      \
     {                                                                                    \
         .type = HOP_KEY_BOOL, .name = (key), .offset = offsetof(state, member),          \
-        .number = (fallback), .help = (about)                                            \
+        .number = (fallback), .help = __VA_ARGS__                                        \
     }
-#define HOP_INT(state, member, key, fallback, low, high, about)                          \
+#define HOP_INT(state, member, key, fallback, low, high, ...)                            \
     {                                                                                    \
         .type = HOP_KEY_INT, .name = (key), .offset = offsetof(state, member),           \
-        .number = (fallback), .min = (low), .max = (high), .help = (about)               \
+        .number = (fallback), .min = (low), .max = (high), .help = __VA_ARGS__           \
     }
-#define HOP_SIZE(state, member, key, fallback, about)                                    \
-    HOP_SIZE_RANGE(state, member, key, fallback, 0, INT64_MAX, about)
-#define HOP_SIZE_RANGE(state, member, key, fallback, low, high, about)                   \
+#define HOP_SIZE(state, member, key, fallback, ...)                                      \
+    HOP_SIZE_RANGE(state, member, key, fallback, 0, INT64_MAX, __VA_ARGS__)
+#define HOP_SIZE_RANGE(state, member, key, fallback, low, high, ...)                     \
     {                                                                                    \
         .type = HOP_KEY_SIZE, .name = (key), .offset = offsetof(state, member),          \
-        .number = (fallback), .min = (low), .max = (high), .help = (about)               \
+        .number = (fallback), .min = (low), .max = (high), .help = __VA_ARGS__           \
     }
-#define HOP_MS(state, member, key, fallback, low, high, about)                           \
+#define HOP_MS(state, member, key, fallback, low, high, ...)                             \
     {                                                                                    \
         .type = HOP_KEY_MS, .name = (key), .offset = offsetof(state, member),            \
-        .number = (fallback), .min = (low), .max = (high), .help = (about)               \
+        .number = (fallback), .min = (low), .max = (high), .help = __VA_ARGS__           \
     }
-#define HOP_CHOICE(state, member, key, fallback, words, about)                           \
+#define HOP_CHOICE(state, member, key, fallback, words, ...)                             \
     {                                                                                    \
         .type = HOP_KEY_CHOICE, .name = (key), .offset = offsetof(state, member),        \
-        .text = (fallback), .choices = (words), .help = (about)                          \
+        .text = (fallback), .choices = (words), .help = __VA_ARGS__                      \
     }
 #define HOP_KEYS_END                                                                     \
     {                                                                                    \

@@ -126,7 +126,8 @@ HOP_API bool hop_outgoing_has_ack(const hop_outgoing *outgoing);
  *
  * hop_args_new() returns a list that hop_emit_args(), hop_event_ack_args() or
  * hop_args_free() releases. A call that does not fit the grammar (a value without a key
- * in an object, an end too many) marks the list, and the emit then fails. Thread: logic.
+ * in an object, an end too many) marks the list, and the emit then fails. Thread: any, one at
+ * a time, for those that take no event: a job may build what logic sends.
  *
  * In a list that has binary data, an object with "_placeholder":true that stands for none
  * of it (from hop_args_json(), or from an event without attachments) is sent with 1 in

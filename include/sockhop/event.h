@@ -21,11 +21,12 @@ typedef enum hop_verdict {
     HOP_NEXT,     /* go on to the next handler */
     HOP_STOP,     /* handled: later handlers of HOP_GUARD and HOP_HANDLE are not called */
     HOP_REJECTED, /* refused: return what hop_reject() gave, never this by itself */
-    HOP_DEFER     /* decided later: after hop_event_defer() or hop_connect_defer() */
+    HOP_DEFER,    /* decided later: after hop_event_defer() or hop_connect_defer() */
+    HOP_REPLACE   /* go on with other arguments: return what hop_replace() gave */
 } hop_verdict;
 /*
  * By itself, HOP_REJECTED refuses with the code "rejected"; any other number, and HOP_DEFER
- * by itself, counts as HOP_NEXT. All are logged as plugin.bad_verdict.
+ * or HOP_REPLACE by itself, counts as HOP_NEXT. All are logged as plugin.bad_verdict.
  */
 
 /* The event's name: UTF-8, NUL-terminated, escapes resolved. Borrowed. Thread: logic. */
@@ -102,6 +103,21 @@ HOP_API int hop_event_ack_args(hop_event *event, hop_args *args);
 HOP_API hop_verdict hop_reject(hop_event *event, const char *code, const char *message);
 
 /*
+ * Go on with other arguments: `return hop_replace(event, args);`
+ * Once the handler has returned the verdict, later handlers and observers see these, through
+ * every function of this header and of emit.h, with what is binary in them; the event's name
+ * and its ack stay. What has been borrowed from the event ends then. Handlers may replace one
+ * after the other: each sees what the one before has left. The client is told nothing.
+ *   args  built by hop_args_new(), from pieces of the event too; owned: released in any case
+ * A list that is marked, not complete, NULL or nested deeper than 1,024, or for which there is
+ * no memory, refuses the event with the code "internal", and plugin.bad_replacement in the
+ * log: never does it go on with what the handler wanted changed. Of the phases HOP_GUARD and
+ * HOP_HANDLE; in HOP_OBSERVE it does nothing. Returning another verdict forgets it.
+ * Thread: logic.
+ */
+HOP_API hop_verdict hop_replace(hop_event *event, hop_args *args);
+
+/*
  * Take the client's ack out of the event, to answer it later: where the answer is known only
  * after the handler has returned. The event counts as answered.
  * Returns NULL when no ack was asked for, or it was answered or taken before; else one that
@@ -148,6 +164,16 @@ HOP_API hop_deferral hop_event_defer(hop_event *event, int timeout_ms);
  */
 HOP_API int hop_event_resume(hop_server *server, hop_deferral which, hop_verdict verdict,
                              const char *code, const char *message);
+
+/*
+ * The same with the verdict HOP_REPLACE: the deferred event goes on with other arguments, as
+ * hop_replace() has it.
+ *   args  built by hop_args_new() in the calling thread, which lets go of it; owned: released
+ *         in any case
+ * Returns 0, or -1: the server stops. Thread: any.
+ */
+HOP_API int hop_event_resume_replace(hop_server *server, hop_deferral which,
+                                     hop_args *args);
 
 #ifdef __cplusplus
 }

@@ -25,7 +25,8 @@ extern "C" {
  *        socket.h: hop_socket_room(), hop_socket_data()
  *        endpoint.h; route.h: hop_request_header_at()
  *        namespace.h; hop_on_options.nsp; handshake.h
- *   0.4  slot.h; user.h; hop_plugin.save, .restore
+ *   0.4  slot.h; user.h; hop_plugin.ready, .save, .restore; event.h: hop_replace(),
+ *        hop_event_resume_replace(), HOP_REPLACE; config.h: hop_config_key.flags
  */
 #define HOP_ABI 0
 #define HOP_MINOR 4
@@ -80,6 +81,17 @@ typedef struct hop_plugin {
     int (*check)(const void *self, const char **key, hop_error *error);
 
     /* since 0.4 */
+
+    /*
+     * All is there: every plugin's init() has succeeded, listeners are open, privileges are
+     * dropped; no client has been let in yet. Called once, in the order of init, before
+     * server.ready is logged; not by --print-hooks. For what needs the others complete:
+     * first calls of their interfaces, hop_server_emit(), jobs, timers, hop_post(). It
+     * registers nothing (that is refused) and cannot fail: what can belongs into init().
+     * Emits reach nobody yet; but when the plugin is loaded or reloaded into a server that
+     * runs, clients are there, and the old code has just gone. May be NULL. Thread: logic.
+     */
+    void (*ready)(hop_server *server, void *self);
 
     /*
      * When the plugin is reloaded: what it keeps for itself as JSON, and back. Values on

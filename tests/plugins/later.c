@@ -2,11 +2,13 @@
  * later.c - decides on events later, from a thread of its own; and answers acks later.
  *
  *   work N ARGS...  decided in the thread: N = 0: goes on; 1: stopped; 2: rejected with the
- *                   code `late`; 3: never, so that its deadline of 200 ms rejects it.
+ *                   code `late`; 3: never, so that its deadline of 200 ms rejects it;
+ *                   4: goes on with other arguments, "late" and the bytes 7 8 9.
  *                   `worked` N ARGS... is what the handler behind emits
  *   hold            deferred until somebody says `release`
  *   release         ack [how many were held]
  *   note ARGS...    `noted` ARGS...
+ *   swap ARGS...    as note, after two guards: "swapped", [ARGS...], then the bytes 1 2
  *   answer ARGS...  acks ARGS... in a later turn
  *   observed        ack [how many `work` and `hold` were seen by the observer]
  *
@@ -36,6 +38,20 @@ struct later {
     json_int_t n_observed;
 };
 
+static void decide(struct later *later, const struct job *job)
+{
+    hop_args *args;
+
+    if (job->verdict != HOP_REPLACE) {
+        hop_event_resume(later->server, job->which, job->verdict, "late", "so sorry");
+        return;
+    }
+    args = hop_args_new();
+    hop_args_string(args, "late");
+    hop_args_binary(args, "\7\10\11", 3);
+    hop_event_resume_replace(later->server, job->which, args);
+}
+
 static void *run_worker(void *arg)
 {
     struct later *later = arg;
@@ -52,7 +68,7 @@ static void *run_worker(void *arg)
         if (!later->first)
             later->end = &later->first;
         pthread_mutex_unlock(&later->mutex);
-        hop_event_resume(later->server, job->which, job->verdict, "late", "so sorry");
+        decide(later, job);
         free(job);
         pthread_mutex_lock(&later->mutex);
     }
@@ -76,16 +92,17 @@ static void give_to_worker(struct later *later, hop_deferral which, hop_verdict 
 
 static hop_verdict guard_work(hop_socket socket, hop_event *event, void *self)
 {
-    static const hop_verdict verdicts[] = {HOP_NEXT, HOP_STOP, HOP_REJECTED};
+    static const hop_verdict verdicts[] = {HOP_NEXT, HOP_STOP, HOP_REJECTED, HOP_DEFER,
+                                           HOP_REPLACE};
     struct later *later = self;
     hop_deferral which;
     json_int_t n;
 
     (void)socket;
-    if (hop_event_unpack(event, "[I]", &n) < 0 || n < 0 || n > 3)
-        return hop_reject(event, "bad_work", "0 to 3, please");
+    if (hop_event_unpack(event, "[I]", &n) < 0 || n < 0 || n > 4)
+        return hop_reject(event, "bad_work", "0 to 4, please");
     which = hop_event_defer(event, n == 3 ? 200 : 60000);
-    if (n < 3)
+    if (n != 3)
         give_to_worker(later, which, verdicts[n]);
     return HOP_DEFER;
 }
@@ -132,6 +149,30 @@ static hop_verdict on_note(hop_socket socket, hop_event *event, void *self)
     hop_args_raw_from(args, event, 0);
     hop_emit_args(hop_to_socket(later->server, socket), "noted", args);
     return HOP_STOP;
+}
+
+static hop_verdict swap_first(hop_socket socket, hop_event *event, void *self)
+{
+    hop_args *args = hop_args_new();
+
+    (void)socket;
+    (void)self;
+    hop_args_string(args, "swapped");
+    hop_args_begin_array(args);
+    hop_args_raw_from(args, event, 0);
+    hop_args_end(args);
+    return hop_replace(event, args);
+}
+
+static hop_verdict swap_second(hop_socket socket, hop_event *event, void *self)
+{
+    hop_args *args = hop_args_new();
+
+    (void)socket;
+    (void)self;
+    hop_args_raw_from(args, event, 0);
+    hop_args_binary(args, "\1\2", 2);
+    return hop_replace(event, args);
 }
 
 struct answer {
@@ -197,6 +238,9 @@ static int later_init(hop_server *server, void *self)
     hop_on_with(server, "hold", observe, later, &watch);
     hop_on(server, "release", on_release, later);
     hop_on(server, "note", on_note, later);
+    hop_on_with(server, "swap", swap_first, later, &guard);
+    hop_on_with(server, "swap", swap_second, later, &guard);
+    hop_on(server, "swap", on_note, later);
     hop_on(server, "answer", on_answer, later);
     hop_on(server, "observed", on_observed, later);
     if (pthread_create(&later->worker, NULL, run_worker, later) != 0)

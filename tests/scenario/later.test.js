@@ -33,6 +33,24 @@ for (const [choice, transports] of Object.entries(TRANSPORTS))
       assert.equal(heard(socket, 'worked').length, 2);
     });
 
+    test('guards put other arguments in place of the client\'s, one after the other', async () => {
+      const socket = await connect(server, { transports });
+
+      for (const args of [[], [1, { two: 'three' }], [{ blob: Buffer.from([5, 6]) }, Buffer.alloc(0), null]]) {
+        const n = heard(socket, 'noted').length + 1;
+        socket.emit('swap', ...args);
+        assert.deepEqual(await hear(socket, 'noted', n), ['swapped', args, Buffer.from([1, 2])]);
+      }
+      assert.ok((await server.metrics()).get('sockhop_plugin_events_total{plugin="later",verdict="replace"}') > 0);
+    });
+
+    test('a deferred event goes on with what a thread gives it', async () => {
+      const socket = await connect(server, { transports });
+
+      assert.deepEqual(await ask(socket, 'work', 4, 'gone', Buffer.from([1])), []);
+      assert.deepEqual(await hear(socket, 'worked'), ['late', Buffer.from([7, 8, 9])]);
+    });
+
     test('nobody decides: the deadline does', async () => {
       const socket = await connect(server, { transports });
       const [{ error }] = await ask(socket, 'work', 3);

@@ -995,7 +995,7 @@ static void calls_from_another_thread_are_refused(void **state)
     assert_true(has_run);
 }
 
-enum { DAWDLE_MS = SLOW_MS + 10 };
+enum { SLOW_MS = 50, DAWDLE_MS = SLOW_MS + 10 };
 
 static uint64_t clock_ms(void)
 {
@@ -1019,11 +1019,33 @@ static hop_verdict dawdles(hop_socket socket, hop_event *event, void *self)
 static void a_slow_handler_is_counted(void **state)
 {
     (void)state;
+    fixture.settings.slow_ms = SLOW_MS;
     on(A, HOP_HANDLE, dawdles, "a", NULL, NULL);
     sort();
     send_e(NO_ACK);
     assert_int_equal(plugins[A].n_slow, 1);
     assert_true(plugins[A].busy_ns >= DAWDLE_MS * 1000000u);
+    fixture.settings.slow_ms = 0;
+    send_e(NO_ACK);
+    assert_int_equal(plugins[A].n_slow, 1);
+}
+
+static void every_call_is_in_the_histogram_once(void **state)
+{
+    const struct call_times *times = &plugins[A].times;
+    uint64_t n = 0;
+
+    (void)state;
+    on(A, HOP_HANDLE, dawdles, "a", NULL, NULL);
+    on(A, HOP_OBSERVE, goes_on, "o", NULL, NULL);
+    sort();
+    send_e(NO_ACK);
+    for (int i = 0; i < CALL_BUCKETS; i++)
+        n += times->n[i];
+    assert_int_equal(n, 2);
+    assert_int_equal(times->n[0] + times->n[1] + times->n[2] + times->n[3], 1);
+    assert_true(times->ns >= DAWDLE_MS * 1000000u);
+    assert_int_equal(times->ns, plugins[A].busy_ns);
 }
 
 /* ---- routes: the shard's half, the lane, the logic half, and back */
@@ -1159,6 +1181,7 @@ int main(void)
         TEST(a_leave_that_a_hook_undoes_is_not_told_to_later_hooks),
         TEST(calls_from_another_thread_are_refused),
         TEST(a_slow_handler_is_counted),
+        TEST(every_call_is_in_the_histogram_once),
         TEST(a_route_is_answered_from_logic),
         TEST(a_route_that_forgets_answers_500),
         TEST(an_answer_to_a_connection_that_has_gone_is_dropped),
