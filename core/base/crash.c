@@ -3,8 +3,8 @@
  *
  * The handler allocates nothing, takes no lock and calls what POSIX allows in one, but for
  * backtrace(), which is called once at start, so that what it loads is there; the report's
- * head is out before it. Whatever goes wrong in a handler ends the process: its signals have
- * their default action then.
+ * head is out before it. A fault in the handler ends the process, since its signals are
+ * blocked there; where it hangs, in a lock that the crash has left behind, an alarm does.
  * Called by: main.c, loop.c (threads), core/plugin/server.c (plugins). Thread: any.
  */
 #include "core/base/crash.h"
@@ -34,6 +34,7 @@ enum {
     FRAMES = 64,            /* of a recursion without end it shows enough */
     LIST_BYTES = 2048,
     REPORT_BYTES = 1024,
+    REPORT_SECONDS = 10,  /* then an alarm ends the process */
     NEAR_BYTES = 64 << 10 /* a fault so near to the stack's end is one of the stack */
 };
 
@@ -196,11 +197,13 @@ static void on_crash(int number, siginfo_t *info, void *context)
 
     while (atomic_flag_test_and_set(&is_reported))
         poll(NULL, 0, -1);
-    for (int i = 0; i < SIGNALS; i++)
-        signal(signals[i].number, SIG_DFL);
+    signal(SIGALRM, SIG_DFL);
+    alarm(REPORT_SECONDS);
     write_head(number, info, context);
     write_plugins();
     write_backtrace();
+    for (int i = 0; i < SIGNALS; i++)
+        signal(signals[i].number, SIG_DFL);
     if (info->si_code <= 0)
         raise(number); /* comes once this returns; a fault comes again by itself */
 }

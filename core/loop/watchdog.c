@@ -83,8 +83,10 @@ static void act(const struct watchdog *watchdog, unsigned n_same)
         log_stuck(watchdog, HOP_ERROR, "server.stuck", watchdog->limit_ms);
         pthread_kill(watchdog->watched, SIGABRT);
     }
-    if (n_same == LOOKS + GRACE_LOOKS)
+    if (n_same == LOOKS + GRACE_LOOKS) {
+        signal(SIGABRT, SIG_DFL); /* a report that hangs must not have it wait */
         abort();
+    }
 }
 
 static void look(const struct watchdog *watchdog, struct watch_state *state)
