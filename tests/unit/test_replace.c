@@ -26,7 +26,8 @@ static int set_up(void **state)
     memset(plugins, 0, sizeof plugins);
     for (unsigned i = 0; i < PLUGINS; i++) {
         plugins[i].name = mem_strdup(names[i]);
-        plugins[i].conf_index = i;
+        plugins[i].conf_index = plugins[i].order = i;
+        plugins[i].is_live = true;
     }
     called[0] = '\0';
     return 0;
