@@ -14,6 +14,7 @@
 
 #include "core/base/mem.h"
 #include "core/base/text.h"
+#include "core/plugin/async.h"
 #include "core/plugin/state.h"
 
 /* ---- opening */
@@ -223,6 +224,7 @@ static int start_plugin(struct plugin *plugin, hop_server *server, hop_error *re
     server->refusal.text[0] = '\0';
     server->is_registering = true;
     plugin->has_run = true;
+    async_hold(plugin);
     call_begin(server, plugin, &call);
     result = plugin->entry.init(server, plugin->state);
     call_end(server, &call, NULL, NULL); /* at start nobody waits */
@@ -248,6 +250,7 @@ int loader_start(struct loader *loader, hop_server *server, hop_error *error)
             loader_stop(loader, server);
             return -1;
         }
+        async_release(server, plugin);
         hop_log(HOP_INFO, "plugin.started plugin=%s version=%s", plugin->name,
                 plugin->entry.version);
     }

@@ -15,6 +15,7 @@
 
 #include "core/base/mem.h"
 #include "core/plugin/elf_file.h"
+#include "core/plugin/owner.h"
 
 /* Keys that every plugin's section has; they lie behind the plugin's own state. */
 struct common {
@@ -416,8 +417,10 @@ void plugin_free(struct plugin *plugin)
 {
     if (!plugin)
         return;
-    if (plugin->code && !plugin->has_run)
+    if (plugin->code && !plugin->has_run) {
+        owner_unmap(plugin);
         dlclose(plugin->code);
+    }
     free(plugin->state);
     free(plugin->keys);
     free(plugin->path);

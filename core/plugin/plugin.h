@@ -15,6 +15,7 @@
 
 #include "core/base/config.h"
 #include "core/base/settings.h"
+#include "core/plugin/async.h"
 
 enum { PLUGIN_NAME_MAX = 32 };
 
@@ -40,6 +41,9 @@ struct plugin {
     unsigned conf_index; /* place among the sections of the conf file */
     bool is_running;     /* init() has returned 0 */
     bool has_run;        /* check() or init() was called */
+
+    struct plugin_async async; /* logic */
+    uint64_t owner;            /* of its code: owner.h; 0: none yet */
 
     /* what metrics tell; logic */
     uint64_t count[PLUGIN_COUNTS];

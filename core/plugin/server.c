@@ -13,6 +13,7 @@
 #include "core/base/log.h"
 #include "core/base/mem.h"
 #include "core/base/text.h"
+#include "core/plugin/async.h"
 #include "core/plugin/endpoints.h"
 #include "core/plugin/routes.h"
 #include "core/plugin/state.h"
@@ -52,10 +53,11 @@ void call_end(hop_server *server, const struct call *call, const char *kind,
             kind, log_escape(name, sizeof name, what, strlen(what)), ns / 1000000);
 }
 
-void server_forget(hop_server *server, const struct plugin *plugin)
+void server_forget(hop_server *server, struct plugin *plugin)
 {
     size_t n_kept = 0;
 
+    async_forget(server, plugin);
     dispatch_remove(server->dispatch, plugin);
     hooks_remove(&server->hooks, plugin);
     outgoing_remove(&server->outgoing, plugin);
@@ -178,6 +180,7 @@ hop_server *server_new(struct loops *loops, const struct settings *settings,
     defer_init(server);
     connects_init(&server->connects);
     handshakes_init(&server->handshakes);
+    async_init(server);
     on_logic_set(loops->logic);
     hub_set_upper(hub, &upper);
     return server;
@@ -224,6 +227,7 @@ void server_free(hop_server *server)
     server_events_end(server);
     if (server->loader)
         loader_stop(server->loader, server);
+    async_done(server);
     hub_set_upper(server->hub, &nobody);
     dispatch_free(server->dispatch);
     hooks_done(&server->hooks);

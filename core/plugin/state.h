@@ -6,6 +6,7 @@
 #ifndef PLUGIN_STATE_H
 #define PLUGIN_STATE_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -77,6 +78,8 @@ struct hop_server {
     struct slot_owner slot[SLOTS_MAX];
     int n_slots;
 
+    pthread_t thread; /* logic's */
+
     struct plugin *current; /* borrowed: whose code runs now; NULL: the core's */
     bool is_registering;    /* inside init() */
     hop_error refusal;      /* why the plugin in init() is refused; empty: it is not */
@@ -95,7 +98,7 @@ void call_end(hop_server *server, const struct call *call, const char *kind,
               const char *what);
 
 /* Remove all that a plugin has registered. */
-void server_forget(hop_server *server, const struct plugin *plugin);
+void server_forget(hop_server *server, struct plugin *plugin);
 
 /*
  * Whether the calling thread may use the API; else this is logged with the function's

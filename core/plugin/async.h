@@ -1,0 +1,36 @@
+/*
+ * async.h - what of a plugin happens outside of its handlers: posts.
+ *
+ * A plugin is held from before its init() until its place is sure: what it has started waits,
+ * and nothing of it is called. Thread: logic.
+ */
+#ifndef PLUGIN_ASYNC_H
+#define PLUGIN_ASYNC_H
+
+#include <stdbool.h>
+
+#include <sockhop/types.h>
+
+#include "core/plugin/posts.h"
+
+struct plugin;
+
+/* A plugin's part. */
+struct plugin_async {
+    struct held_posts posts;
+    bool is_held;
+};
+
+void async_init(hop_server *server);
+void async_done(hop_server *server);
+
+/* Before init(): the plugin's callbacks are its own from now on, and none is called yet. */
+void async_hold(struct plugin *plugin);
+
+/* Whatever it has started goes on, in later turns. */
+void async_release(hop_server *server, struct plugin *plugin);
+
+/* The plugin has gone: nothing of it is called any more. */
+void async_forget(hop_server *server, struct plugin *plugin);
+
+#endif
