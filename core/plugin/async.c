@@ -1,5 +1,5 @@
 /*
- * async.c - what of plugins happens outside of handlers: see async.h.
+ * async.c - posts, timers and watches of plugins, taken together: see async.h.
  *
  * Called by: loader.c (a plugin starts, and goes), server.c. Thread: logic.
  */
@@ -11,11 +11,14 @@
 void async_init(hop_server *server)
 {
     server->thread = pthread_self();
+    plugin_timers_init(&server->timers);
+    watches_init(&server->watches);
 }
 
 void async_done(hop_server *server)
 {
-    (void)server;
+    plugin_timers_done(&server->timers);
+    watches_done(&server->watches);
     owners_clear();
 }
 
@@ -29,11 +32,32 @@ void async_release(hop_server *server, struct plugin *plugin)
 {
     plugin->async.is_held = false;
     posts_release(server, plugin);
+    watches_release(server, plugin);
 }
 
 void async_forget(hop_server *server, struct plugin *plugin)
 {
-    (void)server;
+    plugin_timers_remove(server, plugin);
+    watches_remove(server, plugin);
     posts_forget(plugin);
     owner_leave(plugin);
+}
+
+/* ---- metrics */
+
+static void print_head(FILE *out, const char *name, const char *help)
+{
+    fprintf(out, "# HELP %s %s\n# TYPE %s gauge\n", name, help, name);
+}
+
+void async_print_metrics(struct plugin *const *plugins, size_t n, FILE *out)
+{
+    print_head(out, "sockhop_plugin_timers", "timers that the plugin has started");
+    for (size_t i = 0; i < n; i++)
+        fprintf(out, "sockhop_plugin_timers{plugin=\"%s\"} %zu\n", plugins[i]->name,
+                plugins[i]->async.n_timers);
+    print_head(out, "sockhop_plugin_watches", "descriptors that the plugin waits for");
+    for (size_t i = 0; i < n; i++)
+        fprintf(out, "sockhop_plugin_watches{plugin=\"%s\"} %zu\n", plugins[i]->name,
+                plugins[i]->async.n_watches);
 }

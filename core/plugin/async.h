@@ -1,5 +1,5 @@
 /*
- * async.h - what of a plugin happens outside of its handlers: posts.
+ * async.h - what of a plugin happens outside of its handlers: posts, timers, watches.
  *
  * A plugin is held from before its init() until its place is sure: what it has started waits,
  * and nothing of it is called. Thread: logic.
@@ -8,6 +8,8 @@
 #define PLUGIN_ASYNC_H
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
 
 #include <sockhop/types.h>
 
@@ -17,6 +19,7 @@ struct plugin;
 
 /* A plugin's part. */
 struct plugin_async {
+    size_t n_timers, n_watches;
     struct held_posts posts;
     bool is_held;
 };
@@ -32,5 +35,8 @@ void async_release(hop_server *server, struct plugin *plugin);
 
 /* The plugin has gone: nothing of it is called any more. */
 void async_forget(hop_server *server, struct plugin *plugin);
+
+/* Of the n plugins, as Prometheus text. */
+void async_print_metrics(struct plugin *const *plugins, size_t n, FILE *out);
 
 #endif

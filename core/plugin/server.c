@@ -284,6 +284,7 @@ void server_print_metrics(const hop_server *server, FILE *out)
     for (size_t i = 0; i < n; i++)
         fprintf(out, "sockhop_plugin_slow_total{plugin=\"%s\"} %" PRIu64 "\n",
                 plugins[i]->name, plugins[i]->n_slow);
+    async_print_metrics(plugins, n, out);
 }
 
 /* ---- -t and -T */

@@ -26,6 +26,8 @@
 #include "core/plugin/loader.h"
 #include "core/plugin/outgoing.h"
 #include "core/plugin/serverevent.h"
+#include "core/plugin/timers.h"
+#include "core/plugin/watches.h"
 #include "core/socketio/hub.h"
 
 struct endpoint;
@@ -79,6 +81,8 @@ struct hop_server {
     int n_slots;
 
     pthread_t thread; /* logic's */
+    struct plugin_timers timers;
+    struct watches watches;
 
     struct plugin *current; /* borrowed: whose code runs now; NULL: the core's */
     bool is_registering;    /* inside init() */

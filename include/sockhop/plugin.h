@@ -24,9 +24,10 @@ extern "C" {
  *        socket.h: hop_socket_room(), hop_socket_data()
  *        endpoint.h; route.h: hop_request_header_at()
  *        namespace.h; hop_on_options.nsp; handshake.h
+ *   0.4  timer.h; watch.h
  */
 #define HOP_ABI 0
-#define HOP_MINOR 3
+#define HOP_MINOR 4
 
 /*
  * Describes a plugin. Start it with HOP_PLUGIN(name, version, summary), then name the

@@ -23,5 +23,7 @@
 #include <sockhop/route.h>
 #include <sockhop/server.h>
 #include <sockhop/socket.h>
+#include <sockhop/timer.h>
+#include <sockhop/watch.h>
 
 #endif
