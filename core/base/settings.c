@@ -59,6 +59,9 @@ static const hop_config_key server_keys[] = {
                "USER or USER:GROUP to become when started as root, which needs one"),
     HOP_BOOL(S, seccomp, "seccomp", false,
              "whether system calls that serving does not need fail"),
+    HOP_MS(S, jobs_timeout_ms, "jobs_timeout", 30 * SECONDS, 0, 10 * MINUTES,
+           "time at the end for jobs of plugins that run"),
+    HOP_INT(S, n_workers, "workers", 4, 1, 64, "threads for the jobs of plugins"),
     HOP_STRING(S, namespaces, "namespaces", "",
                "namespaces that clients may join beside /: a list such as /a, /b"),
     HOP_STRING(S, include, "include", "",
@@ -195,6 +198,8 @@ static const hop_config_key limits_keys[] = {
             "requests for a session that wait for a plugin at once, for each thread"),
     HOP_SIZE_RANGE(S, max_waiting_bytes, "max_waiting", 1 * MIB, 1 * KIB, 1 * GIB,
                    "bytes of a client's events behind a deferred one; closed above"),
+    HOP_INT(S, max_jobs, "max_jobs", 10000, 1, 1000000,
+            "jobs of a plugin that wait for a thread; it can start no more"),
     HOP_KEYS_END,
 };
 

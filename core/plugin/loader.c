@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <sockhop/log.h>
 
@@ -246,7 +247,8 @@ int loader_start(struct loader *loader, hop_server *server, hop_error *error)
 
         if (start_plugin(plugin, server, &reason) < 0) {
             config_error(loader->config, plugin->section, NULL, error, "%s", reason.text);
-            server_forget(server, plugin);
+            if (!plugin->is_running) /* else it has its free() now, behind its jobs */
+                server_forget(server, plugin);
             loader_stop(loader, server);
             return -1;
         }
@@ -257,20 +259,30 @@ int loader_start(struct loader *loader, hop_server *server, hop_error *error)
     return 0;
 }
 
+/* -1: it could not be, since a job of it does not end. */
+static int stop_plugin(struct plugin *plugin, hop_server *server)
+{
+    struct call call;
+
+    plugin->is_running = false;
+    if (async_end(server, plugin) < 0)
+        return -1;
+    if (plugin->entry.free) {
+        call_begin(server, plugin, &call);
+        plugin->entry.free(plugin->state);
+        call_end(server, &call, NULL, NULL);
+    }
+    server_forget(server, plugin);
+    return 0;
+}
+
 void loader_stop(struct loader *loader, hop_server *server)
 {
-    for (size_t i = loader->n; i-- > 0;) {
-        struct plugin *plugin = loader->plugins[i];
-        struct call call;
+    bool is_stuck = false;
 
-        if (!plugin->is_running)
-            continue;
-        plugin->is_running = false;
-        if (plugin->entry.free) {
-            call_begin(server, plugin, &call);
-            plugin->entry.free(plugin->state);
-            call_end(server, &call, NULL, NULL);
-        }
-        server_forget(server, plugin);
-    }
+    for (size_t i = loader->n; i-- > 0;)
+        if (loader->plugins[i]->is_running && stop_plugin(loader->plugins[i], server) < 0)
+            is_stuck = true;
+    if (is_stuck)
+        _exit(1); /* its thread runs on, and would use what is freed next */
 }

@@ -46,7 +46,8 @@ void loader_free(struct loader *loader);
  */
 int loader_start(struct loader *loader, hop_server *server, hop_error *error);
 
-/* Call free() of those that run, in reverse; their registrations go. */
+/* Call free() of those that run, in reverse; their registrations go. Where a job of one does
+ * not end, its free() is not called, and the process ends behind the others. */
 void loader_stop(struct loader *loader, hop_server *server);
 
 #endif

@@ -255,7 +255,7 @@ static void print_head(FILE *out, const char *name, const char *kind, const char
 
 /* Rows of one metric stand together, so that each is a walk over the plugins. Names and
  * versions hold nothing that a label would have to escape: the loader sees to it. */
-void server_print_metrics(const hop_server *server, FILE *out)
+void server_print_metrics(hop_server *server, FILE *out)
 {
     static const char *const verdicts[PLUGIN_COUNTS] = {"next", "stop", "reject",
                                                         "observe"};
@@ -284,7 +284,7 @@ void server_print_metrics(const hop_server *server, FILE *out)
     for (size_t i = 0; i < n; i++)
         fprintf(out, "sockhop_plugin_slow_total{plugin=\"%s\"} %" PRIu64 "\n",
                 plugins[i]->name, plugins[i]->n_slow);
-    async_print_metrics(plugins, n, out);
+    async_print_metrics(server, plugins, n, out);
 }
 
 /* ---- -t and -T */

@@ -32,6 +32,7 @@
 
 struct endpoint;
 struct engine;
+struct jobs;
 struct logic_route;
 struct router;
 
@@ -83,6 +84,7 @@ struct hop_server {
     pthread_t thread; /* logic's */
     struct plugin_timers timers;
     struct watches watches;
+    struct jobs *jobs; /* owned */
 
     struct plugin *current; /* borrowed: whose code runs now; NULL: the core's */
     bool is_registering;    /* inside init() */

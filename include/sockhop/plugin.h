@@ -24,7 +24,7 @@ extern "C" {
  *        socket.h: hop_socket_room(), hop_socket_data()
  *        endpoint.h; route.h: hop_request_header_at()
  *        namespace.h; hop_on_options.nsp; handshake.h
- *   0.4  timer.h; watch.h
+ *   0.4  timer.h; watch.h; job.h
  */
 #define HOP_ABI 0
 #define HOP_MINOR 4
@@ -57,9 +57,10 @@ typedef struct hop_plugin {
 
     /*
      * Release what init() acquired; registrations and the state itself go without it.
-     * Called once, in reverse order of init, after the last socket has gone. Threads that
-     * it has started must have ended, and been joined, when this returns: the server goes
-     * then, and the plugin's code with it. May be NULL. Thread: logic.
+     * Called once, in reverse order of init, after the last socket has gone; its jobs are
+     * over by then. Threads that it has started must have ended, and been joined, when this
+     * returns: the server goes then, and the plugin's code with it. May be NULL.
+     * Thread: logic.
      */
     void (*free)(void *self);
 

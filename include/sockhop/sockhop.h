@@ -17,6 +17,7 @@
 #include <sockhop/endpoint.h>
 #include <sockhop/event.h>
 #include <sockhop/handshake.h>
+#include <sockhop/job.h>
 #include <sockhop/log.h>
 #include <sockhop/namespace.h>
 #include <sockhop/plugin.h>

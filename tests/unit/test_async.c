@@ -486,11 +486,14 @@ static void metrics_tell_what_a_plugin_has(void **state)
     once(A, 60000, "1");
     once(A, 60000, "2");
     watch = hop_watch_new(as(B), fds[0], HOP_READABLE, note_watch, NULL);
-    async_print_metrics(all, 2, out);
+    async_print_metrics(fixture.server, all, 2, out);
     fclose(out);
     assert_non_null(strstr(text, "\nsockhop_plugin_timers{plugin=\"a\"} 2\n"));
     assert_non_null(strstr(text, "\nsockhop_plugin_timers{plugin=\"b\"} 0\n"));
     assert_non_null(strstr(text, "\nsockhop_plugin_watches{plugin=\"b\"} 1\n"));
+    assert_non_null(
+        strstr(text, "\nsockhop_plugin_jobs{plugin=\"a\",state=\"queued\"} 0\n"));
+    assert_non_null(strstr(text, "# TYPE sockhop_plugin_jobs gauge\n"));
     free(text);
 }
 
