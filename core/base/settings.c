@@ -63,6 +63,9 @@ static const hop_config_key server_keys[] = {
            "a plugin's call that takes so long is logged; 0: none is"),
     HOP_MS(S, watchdog_ms, "watchdog", 10 * SECONDS, 0, 1 * HOURS,
            "a turn of the plugins' thread that takes so long ends the server; 0: none"),
+    HOP_MS(S, jobs_timeout_ms, "jobs_timeout", 30 * SECONDS, 0, 10 * MINUTES,
+           "time at the end for jobs of plugins that run"),
+    HOP_INT(S, n_workers, "workers", 4, 1, 64, "threads for the jobs of plugins"),
     HOP_STRING(S, namespaces, "namespaces", "",
                "namespaces that clients may join beside /: a list such as /a, /b"),
     HOP_STRING(S, include, "include", "",
@@ -199,6 +202,8 @@ static const hop_config_key limits_keys[] = {
             "requests for a session that wait for a plugin at once, for each thread"),
     HOP_SIZE_RANGE(S, max_waiting_bytes, "max_waiting", 1 * MIB, 1 * KIB, 1 * GIB,
                    "bytes of a client's events behind a deferred one; closed above"),
+    HOP_INT(S, max_jobs, "max_jobs", 10000, 1, 1000000,
+            "jobs of a plugin that wait for a thread; it can start no more"),
     HOP_KEYS_END,
 };
 

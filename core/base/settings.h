@@ -37,10 +37,12 @@ struct settings {
     const char *user;            /* "" or USER[:GROUP] to become as root: privileges.h */
     bool seccomp;                /* whether to filter system calls */
     int64_t slow_ms;             /* 50: calls of plugins that are logged; 0: none */
-    int64_t watchdog_ms;    /* 10 s: a turn of logic that ends the process; 0: none */
-    const char *include;    /* further conf files; config_load() has read them */
-    const char *namespaces; /* "" or a list such as "/a, /b", beside "/" */
-    int n_threads;          /* resolved from threads: 0 means all on one loop */
+    int64_t watchdog_ms;     /* 10 s: a turn of logic that ends the process; 0: none */
+    const char *include;     /* further conf files; config_load() has read them */
+    int64_t jobs_timeout_ms; /* 30 s: for jobs that run when their plugin goes */
+    int64_t n_workers;       /* 4: threads for plugins' jobs */
+    const char *namespaces;  /* "" or a list such as "/a, /b", beside "/" */
+    int n_threads;           /* resolved from threads: 0 means all on one loop */
 
     /* [engine]: the reference's options in snake case */
     const char *path;             /* /socket.io */
@@ -106,6 +108,7 @@ struct settings {
     int64_t max_acks;              /* 1,000,000 awaited in all */
     int64_t max_handshakes;        /* 1,000 a shard: held for a plugin's decision */
     size_t max_waiting_bytes;      /* 1 MiB of a client behind a deferred event */
+    int64_t max_jobs;              /* 10,000 of a plugin that have not begun */
     size_t max_answer_bytes;       /* 16 MiB of them, kept until the last has come */
     int64_t max_namespaces;        /* 1,000 that clients' CONNECTs have made, in all */
     int64_t max_client_namespaces; /* 16 that one client is in */

@@ -216,11 +216,6 @@ const void *hop_require(hop_server *server, const char *name, size_t size)
     return found->interface;
 }
 
-int hop_post(hop_server *server, void (*work)(void *self), void *self)
-{
-    return work ? loop_post(server->loops->logic, work, self) : -1;
-}
-
 /* ---- sockets */
 
 bool hop_socket_is_connected(hop_server *server, hop_socket socket)

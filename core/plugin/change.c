@@ -17,12 +17,17 @@
 #include "core/base/mem.h"
 #include "core/base/settings.h"
 #include "core/base/text.h"
+#include "core/plugin/async.h"
 #include "core/plugin/endpoints.h"
 #include "core/plugin/handover.h"
+#include "core/plugin/jobs.h"
 #include "core/plugin/routes.h"
 #include "core/plugin/state.h"
 
-enum { POLL_MS = 5 };
+enum {
+    POLL_MS = 5,
+    CHANGE_GRACE_MS = 2000 /* for jobs that have been asked to stop */
+};
 
 struct change {
     hop_server *server;    /* borrowed */
@@ -35,6 +40,7 @@ struct change {
     unsigned *kept_index;        /* owned: conf_index of the plugins of today's loader */
     struct handover **handovers; /* owned array: of new[i], or NULL */
     size_t n_values;
+    bool has_refused;
     struct event *timer; /* owned */
     uint64_t held_from_us, swap_from_us;
     change_done *done;
@@ -318,6 +324,7 @@ static void commit_new(struct change *change, size_t i)
     if (plugin->replaces)
         users_hand_over(server, plugin->replaces, plugin);
     plugin->is_live = true;
+    async_release(server, plugin);
 }
 
 /* Where code has been once, its libraries may keep memory that only they can find: so the old
@@ -332,7 +339,8 @@ static void end_old(struct change *change, size_t i)
             change->new[j]->replaces = NULL;
             is_replaced = true;
         }
-    loader_stop_one(plugin, change->server);
+    if (loader_stop_one(plugin, change->server) < 0)
+        return; /* it was idle: a job that it has started since then; its memory stays */
     hop_log(HOP_INFO, "plugin.stopped plugin=%s version=%s", plugin->name,
             plugin->entry.version);
     if (is_replaced)
@@ -438,7 +446,8 @@ static bool is_busy(const struct change *change)
     for (size_t i = 0; i < change->n_old; i++)
         if (defer_has_any(server, change->old[i]) ||
             connects_has_any(&server->connects, change->old[i]) ||
-            handshakes_has_any(&server->handshakes, change->old[i]))
+            handshakes_has_any(&server->handshakes, change->old[i]) ||
+            !jobs_is_idle(change->server, change->old[i]))
             return true;
     return false;
 }
@@ -451,24 +460,30 @@ static void refuse_all(struct change *change)
         defer_refuse_all(server, change->old[i]);
         connects_refuse_all(&server->connects, change->old[i]);
         handshakes_refuse_all(&server->handshakes, change->old[i]);
+        jobs_cancel(server, change->old[i]);
     }
 }
 
 static void on_poll(evutil_socket_t fd, short what, void *arg)
 {
     static const struct timeval soon = {0, POLL_MS * 1000};
+    static const hop_error stuck = {
+        "a job of a plugin that is to go does not end: all stay as they were"};
     struct change *change = arg;
+    const uint64_t ms = (now_us() - change->held_from_us) / 1000;
 
     (void)fd;
     (void)what;
-    if (is_busy(change) &&
-        now_us() - change->held_from_us >= (uint64_t)CHANGE_PATIENCE_MS * 1000) {
+    if (is_busy(change) && ms >= CHANGE_PATIENCE_MS && !change->has_refused) {
         hop_log(HOP_WARN, "plugin.change_impatient hint=\"what plugins had deferred for "
                           "longer than 5 s was refused\"");
+        change->has_refused = true;
         refuse_all(change);
     }
     if (!is_busy(change))
         swap(change);
+    else if (ms >= CHANGE_PATIENCE_MS + CHANGE_GRACE_MS)
+        fail(change, &stuck);
     else if (evtimer_add(change->timer, &soon) < 0)
         mem_exhausted(128); /* the one reason that libevent has */
 }

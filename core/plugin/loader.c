@@ -9,12 +9,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <sockhop/log.h>
 
 #include "core/base/crash.h"
 #include "core/base/mem.h"
 #include "core/base/text.h"
+#include "core/plugin/async.h"
 #include "core/plugin/state.h"
 
 /* ---- opening */
@@ -253,6 +255,7 @@ int loader_start_one(struct plugin *plugin, hop_server *server, hop_error *error
     server->refusal.text[0] = '\0';
     server->is_registering = true;
     plugin->has_run = true;
+    async_hold(plugin);
     call_begin_as(server, plugin, "hook", "init", &call);
     result = plugin->entry.init(server, plugin->state);
     call_end(server, &call, NULL, NULL); /* at start nobody waits */
@@ -266,18 +269,22 @@ int loader_start_one(struct plugin *plugin, hop_server *server, hop_error *error
     return -1;
 }
 
-void loader_stop_one(struct plugin *plugin, hop_server *server)
+int loader_stop_one(struct plugin *plugin, hop_server *server)
 {
+    const bool has_started = plugin->is_running;
     struct call call;
 
+    plugin->is_running = false;
+    if (has_started && async_end(server, plugin) < 0)
+        return -1;
     server_clear(server, plugin);
-    if (plugin->is_running && plugin->entry.free) {
+    if (has_started && plugin->entry.free) {
         call_begin_as(server, plugin, "hook", "free", &call);
         plugin->entry.free(plugin->state);
         call_end(server, &call, NULL, NULL);
     }
-    plugin->is_running = false;
     server_forget(server, plugin);
+    return 0;
 }
 
 int loader_start(struct loader *loader, hop_server *server, hop_error *error)
@@ -288,11 +295,16 @@ int loader_start(struct loader *loader, hop_server *server, hop_error *error)
 
         plugin->order = (unsigned)i;
         if (loader_start_one(plugin, server, &reason) < 0) {
+            bool is_stuck;
+
             config_error(loader->config, plugin->section, NULL, error, "%s", reason.text);
-            loader_stop_one(plugin, server);
+            is_stuck = loader_stop_one(plugin, server) < 0;
             loader_stop(loader, server);
+            if (is_stuck)
+                _exit(1); /* as in loader_stop() */
             return -1;
         }
+        async_release(server, plugin);
         hop_log(HOP_INFO, "plugin.started plugin=%s version=%s", plugin->name,
                 plugin->entry.version);
     }
@@ -318,7 +330,12 @@ void loader_ready(const struct loader *loader, hop_server *server)
 
 void loader_stop(struct loader *loader, hop_server *server)
 {
+    bool is_stuck = false;
+
     for (size_t i = loader->n; i-- > 0;)
-        if (loader->plugins[i]->is_running)
-            loader_stop_one(loader->plugins[i], server);
+        if (loader->plugins[i]->is_running &&
+            loader_stop_one(loader->plugins[i], server) < 0)
+            is_stuck = true;
+    if (is_stuck)
+        _exit(1); /* its thread runs on, and would use what is freed next */
 }

@@ -45,8 +45,9 @@ int loader_arrange(struct loader *loader, hop_error *error);
 /* One plugin's init(); with the reason in error (which names no place) it has not started, and
  * may still want loader_stop_one(). */
 int loader_start_one(struct plugin *plugin, hop_server *server, hop_error *error);
-/* Its values, free(), its registrations. */
-void loader_stop_one(struct plugin *plugin, hop_server *server);
+/* Its jobs, its values, free(), its registrations. -1: a job does not end; nothing of it may be
+ * freed then. */
+int loader_stop_one(struct plugin *plugin, hop_server *server);
 /* Whoever crashes from now on is blamed with all of these. */
 void loader_tell_crash(const struct loader *loader);
 /* Its ready(), where it has one. */
@@ -65,7 +66,8 @@ int loader_start(struct loader *loader, hop_server *server, hop_error *error);
 /* Call every ready(). */
 void loader_ready(const struct loader *loader, hop_server *server);
 
-/* Call free() of those that run, in reverse; their registrations go. */
+/* Call free() of those that run, in reverse; their registrations go. Where a job of one does
+ * not end, its free() is not called, and the process ends behind the others. */
 void loader_stop(struct loader *loader, hop_server *server);
 
 #endif

@@ -19,6 +19,7 @@
 #include "core/base/mem.h"
 #include "core/base/running.h"
 #include "core/plugin/elf_file.h"
+#include "core/plugin/owner.h"
 
 /* Keys that every plugin's section has; they lie behind the plugin's own state. */
 struct common {
@@ -506,6 +507,7 @@ void plugin_free(struct plugin *plugin)
     if (!plugin)
         return;
     if (plugin->code && !plugin->has_run) {
+        owner_unmap(plugin);
         dlclose(plugin->code);
         if (plugin->code_fd >= 0)
             close(plugin->code_fd);

@@ -17,6 +17,7 @@
 
 #include "core/base/config.h"
 #include "core/base/settings.h"
+#include "core/plugin/async.h"
 
 enum { PLUGIN_NAME_MAX = 32 };
 
@@ -62,6 +63,9 @@ struct plugin {
     bool is_leaving;         /* its events wait: it is replaced or unloaded */
     struct config
         *config; /* ref, with those that were loaded with it; NULL: the start's */
+
+    struct plugin_async async; /* logic */
+    uint64_t owner;            /* of its code: owner.h; 0: none yet */
 
     /* what metrics tell; logic */
     uint64_t count[PLUGIN_COUNTS];

@@ -14,6 +14,7 @@
 #include "core/base/mem.h"
 #include "core/base/running.h"
 #include "core/base/text.h"
+#include "core/plugin/async.h"
 #include "core/plugin/change.h"
 #include "core/plugin/endpoints.h"
 #include "core/plugin/routes.h"
@@ -103,10 +104,11 @@ static void forget_uses(hop_server *server, const struct plugin *plugin)
     server->n_uses = n_kept;
 }
 
-void server_forget(hop_server *server, const struct plugin *plugin)
+void server_forget(hop_server *server, struct plugin *plugin)
 {
     size_t n_kept = 0;
 
+    async_forget(server, plugin);
     dispatch_remove(server->dispatch, plugin);
     hooks_remove(&server->hooks, plugin);
     outgoing_remove(&server->outgoing, plugin);
@@ -244,6 +246,7 @@ hop_server *server_new(struct loops *loops, const struct settings *settings,
     defer_init(server);
     connects_init(&server->connects);
     handshakes_init(&server->handshakes);
+    async_init(server);
     on_logic_set(loops->logic);
     hub_set_upper(hub, &upper);
     return server;
@@ -334,6 +337,7 @@ void server_free(hop_server *server)
     server_events_end(server);
     if (server->loader)
         loader_stop(server->loader, server);
+    async_done(server);
     hub_set_upper(server->hub, &nobody);
     users_done(&server->users);
     values_done(&server->values);
@@ -382,7 +386,7 @@ static void print_times(const struct plugin *plugin, FILE *out)
 
 /* Rows of one metric stand together, so that each is a walk over the plugins. Names and
  * versions hold nothing that a label would have to escape: the loader sees to it. */
-void server_print_metrics(const hop_server *server, FILE *out)
+void server_print_metrics(hop_server *server, FILE *out)
 {
     static const char *const verdicts[PLUGIN_COUNTS] = {"next", "stop", "reject",
                                                         "replace", "observe"};
@@ -415,6 +419,7 @@ void server_print_metrics(const hop_server *server, FILE *out)
     for (size_t i = 0; i < n; i++)
         fprintf(out, "sockhop_plugin_slow_total{plugin=\"%s\"} %" PRIu64 "\n",
                 plugins[i]->name, plugins[i]->n_slow);
+    async_print_metrics(server, plugins, n, out);
 }
 
 /* ---- -t and -T */

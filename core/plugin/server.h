@@ -61,7 +61,7 @@ int server_reload(hop_server *server, struct config *config, void (*done)(void *
 bool server_is_changing(const hop_server *server);
 
 /* Plugins and what became of events, as Prometheus text. */
-void server_print_metrics(const hop_server *server, FILE *out);
+void server_print_metrics(hop_server *server, FILE *out);
 
 /* Everything about plugins that can be checked without starting them (-t). */
 int server_check(const struct settings *settings, const struct config *config,

@@ -6,6 +6,7 @@
 #ifndef PLUGIN_STATE_H
 #define PLUGIN_STATE_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -25,14 +26,17 @@
 #include "core/plugin/loader.h"
 #include "core/plugin/outgoing.h"
 #include "core/plugin/serverevent.h"
+#include "core/plugin/timers.h"
 #include "core/plugin/users.h"
 #include "core/plugin/values.h"
+#include "core/plugin/watches.h"
 #include "core/socketio/hub.h"
 
 struct awaited;
 struct change;
 struct endpoint;
 struct engine;
+struct jobs;
 struct logic_route;
 struct router;
 
@@ -81,6 +85,11 @@ struct hop_server {
     struct values values;
     struct users users;
 
+    pthread_t thread; /* logic's */
+    struct plugin_timers timers;
+    struct watches watches;
+    struct jobs *jobs; /* owned */
+
     struct change *change;   /* owned: under way, or NULL */
     struct plugin *current;  /* borrowed: whose code runs now; NULL: the core's */
     const struct call *call; /* borrowed: the innermost one under way, or NULL */
@@ -114,7 +123,7 @@ void answers_clear(hop_server *server, const struct plugin *plugin);
 /* Before a plugin's free(): destroy what its code keeps on others' objects. */
 void server_clear(hop_server *server, const struct plugin *plugin);
 /* Behind it: remove all that it has registered. */
-void server_forget(hop_server *server, const struct plugin *plugin);
+void server_forget(hop_server *server, struct plugin *plugin);
 
 /*
  * Whether the calling thread may use the API; else this is logged with the function's

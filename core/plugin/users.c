@@ -77,8 +77,13 @@ static void attach(struct users *users, struct user *user, hop_socket socket)
 /* It is found no more when its values are destroyed. */
 static void end(hop_server *server, struct user *user)
 {
-    while (user->first)
-        detach(&server->users, user->first);
+    struct attachment *attachment = user->first, *next;
+
+    for (; attachment; attachment = next) {
+        next = attachment->next;
+        HASH_DEL(server->users.attachments, attachment);
+        free(attachment);
+    }
     slots_remove(&server->users.by_handle, user->handle);
     values_drop(server, (struct object_key){.on = HOP_ON_USER, .object = user->handle});
     free(user);

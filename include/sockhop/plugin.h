@@ -26,7 +26,7 @@ extern "C" {
  *        endpoint.h; route.h: hop_request_header_at()
  *        namespace.h; hop_on_options.nsp; handshake.h
  *   0.4  slot.h; user.h; hop_plugin.ready, .save, .restore; event.h: hop_replace(),
- *        hop_event_resume_replace(), HOP_REPLACE; config.h: hop_config_key.flags
+ *        hop_event_resume_replace(), HOP_REPLACE; config.h: hop_config_key.flags; timer.h; watch.h; job.h
  */
 #define HOP_ABI 0
 #define HOP_MINOR 4
@@ -59,9 +59,10 @@ typedef struct hop_plugin {
 
     /*
      * Release what init() acquired; registrations and the state itself go without it.
-     * Called once, in reverse order of init, after the last socket has gone. Threads that
-     * it has started must have ended, and been joined, when this returns: the server goes
-     * then, and the plugin's code with it. May be NULL. Thread: logic.
+     * Called once, in reverse order of init, after the last socket has gone; its jobs are
+     * over by then. Threads that it has started must have ended, and been joined, when this
+     * returns: the server goes then, and the plugin's code with it. May be NULL.
+     * Thread: logic.
      */
     void (*free)(void *self);
 

@@ -106,7 +106,10 @@ HOP_API const void *hop_require(hop_server *server, const char *name, size_t siz
 
 /*
  * Run work(self) in the logic thread, in its next turn. From one thread, posts run in
- * their order. Returns 0, or -1 once the server stops: work will not run then.
+ * their order. The post is of the plugin that work is code of, else of the one that calls
+ * this in the logic thread; what still waits when that plugin's free() has returned does
+ * not run.
+ * Returns 0, or -1 once the server stops or the plugin has gone: work will not run then.
  * Thread: any.
  */
 HOP_API int hop_post(hop_server *server, void (*work)(void *self), void *self);

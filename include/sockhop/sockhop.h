@@ -17,6 +17,7 @@
 #include <sockhop/endpoint.h>
 #include <sockhop/event.h>
 #include <sockhop/handshake.h>
+#include <sockhop/job.h>
 #include <sockhop/log.h>
 #include <sockhop/namespace.h>
 #include <sockhop/plugin.h>
@@ -24,6 +25,8 @@
 #include <sockhop/server.h>
 #include <sockhop/slot.h>
 #include <sockhop/socket.h>
+#include <sockhop/timer.h>
 #include <sockhop/user.h>
+#include <sockhop/watch.h>
 
 #endif

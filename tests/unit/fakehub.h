@@ -915,6 +915,9 @@ static inline void fixture_open(struct fixture *fixture, const char *conf,
     fixture->settings.path = "/socket.io";
     fixture->settings.max_body_bytes = 1000;
     fixture->settings.max_waiting_bytes = 2000;
+    fixture->settings.jobs_timeout_ms = 30000;
+    fixture->settings.n_workers = 4;
+    fixture->settings.max_jobs = 2000;
     fixture->loops = loops_new(0, 1 << 20);
     fixture->server =
         server_new(fixture->loops, &fixture->settings, fixture->config, NULL, NULL);

@@ -131,6 +131,9 @@ static void an_empty_file_gives_the_documented_defaults(void **state)
     assert_int_equal(it.attachment_timeout_ms, 10000);
     assert_int_equal(it.max_handshakes, 1000);
     assert_int_equal(it.max_waiting_bytes, 1 << 20);
+    assert_int_equal(it.max_jobs, 10000);
+    assert_int_equal(it.n_workers, 4);
+    assert_int_equal(it.jobs_timeout_ms, 30000);
     assert_string_equal(it.namespaces, "");
     assert_int_equal(it.max_namespaces, 1000);
     assert_int_equal(it.max_client_namespaces, 16);
@@ -166,7 +169,7 @@ static void each_key_reaches_its_member(void **state)
         "max_queue_frames=16\nmax_lane=1M\nmax_turn_packets=21\n"
         "max_fragments=17\nmax_controls=18\n"
         "max_json_depth=19\nmax_json_values=20\nmax_rooms=25\n"
-        "max_acks=29\nmax_answers=65k\nmax_waiting=30k\nmax_handshakes=38\n"
+        "max_acks=29\nmax_answers=65k\nmax_waiting=30k\nmax_jobs=40\nmax_handshakes=38\n"
         "max_attached=27\nattachment_timeout=28s\n"
         "max_namespaces=36\nmax_client_namespaces=37\n"
         "[log]\nlevel=debug\n");
@@ -246,6 +249,7 @@ static void each_key_reaches_its_member(void **state)
     assert_int_equal(it.attachment_timeout_ms, 28000);
     assert_int_equal(it.max_handshakes, 38);
     assert_int_equal(it.max_waiting_bytes, 30 << 10);
+    assert_int_equal(it.max_jobs, 40);
     assert_int_equal(it.log_level, HOP_DEBUG);
     config_free(config);
 }
