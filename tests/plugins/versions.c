@@ -5,6 +5,8 @@
  *   hold          deferred for 60 s: nobody resumes it
  *   ask           emits `question` to the sender with an ack that has a minute; ack ["asked"]
  *   dropped       ack [how many answers were told to be dropped, versions before it included]
+ *   work          a job of 200 ms begins, ack ["begun"]; `worked` [its version] to all once it is done
+ *   `tick`        [its version] to all, every 20 ms
  *   GET /version  the version
  *
  * Keys: word (text); fail = init | restore: where it fails. Middleware lets in who has no auth.hold, and
@@ -14,6 +16,7 @@
  */
 #include <sockhop/sockhop.h>
 #include <string.h>
+#include <time.h>
 
 #ifdef SECOND
 #define VERSION "2.0"
@@ -83,6 +86,39 @@ static hop_verdict on_dropped(hop_socket socket, hop_event *event, void *self)
     return HOP_STOP;
 }
 
+static void tick(hop_timer timer, void *self)
+{
+    const struct versions *versions = self;
+
+    (void)timer;
+    hop_emit(hop_to_all(versions->server), "tick", json_pack("[s]", VERSION));
+}
+
+static void work(void *self)
+{
+    (void)self;
+    nanosleep(&(struct timespec){.tv_nsec = 200000000}, NULL);
+}
+
+static void worked(hop_job job, hop_job_status status, void *self)
+{
+    const struct versions *versions = self;
+
+    (void)job;
+    (void)status;
+    hop_emit(hop_to_all(versions->server), "worked", json_pack("[s]", VERSION));
+}
+
+static hop_verdict on_work(hop_socket socket, hop_event *event, void *self)
+{
+    const struct versions *versions = self;
+
+    (void)socket;
+    hop_job_start(versions->server, work, worked, self);
+    hop_event_ack(event, json_pack("[s]", "begun"));
+    return HOP_STOP;
+}
+
 static hop_verdict let_in(hop_socket socket, hop_connect *connect, void *self)
 {
     (void)socket;
@@ -126,6 +162,8 @@ static int versions_init(hop_server *server, void *self)
     hop_on(server, "hold", on_hold, versions);
     hop_on(server, "ask", on_ask, versions);
     hop_on(server, "dropped", on_dropped, versions);
+    hop_on(server, "work", on_work, versions);
+    hop_timer_every(server, 20, tick, versions);
     hop_use(server, "/", let_in, versions);
     hop_route(server, "GET", "/version", on_route, versions);
     return versions->fail == FAIL_INIT ? hop_fail(server, "told to fail") : 0;

@@ -171,6 +171,35 @@ describe('a plugin', () => {
     assert.deepEqual(await ask(socket, 'dropped'), [1]);
   });
 
+  test('that is replaced has no timers any more, the new one has, and one that fails to come never had', async () => {
+    const server = await start(VERSIONS);
+    const socket = await connect(server);
+
+    await hear(socket, 'tick', 2);
+    await server.reload('[plugin:versions]\nword = b\nfail = restore\n'); /* its init() has started a timer as well */
+    const from = heard(socket, 'tick').length;
+    await hear(socket, 'tick', from + 3);
+    const metrics = await server.metrics();
+    assert.equal([...metrics].filter(([name]) => /timers.*versions/.test(name)).reduce((sum, [, n]) => sum + n, 0), 1, [...metrics.keys()].filter((name) => /timers/.test(name)).join());
+    await server.reload('[plugin:versions]\nword = b\n');
+    await hear(socket, 'tick', heard(socket, 'tick').length + 3);
+    assert.equal([...(await server.metrics())].filter(([name]) => /timers.*versions/.test(name)).reduce((sum, [, n]) => sum + n, 0), 1);
+  });
+
+  test('whose job runs is waited for: it is told of the end, then it is replaced', async () => {
+    const server = await start(VERSIONS);
+    const socket = await connect(server);
+    const order = [];
+
+    assert.deepEqual(await ask(socket, 'work'), ['begun']);
+    socket.on('worked', (version) => order.push(`worked ${version}`));
+    const worked = next(socket, 'worked');
+    await server.reload('[plugin:versions]\nword = b\n').then(() => order.push('reloaded'));
+    await worked;
+    assert.equal(order.length, 2); /* the event and the log line come by different ways */
+    assert.deepEqual(await ask(socket, 'version'), ['1.0', 'b', 1]);
+  });
+
   test('that has deferred an event is waited for; then the event is refused, and what came meanwhile goes to the new code', async () => {
     const server = await start(VERSIONS);
     const [socket, other] = [await connect(server), await connect(server)];
