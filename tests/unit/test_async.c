@@ -407,12 +407,13 @@ static void a_post_runs_as_its_plugin(void **state)
 static void post_stalls(void *self)
 {
     (void)self;
-    stall_ms(SLOW_MS + 10);
+    stall_ms(fixture.settings.slow_ms + 10);
 }
 
 static void a_slow_post_is_counted(void **state)
 {
     (void)state;
+    fixture.settings.slow_ms = 10;
     hop_post(as(A), post_stalls, NULL);
     turn();
     assert_int_equal(plugins[A].n_slow, 1);
