@@ -149,6 +149,8 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
     daemon->is_stopping = true;
     hop_log(HOP_INFO, "server.stopping signal=%d", (int)number);
     status_set_ready(daemon->status, false);
+    reloads_stop(daemon->reloads);
+    server_settle(daemon->server);
     hub_shutdown(daemon->hub);
     server_shutdown(daemon->server);
     for (unsigned i = 0; i < daemon->loops->n_shards; i++) {
@@ -166,8 +168,7 @@ static void on_hangup(evutil_socket_t number, short what, void *arg)
 
     (void)number;
     (void)what;
-    if (!daemon->is_stopping)
-        reloads_request(daemon->reloads);
+    reloads_request(daemon->reloads);
 }
 
 static int watch_signals(struct daemon *daemon, hop_error *error)

@@ -26,6 +26,7 @@ struct reloads {
     hop_server *server;       /* borrowed */
     const struct config *now; /* borrowed */
     bool is_wanted;           /* once what is under way has ended */
+    bool is_over;
 };
 
 static void on_done(void *arg);
@@ -102,6 +103,8 @@ void reloads_request(struct reloads *reloads)
 {
     hop_error error;
 
+    if (reloads->is_over)
+        return;
     if (server_is_changing(reloads->server)) {
         reloads->is_wanted = true;
         return;
@@ -119,6 +122,11 @@ static void on_done(void *arg)
         return;
     reloads->is_wanted = false;
     reloads_request(reloads);
+}
+
+void reloads_stop(struct reloads *reloads)
+{
+    reloads->is_over = true;
 }
 
 struct reloads *reloads_new(hop_server *server, const struct config *now)

@@ -20,4 +20,7 @@ void reloads_free(struct reloads *reloads); /* takes NULL */
  */
 void reloads_request(struct reloads *reloads);
 
+/* The server is about to stop: nothing is reloaded any more. */
+void reloads_stop(struct reloads *reloads);
+
 #endif

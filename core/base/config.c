@@ -25,12 +25,6 @@ struct config *config_new(void)
     return config;
 }
 
-struct config *config_ref(struct config *config)
-{
-    config->n_refs++;
-    return config;
-}
-
 static void entry_free(struct conf_entry *entry)
 {
     free(entry->key);
@@ -241,24 +235,6 @@ int config_override(struct config *config, const char *assignment, hop_error *er
     free(key);
     free(value);
     return result;
-}
-
-struct config *config_load_again(const struct config *config, hop_error *error)
-{
-    struct config *again;
-
-    if (!config->path) {
-        hop_error_set(error, "the configuration does not come from a file");
-        return NULL;
-    }
-    again = config_load(config->path, error);
-    for (size_t i = 0; again && i < config->n_assignments; i++) {
-        if (config_override(again, config->assignments[i], error) == 0)
-            continue;
-        config_free(again);
-        again = NULL;
-    }
-    return again;
 }
 
 /* ---- asking */

@@ -11,6 +11,7 @@
 
 #include "core/base/mem.h"
 #include "core/plugin/args.h"
+#include "core/plugin/owner.h"
 #include "core/plugin/state.h"
 
 struct hop_answer {
@@ -33,7 +34,8 @@ struct awaited {
     hop_ack_handler *on_ack;
     hop_answer_handler *on_answer;
     hop_answers_handler *on_answers;
-    void *self;                      /* borrowed: the plugin's own */
+    void *self; /* borrowed: the plugin's own */
+    uint64_t serial;
     struct awaited *next, *previous; /* in server->awaited */
 };
 
@@ -163,6 +165,15 @@ hop_answer *hop_answers_at(hop_answers *answers, size_t n)
 
 /* ---- those that are awaited */
 
+/* One of them is given. */
+static uintptr_t code_of(const struct awaited *awaited)
+{
+    if (awaited->on_ack)
+        return (uintptr_t)awaited->on_ack;
+    return awaited->on_answer ? (uintptr_t)awaited->on_answer
+                              : (uintptr_t)awaited->on_answers;
+}
+
 static struct awaited *keep(const struct awaited *awaited)
 {
     hop_server *server = awaited->server;
@@ -170,6 +181,8 @@ static struct awaited *keep(const struct awaited *awaited)
 
     *kept = *awaited;
     kept->plugin = server->current;
+    owner_find(server, code_of(awaited), &kept->plugin);
+    kept->serial = server->n_awaited++;
     kept->previous = NULL;
     kept->next = server->awaited;
     if (kept->next)
@@ -237,23 +250,39 @@ static void take_answers(const struct sio_answer *in, size_t n, void *self)
     forget(awaited);
 }
 
-/* Its handlers are called now: as if the answers had been dropped. */
+/* A handler may ask anew, or end sockets, and with them others of these: from the start. */
+static struct awaited *first_of(const hop_server *server, const struct plugin *plugin,
+                                uint64_t before)
+{
+    struct awaited *at = server->awaited;
+
+    while (at && (at->plugin != plugin || at->serial >= before || !has_handler(at)))
+        at = at->next;
+    return at;
+}
+
+static void drop(struct awaited *awaited)
+{
+    awaited->plugin = NULL;
+    awaited->on_ack = NULL;
+    awaited->on_answer = NULL;
+    awaited->on_answers = NULL;
+}
+
+/* Their handlers are called now: as if the answers had been dropped. */
 void answers_clear(hop_server *server, const struct plugin *plugin)
 {
     static const struct sio_answer none = {.id = "", .status = HOP_ACK_DROPPED};
+    const uint64_t before = server->n_awaited;
+    struct awaited *at;
 
-    for (struct awaited *at = server->awaited; at; at = at->next) {
-        struct awaited awaited = *at;
+    while ((at = first_of(server, plugin, before))) {
+        const struct awaited awaited = *at;
         hop_answer answer = {.in = &none};
         hop_answers answers = {NULL, 0};
         struct call call;
 
-        if (awaited.plugin != plugin || !has_handler(at))
-            continue;
-        at->plugin = NULL;
-        at->on_ack = NULL;
-        at->on_answer = NULL;
-        at->on_answers = NULL;
+        drop(at);
         call_begin_as(server, awaited.plugin, "hook", "ack", &call);
         if (awaited.on_ack)
             awaited.on_ack(HOP_NO_SOCKET, HOP_ACK_DROPPED, NULL, awaited.self);
@@ -264,6 +293,14 @@ void answers_clear(hop_server *server, const struct plugin *plugin)
         call_end(server, &call, "hook", "ack");
         answer_done(&answer);
     }
+}
+
+void answers_forget(hop_server *server, const struct plugin *plugin)
+{
+    struct awaited *at;
+
+    while ((at = first_of(server, plugin, UINT64_MAX)))
+        drop(at);
 }
 
 /* ---- emits */

@@ -166,7 +166,8 @@ static const struct provided *find_provided(const hop_server *server, const char
     for (size_t i = 0; i < server->n_provided; i++) {
         const struct provided *each = &server->provided[i];
 
-        if (strcmp(each->name, name) != 0)
+        if (strcmp(each->name, name) != 0 ||
+            (each->plugin->is_leaving && !server->current->is_live))
             continue;
         if (!found || each->plugin->is_live == server->current->is_live)
             found = each;

@@ -30,7 +30,9 @@ enum {
 };
 
 struct change {
-    hop_server *server;    /* borrowed */
+    hop_server *server; /* borrowed */
+    enum change_kind kind;
+    char *name;            /* owned: of the plugin that is asked for, or NULL */
     struct config *config; /* ref: the conf file as it is now */
     struct loader *next;   /* owned: all plugins as they are to be; its plugins are not */
     struct plugin **old;   /* owned array: those that leave, in the order of init */
@@ -92,20 +94,36 @@ static void add_old(struct change *change, struct plugin *plugin)
         change->old[change->n_old++] = plugin;
 }
 
-/* A plugin that hangs on one of those that leave, and does not leave itself. */
-static struct plugin *next_dependent(const struct change *change,
-                                     const struct plugin **provider)
+/* Whether one of both may hold pointers into the other: a user has its provider's interface,
+ * and may have left callbacks there, which nobody takes back. */
+static bool is_bound(const struct change *change, const struct plugin *plugin)
 {
-    const struct loader *loader = change->server->loader;
+    const hop_server *server = change->server;
 
     for (size_t i = 0; i < change->n_old; i++)
-        for (size_t j = 0; j < loader->n; j++) {
-            *provider = change->old[i];
-            if (!is_old(change, loader->plugins[j]) &&
-                depends_on(change->server, loader->plugins[j], *provider))
-                return loader->plugins[j];
-        }
-    return NULL;
+        if (depends_on(server, plugin, change->old[i]) ||
+            depends_on(server, change->old[i], plugin))
+            return true;
+    for (size_t i = 0; i < change->n_new; i++)
+        if (lists(change->new[i]->entry.requires, plugin->name) ||
+            lists(change->new[i]->entry.wants, plugin->name))
+            return true;
+    return false;
+}
+
+/* All that are bound to those that leave or come leave with them. */
+static void close_over(struct change *change)
+{
+    const struct loader *loader = change->server->loader;
+    size_t n_before;
+
+    do {
+        n_before = change->n_old;
+        for (size_t i = 0; i < loader->n; i++)
+            if (!is_old(change, loader->plugins[i]) &&
+                is_bound(change, loader->plugins[i]))
+                add_old(change, loader->plugins[i]);
+    } while (change->n_old > n_before);
 }
 
 static int compare_order(const void *left, const void *right)
@@ -193,11 +211,14 @@ static bool is_new(const struct change *change, const struct plugin *plugin)
 
 static int start_new(struct change *change, hop_error *error)
 {
+    struct plugin **ordered = mem_calloc(change->n_new + 1, sizeof(struct plugin *));
     size_t n = 0;
 
     for (size_t i = 0; i < change->next->n; i++) /* into the order of init */
         if (is_new(change, change->next->plugins[i]))
-            change->new[n++] = change->next->plugins[i];
+            ordered[n++] = change->next->plugins[i];
+    memcpy(change->new, ordered, n * sizeof(struct plugin *));
+    free(ordered);
     for (size_t i = 0; i < change->n_new; i++) {
         struct plugin *plugin = change->new[i];
         hop_error reason;
@@ -240,6 +261,7 @@ static void change_free(struct change *change)
     free(change->next);
     free(change->handovers);
     free(change->kept_index);
+    free(change->name);
     free(change->old);
     free(change->new);
     config_free(change->config);
@@ -422,6 +444,9 @@ static int check_peers(const struct change *change, hop_error *error)
     return 0;
 }
 
+static bool is_busy(const struct change *change);
+static void await_rest(struct change *change);
+
 static void swap(struct change *change)
 {
     hop_error error;
@@ -430,6 +455,10 @@ static void swap(struct change *change)
     for (size_t i = 0; i < change->n_old; i++) { /* what they hear of it is saved, too */
         answers_clear(change->server, change->old[i]);
         server_events_clear(change->server, change->old[i]);
+    }
+    if (is_busy(change)) { /* by what they have heard */
+        await_rest(change);
+        return;
     }
     if (check_peers(change, &error) < 0 || prepare_handovers(change, &error) < 0)
         fail(change, &error);
@@ -464,19 +493,29 @@ static void refuse_all(struct change *change)
     }
 }
 
-static void on_poll(evutil_socket_t fd, short what, void *arg)
+static void await_rest(struct change *change)
 {
     static const struct timeval soon = {0, POLL_MS * 1000};
-    static const hop_error stuck = {
-        "a job of a plugin that is to go does not end: all stay as they were"};
+
+    if (evtimer_add(change->timer, &soon) < 0)
+        mem_exhausted(128); /* the one reason that libevent has */
+}
+
+static void on_poll(evutil_socket_t fd, short what, void *arg)
+{
+    static const hop_error stuck = {"a plugin that is to go has work that does not end, "
+                                    "or begins again: all stay as they "
+                                    "were"};
     struct change *change = arg;
     const uint64_t ms = (now_us() - change->held_from_us) / 1000;
 
     (void)fd;
     (void)what;
-    if (is_busy(change) && ms >= CHANGE_PATIENCE_MS && !change->has_refused) {
-        hop_log(HOP_WARN, "plugin.change_impatient hint=\"what plugins had deferred for "
-                          "longer than 5 s was refused\"");
+    if (is_busy(change) && ms >= CHANGE_PATIENCE_MS) {
+        if (!change->has_refused)
+            hop_log(HOP_WARN,
+                    "plugin.change_impatient hint=\"what plugins had deferred for "
+                    "longer than 5 s was refused\"");
         change->has_refused = true;
         refuse_all(change);
     }
@@ -484,43 +523,82 @@ static void on_poll(evutil_socket_t fd, short what, void *arg)
         swap(change);
     else if (ms >= CHANGE_PATIENCE_MS + CHANGE_GRACE_MS)
         fail(change, &stuck);
-    else if (evtimer_add(change->timer, &soon) < 0)
-        mem_exhausted(128); /* the one reason that libevent has */
+    else
+        await_rest(change);
 }
 
 /* ---- what is asked for */
 
-static int collect_one(struct change *change, enum change_kind kind, const char *name,
-                       hop_error *error)
+/* Whether a plugin that leaves comes again. */
+static bool comes_again(const struct change *change, const struct plugin *plugin)
 {
-    struct loader *loader = change->server->loader;
-    struct plugin *plugin = loader_find(loader, name), *dependent;
-    const struct plugin *provider;
+    if (change->kind == CHANGE_UNLOAD)
+        return strcmp(plugin->name, change->name) != 0;
+    return change->kind != CHANGE_CONFIG ||
+           (config_section_place(change->config, plugin->section) &&
+            !plugin_is_disabled(change->config, plugin->section));
+}
 
-    if (kind == CHANGE_LOAD && plugin) {
+static bool has_come(const struct change *change, const struct plugin *plugin)
+{
+    for (size_t i = 0; i < change->n_new; i++)
+        if (change->new[i]->replaces == plugin)
+            return true;
+    return false;
+}
+
+/* Open those that come again; what one needs may bring others along. */
+static int reopen(struct change *change, hop_error *error)
+{
+    close_over(change);
+    for (size_t i = 0; i < change->n_old; i++) {
+        struct plugin *plugin = change->old[i];
+
+        if (has_come(change, plugin) || !comes_again(change, plugin))
+            continue;
+        if (open_new(change, plugin->name, error) < 0)
+            return -1;
+        close_over(change);
+    }
+    return 0;
+}
+
+static int refuse_users(const struct change *change, const struct plugin *provider,
+                        hop_error *error)
+{
+    const struct loader *loader = change->server->loader;
+
+    for (size_t i = 0; i < loader->n; i++) {
+        const struct plugin *user = loader->plugins[i];
+
+        if (user == provider || !depends_on(change->server, user, provider))
+            continue;
+        hop_error_set(error, "the plugin %s needs %s: unload it first", user->name,
+                      provider->name);
+        return -1;
+    }
+    return 0;
+}
+
+static int collect_one(struct change *change, hop_error *error)
+{
+    const char *name = change->name;
+    struct plugin *plugin = loader_find(change->server->loader, name);
+
+    if (change->kind == CHANGE_LOAD && plugin) {
         hop_error_set(error, "the plugin %s is loaded: reload it instead", name);
         return -1;
     }
-    if (kind != CHANGE_LOAD && !plugin) {
+    if (change->kind == CHANGE_LOAD)
+        return open_new(change, name, error) < 0 ? -1 : reopen(change, error);
+    if (!plugin) {
         hop_error_set(error, "no plugin %s is loaded", name);
         return -1;
     }
-    if (plugin)
-        add_old(change, plugin);
-    while ((dependent = next_dependent(change, &provider))) {
-        if (kind == CHANGE_UNLOAD) {
-            hop_error_set(error, "the plugin %s needs %s: unload it first",
-                          dependent->name, provider->name);
-            return -1;
-        }
-        add_old(change, dependent);
-    }
-    if (kind == CHANGE_LOAD)
-        return open_new(change, name, error);
-    for (size_t i = 0; kind == CHANGE_RELOAD && i < change->n_old; i++)
-        if (open_new(change, change->old[i]->name, error) < 0)
-            return -1;
-    return 0;
+    if (change->kind == CHANGE_UNLOAD && refuse_users(change, plugin, error) < 0)
+        return -1;
+    add_old(change, plugin);
+    return reopen(change, error);
 }
 
 /* Whether the section says the same in both. */
@@ -551,13 +629,11 @@ static bool names_plugins(const struct config *config)
     return false;
 }
 
-/* Those whose section or file is another now, and those that hang on them. */
+/* Those whose section or file is another now, and those that have come. */
 static int collect_changed(struct change *change, hop_error *error)
 {
     const hop_server *server = change->server;
     const struct loader *loader = server->loader;
-    const struct plugin *provider;
-    struct plugin *dependent;
     const char *section;
 
     for (size_t i = 0; i < loader->n; i++) {
@@ -569,8 +645,6 @@ static int collect_changed(struct change *change, hop_error *error)
             plugin_file_has_changed(plugin))
             add_old(change, plugin);
     }
-    while ((dependent = next_dependent(change, &provider)))
-        add_old(change, dependent);
     if (loader->n > 0 && !names_plugins(change->config)) {
         hop_error_set(error,
                       "the conf file turns no plugin on, and %zu run: if that is "
@@ -580,15 +654,14 @@ static int collect_changed(struct change *change, hop_error *error)
     }
     for (size_t i = 0; (section = config_section(change->config, i)); i++) {
         const char *name = plugin_section_name(section);
-        const struct plugin *plugin = name ? loader_find(loader, name) : NULL;
 
         if (!name || plugin_is_disabled(change->config, section) ||
-            (plugin && !is_old(change, plugin)))
+            (plugin_name_is_valid(name) && loader_find(loader, name)))
             continue;
         if (open_new(change, name, error) < 0)
             return -1;
     }
-    return 0;
+    return reopen(change, error);
 }
 
 static struct change *change_new(hop_server *server, struct config *config,
@@ -622,18 +695,22 @@ int change_begin(hop_server *server, enum change_kind kind, const char *name,
     if (!config)
         return -1;
     change = change_new(server, config, done, arg);
+    change->kind = kind;
+    change->name = name ? mem_strdup(name) : NULL;
     server->change = change;
     result = kind == CHANGE_CONFIG ? collect_changed(change, error)
-                                   : collect_one(change, kind, name, error);
+                                   : collect_one(change, error);
     qsort(change->old, change->n_old, sizeof(struct plugin *), compare_order);
     if (result == 0)
         result = arrange(change, error);
     if (result == 0)
-        result = start_new(change, error);
+        result = check_peers(change, error);
     if (result == 0) {
-        set_leaving(change, true);
-        result = check_all(change, error);
+        set_leaving(change, true); /* its interfaces are not for those that come */
+        result = start_new(change, error);
     }
+    if (result == 0)
+        result = check_all(change, error);
     if (result < 0) {
         undo(change);
         change_free(change);

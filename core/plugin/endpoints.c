@@ -334,7 +334,8 @@ static bool take_place(hop_server *server, const char *path, bool is_engine,
         return false;
     while (at && (strcmp(at->path, path) != 0 || (at->engines != NULL) != is_engine))
         at = at->next;
-    if (!at || (at->plugin && (!plugin->replaces || at->plugin != plugin->replaces)))
+    if (!at || at->next_plugin ||
+        (at->plugin && (!plugin->replaces || at->plugin != plugin->replaces)))
         return false;
     memcpy(&copy, calls, calls->size < sizeof copy ? calls->size : sizeof copy);
     at->next_plugin = plugin;

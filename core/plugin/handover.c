@@ -181,7 +181,8 @@ void handover_commit(struct handover *handover)
         struct piece *piece = &handover->piece[i];
 
         values_swap(server, piece->key, piece->from, piece->to, piece->new_value);
-        values_destroy(server, piece->from, piece->old_value);
     }
+    for (size_t i = 0; i < handover->n; i++) /* which may run any code */
+        values_destroy(server, handover->piece[i].from, handover->piece[i].old_value);
     handover_free(handover);
 }

@@ -145,7 +145,8 @@ void peers_take_open(struct loop *logic, void *payload)
 {
     struct up_open *record = payload;
     const struct endpoint *endpoint = record->head.endpoint;
-    const struct peer *peer = endpoint->server->is_stopping ? NULL : peer_new(record);
+    const bool is_served = endpoint->plugin && !endpoint->server->is_stopping;
+    const struct peer *peer = is_served ? peer_new(record) : NULL;
     struct call call;
 
     (void)logic;

@@ -16,6 +16,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <sockhop/log.h>
+
 #include "core/base/mem.h"
 #include "core/base/running.h"
 #include "core/plugin/elf_file.h"
@@ -265,6 +267,10 @@ static int open_code(struct plugin *plugin, enum plugin_source source, hop_error
     if (source == PLUGIN_COPY && copy_code(plugin, error) < 0)
         return -1;
     snprintf(copy, sizeof copy, "/proc/self/fd/%d", plugin->code_fd);
+    if (source == PLUGIN_COPY && elf_file_check(copy, error) < 0) {
+        hop_error_set(error, "%s is being written: try again", plugin->path);
+        return -1;
+    }
     plugin->code =
         dlopen(source == PLUGIN_COPY ? copy : plugin->path, RTLD_NOW | RTLD_LOCAL);
     if (!plugin->code) {
@@ -460,7 +466,10 @@ struct plugin *plugin_open(const struct settings *settings, const struct config 
     return plugin;
 
 fail:
-    plugin_free(plugin);
+    if (source == PLUGIN_COPY)
+        plugin_retire(plugin);
+    else
+        plugin_free(plugin);
     return NULL;
 }
 
@@ -502,16 +511,36 @@ struct plugin *plugin_describe(const struct settings *settings,
     return NULL;
 }
 
+/* Code that the linker keeps all the same (C++ has such) keeps its name: the descriptor. */
+static void close_code(struct plugin *plugin)
+{
+    char copy[32];
+    void *still;
+
+    owner_unmap(plugin);
+    dlclose(plugin->code);
+    if (plugin->code_fd < 0)
+        return;
+    snprintf(copy, sizeof copy, "/proc/self/fd/%d", plugin->code_fd);
+    still = dlopen(copy, RTLD_NOW | RTLD_NOLOAD);
+    if (!still) {
+        close(plugin->code_fd);
+        return;
+    }
+    dlclose(still);
+    hop_log(HOP_WARN,
+            "plugin.code_stays plugin=%s hint=\"the linker does not unload it\"",
+            plugin->name);
+}
+
 void plugin_free(struct plugin *plugin)
 {
     if (!plugin)
         return;
-    if (plugin->code && !plugin->has_run) {
-        owner_unmap(plugin);
-        dlclose(plugin->code);
-        if (plugin->code_fd >= 0)
-            close(plugin->code_fd);
-    }
+    if (plugin->code && !plugin->has_run)
+        close_code(plugin);
+    else if (!plugin->code && plugin->code_fd >= 0)
+        close(plugin->code_fd);
     config_free(plugin->config);
     free(plugin->state);
     free(plugin->keys);

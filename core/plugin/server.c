@@ -110,6 +110,8 @@ void server_forget(hop_server *server, struct plugin *plugin)
 
     async_forget(server, plugin);
     dispatch_remove(server->dispatch, plugin);
+    defer_relocate(server); /* before anybody goes on */
+    answers_forget(server, plugin);
     hooks_remove(&server->hooks, plugin);
     outgoing_remove(&server->outgoing, plugin);
     server_events_remove(&server->server_events, plugin);
@@ -316,9 +318,13 @@ void server_ready(hop_server *server)
     loader_ready(server->loader, server);
 }
 
-void server_shutdown(hop_server *server)
+void server_settle(hop_server *server)
 {
     change_abort(server);
+}
+
+void server_shutdown(hop_server *server)
+{
     endpoints_shutdown(server);
 }
 

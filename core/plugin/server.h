@@ -39,6 +39,10 @@ int server_load_plugins(hop_server *server, hop_error *error);
 /* Listeners are open: tell the plugins, in the order of init. Thread: logic. */
 void server_ready(hop_server *server);
 
+/* The server is about to stop: a change of plugins that is under way is undone, and the events that
+ * wait for it are dispatched. Thread: logic. */
+void server_settle(hop_server *server);
+
 /* The server stops: endpoints of plugins close, behind the sockets. Thread: logic. */
 void server_shutdown(hop_server *server);
 /* Behind it, in each shard. Thread: shard. */

@@ -14,6 +14,7 @@
 #include "core/base/mem.h"
 #include "core/base/running.h"
 #include "core/base/text.h"
+#include "core/plugin/owner.h"
 #include "core/plugin/plugin.h"
 #include "core/plugin/state.h"
 
@@ -193,6 +194,8 @@ static int emit(hop_server *server, const char *name, json_t *args,
     }
     message = mem_calloc(1, sizeof *message);
     message->plugin = server->current;
+    if (on_answers)
+        owner_find(server, (uintptr_t)on_answers, &message->plugin);
     message->name = mem_strdup(name);
     message->args = args;
     message->on_answers = on_answers;
@@ -257,22 +260,34 @@ void server_events_sort(struct server_events *events)
         qsort(events->list, events->n, sizeof *events->list, compare);
 }
 
+static void drop(struct server_message *message)
+{
+    message->on_answers = NULL;
+    message->plugin = NULL;
+}
+
+/* Whoever hears of it may emit again: that comes behind the last. */
 void server_events_clear(hop_server *server, const struct plugin *plugin)
 {
-    struct server_message *message = server->server_events.first;
+    struct server_message *message = server->server_events.first, *last = NULL;
 
-    for (; message; message = message->next) {
+    for (struct server_message *at = message; at; at = at->next)
+        last = at;
+    for (; message; message = message == last ? NULL : message->next) {
         if (message->plugin != plugin)
             continue;
         tell_answers(server, message, NULL);
-        message->on_answers = NULL;
-        message->plugin = NULL;
+        drop(message);
     }
 }
 
 void server_events_remove(struct server_events *events, const struct plugin *plugin)
 {
     size_t n_kept = 0;
+
+    for (struct server_message *at = events->first; at; at = at->next)
+        if (at->plugin == plugin)
+            drop(at);
 
     for (size_t i = 0; i < events->n; i++) {
         if (events->list[i].plugin == plugin)

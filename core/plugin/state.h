@@ -82,6 +82,7 @@ struct hop_server {
     struct use *uses; /* owned */
     size_t n_uses;
     struct awaited *awaited; /* owned by the hub's acks: a list */
+    uint64_t n_awaited;      /* so far */
     struct values values;
     struct users users;
 
@@ -119,6 +120,8 @@ void call_end(hop_server *server, const struct call *call, const char *kind,
 
 /* Before its free(): who waits for clients' answers hears that there are none. */
 void answers_clear(hop_server *server, const struct plugin *plugin);
+/* Behind it: nobody hears of what it has asked since. */
+void answers_forget(hop_server *server, const struct plugin *plugin);
 
 /* Before a plugin's free(): destroy what its code keeps on others' objects. */
 void server_clear(hop_server *server, const struct plugin *plugin);

@@ -191,7 +191,7 @@ static void *on_open(struct session *session, const struct http_request *request
     link->sio = sio;
     link->session = session;
     link_need_rare(link)->address = mem_strdup(address);
-    if (sio->wants_opening)
+    if (atomic_load_explicit(&sio->wants_opening, memory_order_relaxed))
         link->rare->opening = opening_pack(request);
     timer_start(&sio->connect_timers, &link->rare->connect_timer);
     if (session_protocol(session) == 3)
@@ -249,8 +249,8 @@ struct engine_upper sio_upper(struct sio *sio)
 
 void sio_want(struct sio *sio, bool auth, bool opening)
 {
-    sio->wants_auth = auth;
-    sio->wants_opening = opening;
+    atomic_store_explicit(&sio->wants_auth, auth, memory_order_relaxed);
+    atomic_store_explicit(&sio->wants_opening, opening, memory_order_relaxed);
 }
 
 void sio_attach(struct sio *sio, struct engine *engine)

@@ -5,6 +5,7 @@
 #ifndef SOCKETIO_LINK_H
 #define SOCKETIO_LINK_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -33,7 +34,7 @@ struct sio {
     struct members members;
     struct nsp_names names;
     uint32_t last_epoch;
-    bool wants_auth, wants_opening; /* see sio_want() */
+    atomic_bool wants_auth, wants_opening; /* see sio_want(): logic's, once it runs */
     struct timer_list connect_timers, half_timers;
     unsigned max_attachments;  /* of a packet */
     size_t max_attached_bytes; /* of all of them */

@@ -124,7 +124,10 @@ void link_send_connect(struct link *link, const struct sio_packet *packet)
     const char *address = rare->address ? rare->address : "";
     const size_t address_len = strlen(address),
                  auth_len =
-                     link->sio->wants_auth && packet->payload ? packet->payload_len : 0;
+                     atomic_load_explicit(&link->sio->wants_auth, memory_order_relaxed) &&
+                             packet->payload
+                         ? packet->payload_len
+                         : 0;
     struct up_connect *record =
         try_send_up(link, hub_take_connect,
                     sizeof *record + packet->nsp_len + address_len + auth_len + 3);

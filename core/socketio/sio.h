@@ -31,7 +31,8 @@ struct engine_upper sio_upper(struct sio *sio);
 void sio_attach(struct sio *sio, struct engine *engine);
 
 /* What of a client's coming goes up: the payload of each CONNECT; what the session's first
- * request said. Neither, unless told so before the loops run. */
+ * request said. Neither, unless told so; of those who have come before, too late. Thread: logic,
+ * and at the start. */
 void sio_want(struct sio *sio, bool auth, bool opening);
 
 #endif

@@ -58,6 +58,37 @@ describe('auth and lobby', () => {
     for (const each of [anna, carl]) assert.equal(each.connected, true);
   });
 
+  test('are replaced together, whichever of them has changed: one keeps what the other has left there', async () => {
+    const server = await start(CHAT);
+    const anna = await login(server, 'anna');
+
+    for (let i = 0; i < 3; i++) {
+      assert.match(await server.reload(CHAT.replace('[plugin:lobby]', `[plugin:lobby]\nmax_message_bytes = ${100 + i}`)), /server\.reloaded plugins="auth 1\.0, lobby 1\.0" values=1 /);
+      const bob = await login(server, `bob${i}`);
+      bob.disconnect();
+      assert.deepEqual(await hear(anna, 'userLeft', i + 1), [`bob${i}`]);
+    }
+    assert.deepEqual(heard(anna, 'userJoined').slice(-3), [['bob0'], ['bob1'], ['bob2']]);
+    assert.match(await server.reload('[plugin:auth]\n[plugin:lobby]\nenabled = no\n[plugin:echo]\n'), /server\.reloaded plugins="auth 1\.0" values=1 /);
+    const carl = await login(server, 'carl');
+    carl.disconnect();
+    assert.match(await server.reload(CHAT), /server\.reloaded plugins="auth 1\.0, lobby 1\.0" values=1 /);
+    const joined = next(anna, 'userJoined');
+    await login(server, 'dan');
+    assert.deepEqual(await joined, ['dan']);
+  });
+
+  test('that fail to come leave nothing of theirs behind', async () => {
+    const server = await start(CHAT);
+    const anna = await login(server, 'anna');
+
+    for (let i = 0; i < 20; i++)
+      assert.match(await server.reload(`[plugin:auth]\n[plugin:lobby]\nmax_message_bytes = ${100 + i}\n[plugin:versions]\nfail = init\n`), /told to fail/);
+    await login(server, 'bob');
+    await ask(anna, 'echo');
+    assert.deepEqual(heard(anna, 'userJoined').filter(([name]) => name === 'bob'), [['bob']]);
+  });
+
   test('stay as they were where the new configuration does not allow the names that are in use', async () => {
     const loose = '[plugin:auth]\nblock_lookalikes = no\nrestriction = any\n[plugin:lobby]\n';
     const server = await start(loose);
@@ -214,6 +245,30 @@ describe('a plugin', () => {
     assert.match(await reloaded, /server\.reloaded plugins="versions 1\.0"/);
     await meanwhile;
     assert.deepEqual(answered, [['1.0', 'b', 2]]);
+  });
+
+  test('that is waited for when the server stops stays, and what waits for it comes to its end', async () => {
+    const server = await start(VERSIONS);
+    const [socket, other] = [await connect(server), await connect(server)];
+    const packets = (metrics) => metrics.get('sockhop_packets_total{direction="in"}');
+    const reach = async (send) => {
+      const before = packets(await server.metrics());
+
+      send();
+      await server.waitMetrics((metrics) => packets(metrics) > before); /* it has been read */
+      await server.metrics(); /* and logic has had a turn since */
+    };
+    let answer;
+
+    await reach(() => socket.emit('hold'));
+    server.writeConf('[plugin:versions]\nword = b\n');
+    server.proc.kill('SIGHUP');
+    await server.waitLog(/server\.reloading/);
+    await reach(() => (answer = ask(other, 'version')));
+    server.proc.kill('SIGTERM');
+    assert.deepEqual(await answer, ['1.0', 'a', 1]);
+    await server.waitLog(/plugin\.change_failed reason="the server stops"/);
+    await server.gone; /* a second signal would cut it short */
   });
 
   test('that keeps a newcomer waiting refuses it, so that it can go', async () => {
