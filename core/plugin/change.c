@@ -32,7 +32,7 @@ enum {
 struct change {
     hop_server *server; /* borrowed */
     enum change_kind kind;
-    char *name;            /* owned: of the plugin that is asked for, or NULL */
+    char *name;            /* owned: of the plugin that is asked for, or "" */
     struct config *config; /* ref: the conf file as it is now */
     struct loader *next;   /* owned: all plugins as they are to be; its plugins are not */
     struct plugin **old;   /* owned array: those that leave, in the order of init */
@@ -696,7 +696,7 @@ int change_begin(hop_server *server, enum change_kind kind, const char *name,
         return -1;
     change = change_new(server, config, done, arg);
     change->kind = kind;
-    change->name = name ? mem_strdup(name) : NULL;
+    change->name = mem_strdup(name ? name : "");
     server->change = change;
     result = kind == CHANGE_CONFIG ? collect_changed(change, error)
                                    : collect_one(change, error);
