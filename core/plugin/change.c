@@ -410,6 +410,7 @@ static void finish(struct change *change)
         commit_new(change, i);
     for (size_t i = 0; i < change->n_old; i++)
         change->old[i]->is_live = false;
+    claims_apply(server);
     for (size_t i = change->n_old; i-- > 0;)
         end_old(change, i);
     settle(change);

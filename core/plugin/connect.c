@@ -41,6 +41,7 @@ struct acceptor {
 struct namespace_hook {
     hop_server *server;        /* borrowed */
     char *label;               /* owned */
+    int declared;              /* number of its declaration */
     struct acceptor now, next; /* next: of the plugin that is to replace it */
     struct namespace_hook *other;
 };
@@ -580,6 +581,24 @@ static struct namespace_hook *find_hook(const struct connects *connects,
     return hook;
 }
 
+/* NULL: the label is taken. */
+static struct namespace_hook *declare_hook(hop_server *server, const char *label,
+                                           const struct acceptor *acceptor)
+{
+    struct namespace_hook *hook = mem_alloc(sizeof *hook);
+
+    *hook = (struct namespace_hook){.server = server, .now = *acceptor};
+    hook->declared = hub_declare_hook(server->hub, label, ask_hook, hook);
+    if (hook->declared < 0) {
+        free(hook);
+        return NULL;
+    }
+    hook->label = mem_strdup(label);
+    hook->other = server->connects.hooks;
+    server->connects.hooks = hook;
+    return hook;
+}
+
 int hop_namespace_hook(hop_server *server, const char *label,
                        hop_namespace_accept *accept, void *self)
 {
@@ -593,24 +612,16 @@ int hop_namespace_hook(hop_server *server, const char *label,
                               "\"/\", and a hook, please");
     hub_want_auth(server->hub);
     hook = find_hook(&server->connects, label);
-    if (hook && !hook->now.plugin) { /* of a plugin that has gone */
+    if (hook && !hook->now.plugin) /* of a plugin that has gone */
         hook->now = acceptor;
-        return 0;
-    }
-    if (hook && server->current->replaces &&
-        hook->now.plugin == server->current->replaces) {
+    else if (hook && server->current->replaces &&
+             hook->now.plugin == server->current->replaces)
         hook->next = acceptor;
-        return 0;
-    }
-    hook = mem_alloc(sizeof *hook);
-    *hook = (struct namespace_hook){.server = server, .now = acceptor};
-    if (hub_declare_hook(server->hub, label, ask_hook, hook) < 0) {
-        free(hook);
+    else
+        hook = declare_hook(server, label, &acceptor);
+    if (!hook)
         return refuse(server, "hop_namespace_hook(\"%s\"): the label is taken", label);
-    }
-    hook->label = mem_strdup(label);
-    hook->other = server->connects.hooks;
-    server->connects.hooks = hook;
+    claims_add(server, server->current, hook->declared);
     return 0;
 }
 

@@ -13,26 +13,33 @@
 
 int hop_namespace(hop_server *server, const char *name)
 {
+    int declared;
+
     if (!in_init(server, __func__))
         return -1;
-    if (!name || strchr(name, '?') || hub_declare(server->hub, name) < 0)
+    declared = name && !strchr(name, '?') ? hub_declare(server->hub, name) : -1;
+    if (declared < 0)
         return refuse(server,
                       "hop_namespace(\"%s\"): a name of at most 128 bytes that starts "
                       "with \"/\", without \",\" and \"?\", please",
                       name ? name : "");
+    claims_add(server, server->current, declared);
     return 0;
 }
 
 int hop_namespace_pattern(hop_server *server, const char *pattern)
 {
     hop_error error;
+    int declared;
 
     if (!in_init(server, __func__))
         return -1;
     if (!pattern || !*pattern || strcmp(pattern, "*") == 0)
         return refuse(server, "hop_namespace_pattern(): a pattern, please");
-    if (hub_declare_pattern(server->hub, pattern, &error) < 0)
+    declared = hub_declare_pattern(server->hub, pattern, &error);
+    if (declared < 0)
         return refuse(server, "hop_namespace_pattern(): %s", error.text);
+    claims_add(server, server->current, declared);
     return 0;
 }
 

@@ -116,6 +116,7 @@ void server_forget(hop_server *server, struct plugin *plugin)
     outgoing_remove(&server->outgoing, plugin);
     server_events_remove(&server->server_events, plugin);
     connects_remove(&server->connects, plugin);
+    claims_remove(server, plugin);
     handshakes_remove(&server->handshakes, plugin);
     routes_remove(server, plugin);
     endpoints_remove(server, plugin);
@@ -352,6 +353,7 @@ void server_free(hop_server *server)
     outgoing_done(&server->outgoing);
     server_events_done(&server->server_events);
     connects_done(&server->connects);
+    claims_done(&server->claims);
     handshakes_done(&server->handshakes);
     routes_free(server);
     endpoints_free(server);

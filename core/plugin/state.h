@@ -18,6 +18,7 @@
 #include "core/base/settings.h"
 #include "core/loop/loop.h"
 #include "core/loop/slots.h"
+#include "core/plugin/claims.h"
 #include "core/plugin/connect.h"
 #include "core/plugin/defer.h"
 #include "core/plugin/dispatch.h"
@@ -70,6 +71,7 @@ struct hop_server {
     struct outgoing_hooks outgoing;
     struct server_events server_events;
     struct connects connects;
+    struct claims claims;
     struct handshakes handshakes;
     struct logic_route *routes; /* owned: a list */
     struct engine *const

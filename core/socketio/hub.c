@@ -112,6 +112,11 @@ int hub_declare_hook(struct hub *hub, const char *label,
     return namespaces_declare_hook(&hub->spaces, label, accept, arg);
 }
 
+void hub_open_declared(struct hub *hub, int number, bool is_open)
+{
+    namespaces_set_open(&hub->spaces, number, is_open);
+}
+
 int hub_find_declared(const struct hub *hub, const char *name)
 {
     return namespaces_find_declared(&hub->spaces, name);

@@ -106,8 +106,8 @@ void hub_shutdown(struct hub *hub);
 
 /*
  * Namespaces. A declaration has a number from 0 (which is "/") on, which what is registered
- * for it goes by; a name, a pattern or a label that is declared again has the same. Before
- * the loops run. See <sockhop/namespace.h>.
+ * for it goes by; a name, a pattern or a label that is declared again has the same. See
+ * <sockhop/namespace.h>.
  */
 enum { HUB_MAIN = 0 };
 int hub_declare(struct hub *hub, const char *name); /* -1: no name of a namespace */
@@ -116,6 +116,9 @@ int hub_declare_pattern(struct hub *hub, const char *pattern, hop_error *error);
 int hub_declare_hook(struct hub *hub, const char *label,
                      bool (*accept)(const struct hub_connect *connect, void *arg),
                      void *arg);
+/* Whether clients get into what it stands for; those that are in stay. At first they do, and
+ * into "/" and the namespaces of the conf file always. */
+void hub_open_declared(struct hub *hub, int number, bool is_open);
 int hub_find_declared(const struct hub *hub, const char *name); /* -1: there is none */
 /* That of the socket's namespace, or -1. */
 int hub_socket_declared(const struct hub *hub, hop_socket socket);

@@ -26,9 +26,9 @@ struct declaration {
     regex_t *whole; /* owned: of a pattern, bound to the whole name */
     bool (*accept)(const struct hub_connect *connect, void *arg); /* of a hook */
     void *arg;
+    bool is_fixed;  /* the conf file's, or "/": never closed */
+    bool is_closed; /* nobody answers for it: no client gets in */
 };
-
-/* ---- one of them */
 
 /* ---- its sockets */
 
@@ -210,8 +210,17 @@ int namespaces_declare_hook(struct namespaces *spaces, const char *label,
         (struct declaration){.name = mem_strdup(label), .accept = accept, .arg = arg});
 }
 
+void namespaces_set_open(struct namespaces *spaces, int number, bool is_open)
+{
+    struct declaration *declaration = &spaces->declared[number];
+
+    declaration->is_closed = !is_open && !declaration->is_fixed;
+}
+
 static bool fits(const struct declaration *declaration, const struct hub_connect *connect)
 {
+    if (declaration->is_closed)
+        return false;
     if (declaration->whole)
         return regexec(declaration->whole, connect->nsp, 0, NULL, 0) == 0;
     return declaration->accept && declaration->accept(connect, declaration->arg);
@@ -238,6 +247,8 @@ void namespaces_init(struct namespaces *spaces, struct hub *hub,
         namespaces_declare(spaces, hub, name);
         free(name);
     }
+    for (int i = 0; i < spaces->n_declared; i++)
+        spaces->declared[i].is_fixed = true;
 }
 
 void namespaces_done(struct namespaces *spaces)
@@ -291,9 +302,9 @@ struct namespace *namespaces_get(struct namespaces *spaces, struct hub *hub,
     struct namespace *nsp = namespaces_find(spaces, connect->nsp, len);
     int number = 0;
 
-    if (nsp)
-        return nsp;
     *reason = INVALID_NAMESPACE;
+    if (nsp)
+        return spaces->declared[nsp->declared].is_closed ? NULL : nsp;
     if (!namespace_is_name(connect->nsp, len))
         return NULL;
     while (number < spaces->n_declared && !fits(&spaces->declared[number], connect))

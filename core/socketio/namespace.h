@@ -66,6 +66,7 @@ int namespaces_declare_pattern(struct namespaces *spaces, const char *pattern,
 int namespaces_declare_hook(struct namespaces *spaces, const char *label,
                             bool (*accept)(const struct hub_connect *connect, void *arg),
                             void *arg);
+void namespaces_set_open(struct namespaces *spaces, int number, bool is_open);
 int namespaces_find_declared(const struct namespaces *spaces, const char *name);
 /* The same of patterns and hooks alone, by which several may come about. */
 int namespaces_find_family(const struct namespaces *spaces, const char *name);

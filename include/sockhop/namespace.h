@@ -27,7 +27,8 @@ extern "C" {
 #endif
 
 /*
- * Declare a namespace. Declaring one again is no error.
+ * Declare a namespace. Declaring one again is no error. Clients get in as long as a plugin
+ * that has declared it is loaded (one of the conf file's, always); who is in stays.
  *   name  UTF-8, "/" first, at most 128 bytes, without "," and "?"
  * Returns 0, or -1: the plugin is refused with the reason. Only in init(). Thread: logic.
  */

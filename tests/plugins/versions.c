@@ -8,6 +8,7 @@
  *   work          a job of 200 ms begins, ack ["begun"]; `worked` [its version] to all once it is done
  *   `tick`        [its version] to all, every 20 ms
  *   GET /version  the version
+ *   /versions     a namespace for those who come with auth.token
  *
  * Keys: word (text); fail = init | restore: where it fails. Middleware lets in who has no auth.hold, and
  * defers the others for 60 s.
@@ -129,6 +130,15 @@ static hop_verdict let_in(hop_socket socket, hop_connect *connect, void *self)
     return HOP_DEFER;
 }
 
+static hop_verdict ask_token(hop_socket socket, hop_connect *connect, void *self)
+{
+    (void)socket;
+    (void)self;
+    if (json_object_get(hop_connect_auth(connect), "token"))
+        return HOP_NEXT;
+    return hop_connect_reject(connect, "no token", NULL);
+}
+
 static void on_route(hop_request *request, void *self)
 {
     (void)self;
@@ -166,6 +176,8 @@ static int versions_init(hop_server *server, void *self)
     hop_timer_every(server, 20, tick, versions);
     hop_use(server, "/", let_in, versions);
     hop_route(server, "GET", "/version", on_route, versions);
+    hop_namespace(server, "/versions");
+    hop_use(server, "/versions", ask_token, versions);
     return versions->fail == FAIL_INIT ? hop_fail(server, "told to fail") : 0;
 }
 

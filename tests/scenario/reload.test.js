@@ -177,6 +177,28 @@ describe('a plugin', () => {
     assert.equal((await request(server, '/version')).text, '1.0');
   });
 
+  test('has a namespace that is open only while its own middleware looks at newcomers', async () => {
+    const server = await start('[plugin:echo]\n');
+    const enter = async (auth) => (await connect(server)).io.socket('/versions', { auth });
+    const refusal = async (auth) => (await next(await enter(auth), 'connect_error'))[0].message;
+
+    assert.equal(await refusal({}), 'Invalid namespace');
+    assert.match(await server.reload(`[plugin:echo]\n${VERSIONS}fail = init\n`), /told to fail/);
+    assert.equal(await refusal({}), 'Invalid namespace');
+    await server.reload(`[plugin:echo]\n${VERSIONS}`);
+    assert.equal(await refusal({}), 'no token');
+    const inside = await enter({ token: 1 });
+    await next(inside, 'connect');
+    await server.reload(`[plugin:echo]\n[plugin:versions]\nword = b\n`);
+    assert.equal(await refusal({}), 'no token');
+    await next(await enter({ token: 1 }), 'connect');
+    await server.reload('[plugin:echo]\n');
+    assert.ok(inside.connected);
+    assert.equal(await refusal({ token: 1 }), 'Invalid namespace');
+    await server.reload(`[plugin:echo]\n${VERSIONS}`);
+    assert.equal(await refusal({}), 'no token');
+  });
+
   for (const where of ['init', 'restore'])
     test(`that fails in ${where} leaves the old one, which goes on`, async () => {
       const server = await start(VERSIONS);
