@@ -46,6 +46,50 @@ static const hop_config_key skeleton_keys[] = {
     HOP_KEYS_END,
 };
 
+/*
+ * When the plugin is reloaded, the old code saves and the new code restores: first the state,
+ * then each slot's values. Without these a plugin with values would not be reloaded.
+ */
+static json_t *skeleton_save(const void *self)
+{
+    const struct skeleton *skeleton = self;
+
+    return json_pack("{s:s?}", "last", skeleton->last);
+}
+
+static int skeleton_restore(void *self, json_t *saved, hop_error *error)
+{
+    struct skeleton *skeleton = self;
+    const char *last = json_string_value(json_object_get(saved, "last"));
+
+    if (!last)
+        return 0;
+    skeleton->last = strdup(last);
+    if (skeleton->last)
+        return 0;
+    hop_error_set(error, "no memory for the last note");
+    return -1;
+}
+
+static json_t *writer_save(const void *value, void *self)
+{
+    const struct writer *writer = value;
+
+    (void)self;
+    return json_integer(writer->n_notes);
+}
+
+static void *writer_restore(json_t *saved, const hop_owner *owner, void *self)
+{
+    struct writer *writer = calloc(1, sizeof *writer);
+
+    (void)owner;
+    (void)self;
+    if (writer)
+        writer->n_notes = json_integer_value(saved);
+    return writer; /* NULL: the old code goes on */
+}
+
 /* Lifecycle is no event: a client may emit one that is called "connect". */
 static void on_connect(hop_socket socket, void *self)
 {
@@ -129,7 +173,13 @@ static int skeleton_init(hop_server *server, void *self)
     struct skeleton *skeleton = self;
 
     skeleton->server = server;
-    skeleton->slot = hop_slot_new(server, free);
+    skeleton->slot =
+        hop_slot_new_with(server, &(hop_slot_options){.size = sizeof(hop_slot_options),
+                                                      .on = HOP_ON_SOCKET,
+                                                      .name = "writer",
+                                                      .free = free,
+                                                      .save = writer_save,
+                                                      .restore = writer_restore});
     hop_on_connect(server, on_connect, skeleton);
     hop_on_disconnect(server, on_disconnect, skeleton);
     hop_on(server, "note", on_note, skeleton);
@@ -152,4 +202,6 @@ HOP_API const hop_plugin hop_plugin_entry = {
     .init = skeleton_init,
     .free = skeleton_free,
     .check = skeleton_check,
+    .save = skeleton_save,
+    .restore = skeleton_restore,
 };
