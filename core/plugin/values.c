@@ -279,21 +279,38 @@ static void clear_place(hop_server *server, int place)
     }
 }
 
-/* Destroying may change the table: one value at a time, from the start. */
+struct key_list {
+    struct object_key *key; /* owned */
+    size_t n, cap;
+};
+
+static void note_key(struct object_key key, hop_slot slot, void *value, void *arg)
+{
+    struct key_list *list = arg;
+
+    (void)slot;
+    (void)value;
+    if (list->n == list->cap) {
+        list->cap = list->cap ? list->cap * 2 : 64;
+        list->key = mem_realloc(list->key, list->cap * sizeof *list->key);
+    }
+    list->key[list->n++] = key;
+}
+
+/* Destroying may change the table, and set new values in it: the keys come first, and there
+ * is another round. */
 static void clear_table(hop_server *server, hop_slot slot)
 {
     struct values *values = &server->values;
-    const hop_slot_on on = values->slot[slot].options.on;
-    struct object_values *object = values->objects;
+    struct key_list list = {0};
 
-    while (object && values->n_objects[on] > 0) {
-        if (object->key.on == (uint32_t)on && find_entry(object, slot)) {
-            destroy(server, slot, table_take(values, object->key, slot));
-            object = values->objects;
-        } else {
-            object = object->hh.next;
-        }
-    }
+    do {
+        list.n = 0;
+        each_in_table(server, slot, note_key, &list);
+        for (size_t i = 0; i < list.n; i++)
+            destroy(server, slot, table_take(values, list.key[i], slot));
+    } while (list.n > 0);
+    free(list.key);
 }
 
 static void end_slot(hop_server *server, hop_slot slot)
