@@ -25,11 +25,11 @@
 struct reloads {
     hop_server *server;       /* borrowed */
     const struct config *now; /* borrowed */
-    bool is_wanted;           /* once what is under way has ended */
+    struct config *then;      /* ref: what is being applied, or NULL */
+    hop_log_level then_level;
+    bool is_wanted; /* once what is under way has ended */
     bool is_over;
 };
-
-static void on_done(void *arg);
 
 /* Whether the key can be changed while the server runs. */
 static bool is_applied(const char *section, const char *key)
@@ -82,21 +82,39 @@ static void name_the_rest(const struct config *now, const struct config *then)
                 list.text);
 }
 
+static void on_done(bool is_done, void *arg)
+{
+    struct reloads *reloads = arg;
+
+    if (is_done) {
+        log_set_level(reloads->then_level);
+        name_the_rest(reloads->now, reloads->then);
+    }
+    config_free(reloads->then);
+    reloads->then = NULL;
+    if (!reloads->is_wanted)
+        return;
+    reloads->is_wanted = false;
+    reloads_request(reloads);
+}
+
 /* Returns 0, or -1 with the reason: then nothing has been changed. */
 static int begin(struct reloads *reloads, hop_error *error)
 {
     struct config *then = config_load_again(reloads->now, error);
     struct settings settings = {0};
-    int result = -1;
 
-    if (then && settings_fill(&settings, then, error) == 0 &&
-        server_reload(reloads->server, then, on_done, reloads, error) == 0) {
-        log_set_level((hop_log_level)settings.log_level);
-        name_the_rest(reloads->now, then);
-        result = 0;
+    if (!then)
+        return -1;
+    reloads->then = then;
+    if (settings_fill(&settings, then, error) == 0) {
+        reloads->then_level = (hop_log_level)settings.log_level;
+        if (server_reload(reloads->server, then, on_done, reloads, error) == 0)
+            return 0;
     }
+    reloads->then = NULL;
     config_free(then);
-    return result;
+    return -1;
 }
 
 void reloads_request(struct reloads *reloads)
@@ -112,16 +130,6 @@ void reloads_request(struct reloads *reloads)
     hop_log(HOP_INFO, "server.reloading");
     if (begin(reloads, &error) < 0)
         hop_log(HOP_ERROR, "server.reload_failed reason=\"%s\"", error.text);
-}
-
-static void on_done(void *arg)
-{
-    struct reloads *reloads = arg;
-
-    if (!reloads->is_wanted)
-        return;
-    reloads->is_wanted = false;
-    reloads_request(reloads);
 }
 
 void reloads_stop(struct reloads *reloads)
@@ -140,5 +148,8 @@ struct reloads *reloads_new(hop_server *server, const struct config *now)
 
 void reloads_free(struct reloads *reloads)
 {
+    if (!reloads)
+        return;
+    config_free(reloads->then);
     free(reloads);
 }

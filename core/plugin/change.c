@@ -445,6 +445,16 @@ static int check_peers(const struct change *change, hop_error *error)
     return 0;
 }
 
+/* Whether those that leave may: asked before they notice anything. */
+static int check_old(const struct change *change, hop_error *error)
+{
+    for (size_t i = 0; i < change->n_new; i++)
+        if (change->new[i]->replaces &&
+            handover_check(change->server, change->new[i]->replaces, error) < 0)
+            return -1;
+    return check_peers(change, error);
+}
+
 static bool is_busy(const struct change *change);
 static void await_rest(struct change *change);
 
@@ -453,6 +463,10 @@ static void swap(struct change *change)
     hop_error error;
 
     change->swap_from_us = now_us();
+    if (check_old(change, &error) < 0) {
+        fail(change, &error);
+        return;
+    }
     for (size_t i = 0; i < change->n_old; i++) { /* what they hear of it is saved, too */
         answers_clear(change->server, change->old[i]);
         server_events_clear(change->server, change->old[i]);
@@ -461,7 +475,7 @@ static void swap(struct change *change)
         await_rest(change);
         return;
     }
-    if (check_peers(change, &error) < 0 || prepare_handovers(change, &error) < 0)
+    if (check_old(change, &error) < 0 || prepare_handovers(change, &error) < 0)
         fail(change, &error);
     else
         finish(change);
@@ -705,7 +719,7 @@ int change_begin(hop_server *server, enum change_kind kind, const char *name,
     if (result == 0)
         result = arrange(change, error);
     if (result == 0)
-        result = check_peers(change, error);
+        result = check_old(change, error);
     if (result == 0) {
         set_leaving(change, true); /* its interfaces are not for those that come */
         result = start_new(change, error);

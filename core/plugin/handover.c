@@ -68,7 +68,7 @@ static void fail(struct handover *handover, const char *what, const char *slot)
 {
     handover->has_failed = true;
     hop_error_set(handover->error, "plugin %s: %s%s%s: it stays as it was",
-                  handover->to->name, what, slot ? " " : "", slot ? slot : "");
+                  handover->from->name, what, slot ? " " : "", slot ? slot : "");
 }
 
 /* ---- preparing */
@@ -83,6 +83,32 @@ static void add_piece(struct handover *handover, struct piece piece)
     handover->piece[handover->n++] = piece;
 }
 
+static void fail_unsavable(struct handover *handover, hop_slot slot)
+{
+    const char *name = handover->server->values.slot[slot].options.name;
+
+    fail(handover, "it keeps values that it cannot save, in the slot",
+         name ? name : "without a name");
+}
+
+static void check_value(struct object_key key, hop_slot slot, void *value, void *arg)
+{
+    struct handover *handover = arg;
+
+    (void)key;
+    (void)value;
+    if (!handover->has_failed && !handover->server->values.slot[slot].options.save)
+        fail_unsavable(handover, slot);
+}
+
+int handover_check(hop_server *server, struct plugin *from, hop_error *error)
+{
+    struct handover handover = {.server = server, .from = from, .error = error};
+
+    values_each(server, from, check_value, &handover);
+    return handover.has_failed ? -1 : 0;
+}
+
 static void take_value(struct object_key key, hop_slot slot, void *value, void *arg)
 {
     struct handover *handover = arg;
@@ -94,8 +120,7 @@ static void take_value(struct object_key key, hop_slot slot, void *value, void *
     if (handover->has_failed)
         return;
     if (!from->options.save) {
-        fail(handover, "it keeps values that it cannot save, in the slot",
-             from->options.name ? from->options.name : "without a name");
+        fail_unsavable(handover, slot);
         return;
     }
     if (to < 0)

@@ -10,6 +10,9 @@
 struct handover;
 struct plugin;
 
+/* Whether each value that the plugin keeps can be saved: 0, or -1 with the reason. */
+int handover_check(hop_server *server, struct plugin *from, hop_error *error);
+
 /*
  * Save what the old plugin keeps, its own state and its values on objects, and restore it for
  * the new one, which is not live yet. Nothing has changed when this returns, which it does

@@ -279,7 +279,7 @@ int server_load_plugins(hop_server *server, hop_error *error)
 }
 
 struct reload {
-    void (*done)(void *arg);
+    server_reloaded *done;
     void *arg;
 };
 
@@ -292,11 +292,11 @@ static void on_reloaded(const struct change_report *report, void *arg)
                 "server.reloaded plugins=\"%s\" values=%zu held_us=%" PRIu64
                 " swap_us=%" PRIu64,
                 report->plugins, report->n_values, report->held_us, report->swap_us);
-    reload->done(reload->arg);
+    reload->done(report->is_done, reload->arg);
     free(reload);
 }
 
-int server_reload(hop_server *server, struct config *config, void (*done)(void *arg),
+int server_reload(hop_server *server, struct config *config, server_reloaded *done,
                   void *arg, hop_error *error)
 {
     struct reload *reload = mem_alloc(sizeof *reload);

@@ -60,7 +60,8 @@ void server_free(hop_server *server);
  * or later. 0, or -1 with the reason: nothing has been changed, and done is not called.
  * While plugins are being changed already, nothing else can be. Thread: logic.
  */
-int server_reload(hop_server *server, struct config *config, void (*done)(void *arg),
+typedef void server_reloaded(bool is_done, void *arg);
+int server_reload(hop_server *server, struct config *config, server_reloaded *done,
                   void *arg, hop_error *error);
 bool server_is_changing(const hop_server *server);
 

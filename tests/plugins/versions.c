@@ -10,7 +10,7 @@
  *   GET /version  the version
  *   /versions     a namespace for those who come with auth.token
  *
- * Keys: word (text); fail = init | restore: where it fails. Middleware lets in who has no auth.hold, and
+ * Keys: word (text); fail = init | restore: where it fails; stuck = yes: it keeps what it cannot save. Middleware lets in who has no auth.hold, and
  * defers the others for 60 s.
  *
  * Thread: logic.
@@ -29,6 +29,7 @@ struct versions {
     hop_server *server; /* borrowed */
     const char *word;
     int fail;
+    bool is_stuck;
     json_int_t n_asked, n_dropped;
 };
 
@@ -38,6 +39,7 @@ static const hop_config_key versions_keys[] = {
     HOP_STRING(struct versions, word, "word", "", "what `version` tells"),
     HOP_CHOICE(struct versions, fail, "fail", "nowhere", "nowhere|init|restore",
                "where it fails"),
+    HOP_BOOL(struct versions, is_stuck, "stuck", false, "keeps what it cannot save"),
     HOP_KEYS_END,
 };
 
@@ -166,6 +168,7 @@ static int versions_restore(void *self, json_t *saved, hop_error *error)
 static int versions_init(hop_server *server, void *self)
 {
     struct versions *versions = self;
+    const hop_slot_options unsaved = {.size = sizeof unsaved, .on = HOP_ON_SERVER};
 
     versions->server = server;
     hop_on(server, "version", on_version, versions);
@@ -178,6 +181,8 @@ static int versions_init(hop_server *server, void *self)
     hop_route(server, "GET", "/version", on_route, versions);
     hop_namespace(server, "/versions");
     hop_use(server, "/versions", ask_token, versions);
+    if (versions->is_stuck)
+        hop_server_set(server, hop_slot_new_with(server, &unsaved), versions);
     return versions->fail == FAIL_INIT ? hop_fail(server, "told to fail") : 0;
 }
 

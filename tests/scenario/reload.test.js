@@ -224,6 +224,32 @@ describe('a plugin', () => {
     assert.deepEqual(await ask(socket, 'dropped'), [1]);
   });
 
+  test('that cannot be replaced, for it keeps what it cannot save, does not even notice', async () => {
+    const server = await start(`${VERSIONS}stuck = yes\n`);
+    const socket = await connect(server);
+    const question = next(socket, 'question');
+
+    await ask(socket, 'ask');
+    const answer = (await question).at(-1);
+    assert.match(await server.reload('[plugin:versions]\nword = b\n[log]\nlevel = debug\n[limits]\nmax_connections = 77\n'), /cannot save/);
+    assert.deepEqual(await ask(socket, 'dropped'), [0]);
+    assert.deepEqual(await ask(socket, 'version'), ['1.0', 'a', 1]);
+    answer('in time');
+    socket.emit('nobody handles this');
+    await ask(socket, 'version');
+    assert.ok(!server.log.some((line) => /event\.ignored|server\.restart_needed/.test(line)), 'nothing else was applied');
+  });
+
+  test('made from the skeleton can be replaced: what it keeps stays', async () => {
+    const server = await start('[plugin:skeleton]\ngreeting = hi\n', ownPlugins('skeleton'));
+    const socket = await connect(server);
+
+    assert.deepEqual(await ask(socket, 'note', 'one'), [{ ok: true, notes: 1, before: null }]);
+    assert.match(await server.reload('[plugin:skeleton]\ngreeting = hello\nmax_bytes = 3\n'), /server\.reloaded plugins="skeleton 1\.0" values=1/);
+    assert.deepEqual(await ask(socket, 'note', 'two'), [{ ok: true, notes: 2, before: 'one' }]);
+    await hear(await connect(server), 'greeting');
+  });
+
   test('that is replaced has no timers any more, the new one has, and one that fails to come never had', async () => {
     const server = await start(VERSIONS);
     const socket = await connect(server);
