@@ -21,6 +21,7 @@
 #include "core/plugin/endpoints.h"
 #include "core/plugin/handover.h"
 #include "core/plugin/jobs.h"
+#include "core/plugin/plugin_state.h"
 #include "core/plugin/routes.h"
 #include "core/plugin/state.h"
 
@@ -42,6 +43,8 @@ struct change {
     unsigned *kept_index;        /* owned: conf_index of the plugins of today's loader */
     struct handover **handovers; /* owned array: of new[i], or NULL */
     size_t n_values;
+    struct revision **revisions; /* owned array, and they: of plugins that stay */
+    size_t n_revisions;
     bool has_refused;
     struct event *timer; /* owned */
     uint64_t held_from_us, swap_from_us;
@@ -259,6 +262,9 @@ static void change_free(struct change *change)
     if (change->next)
         free(change->next->plugins);
     free(change->next);
+    for (size_t i = 0; i < change->n_revisions; i++)
+        revision_free(change->revisions[i]);
+    free(change->revisions);
     free(change->handovers);
     free(change->kept_index);
     free(change->name);
@@ -414,6 +420,9 @@ static void finish(struct change *change)
     for (size_t i = change->n_old; i-- > 0;)
         end_old(change, i);
     settle(change);
+    for (size_t i = 0; i < change->n_revisions; i++)
+        if (!is_old(change, revision_plugin(change->revisions[i])))
+            revision_apply(server, change->revisions[i]);
     for (size_t i = 0; i < change->n_new; i++)
         hop_log(HOP_INFO, "plugin.started plugin=%s version=%s", change->new[i]->name,
                 change->new[i]->entry.version);
@@ -616,23 +625,6 @@ static int collect_one(struct change *change, hop_error *error)
     return reopen(change, error);
 }
 
-/* Whether the section says the same in both. */
-static bool is_same_section(const struct config *left, const struct config *right,
-                            const char *section)
-{
-    const char *key;
-    size_t n = 0;
-
-    for (; (key = config_key(left, section, n)); n++) {
-        const char *here = config_get(left, section, key);
-        const char *there = config_get(right, section, key);
-
-        if (!there || strcmp(here, there) != 0)
-            return false;
-    }
-    return !config_key(right, section, n);
-}
-
 /* A file that is being written is empty for a moment: it should not unload everything. */
 static bool names_plugins(const struct config *config)
 {
@@ -644,6 +636,28 @@ static bool names_plugins(const struct config *config)
     return false;
 }
 
+/* It stays as it is, gets other values, or leaves. */
+static int collect_plugin(struct change *change, struct plugin *plugin, hop_error *error)
+{
+    const struct config *now = plugin_config(plugin, change->server->config);
+    enum plugin_change what = plugin_compare(plugin, now, change->config);
+    struct revision *revision;
+
+    if (what == PLUGIN_CHANGED ||
+        !config_section_place(change->config, plugin->section) ||
+        plugin_file_has_changed(plugin)) {
+        add_old(change, plugin);
+        return 0;
+    }
+    if (what == PLUGIN_SAME)
+        return 0;
+    revision = revision_prepare(plugin, now, change->config, error);
+    if (!revision)
+        return -1;
+    change->revisions[change->n_revisions++] = revision;
+    return 0;
+}
+
 /* Those whose section or file is another now, and those that have come. */
 static int collect_changed(struct change *change, hop_error *error)
 {
@@ -651,15 +665,9 @@ static int collect_changed(struct change *change, hop_error *error)
     const struct loader *loader = server->loader;
     const char *section;
 
-    for (size_t i = 0; i < loader->n; i++) {
-        struct plugin *plugin = loader->plugins[i];
-        const struct config *config = plugin->config ? plugin->config : server->config;
-
-        if (!is_same_section(config, change->config, plugin->section) ||
-            !config_section_place(change->config, plugin->section) ||
-            plugin_file_has_changed(plugin))
-            add_old(change, plugin);
-    }
+    for (size_t i = 0; i < loader->n; i++)
+        if (collect_plugin(change, loader->plugins[i], error) < 0)
+            return -1;
     if (loader->n > 0 && !names_plugins(change->config)) {
         hop_error_set(error,
                       "the conf file turns no plugin on, and %zu run: if that is "
@@ -690,6 +698,7 @@ static struct change *change_new(hop_server *server, struct config *config,
     change->server = server;
     change->config = config;
     change->old = mem_calloc(server->loader->n + 1, sizeof(struct plugin *));
+    change->revisions = mem_calloc(server->loader->n + 1, sizeof(struct revision *));
     change->new = mem_calloc(server->loader->n + n_sections + 1, sizeof(struct plugin *));
     change->done = done;
     change->arg = arg;

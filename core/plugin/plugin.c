@@ -1,5 +1,5 @@
 /*
- * plugin.c - one plugin's file: found, opened, its descriptor checked, its state filled.
+ * plugin.c - one plugin's file: found, opened, its descriptor checked.
  *
  * Called by: loader.c. Thread: start.
  */
@@ -22,14 +22,7 @@
 #include "core/base/running.h"
 #include "core/plugin/elf_file.h"
 #include "core/plugin/owner.h"
-
-/* Keys that every plugin's section has; they lie behind the plugin's own state. */
-struct common {
-    bool enabled;
-    const char *file; /* borrowed from the config */
-};
-
-enum { N_COMMON = 2 };
+#include "core/plugin/plugin_state.h"
 
 static const char section_prefix[] = "plugin:";
 
@@ -290,139 +283,6 @@ static int open_code(struct plugin *plugin, enum plugin_source source, hop_error
     return 0;
 }
 
-/* ---- the state */
-
-/* Where struct common lies: behind the plugin's own state, aligned for anything. */
-static size_t common_offset(const struct plugin *plugin)
-{
-    const size_t unit = _Alignof(max_align_t);
-
-    return (plugin->entry.state_size + unit - 1) / unit * unit;
-}
-
-static int refuse_key(hop_error *error, const char *name, const char *what)
-{
-    hop_error_set(error, "its key table is wrong: %s: %s", name, what);
-    return -1;
-}
-
-static size_t member_size(hop_key_type type)
-{
-    switch (type) {
-    case HOP_KEY_STRING:
-    case HOP_KEY_PATH:
-        return sizeof(const char *);
-    case HOP_KEY_BOOL:
-        return sizeof(bool);
-    case HOP_KEY_INT:
-    case HOP_KEY_MS:
-        return sizeof(int64_t);
-    case HOP_KEY_SIZE:
-        return sizeof(size_t);
-    case HOP_KEY_CHOICE:
-        return sizeof(int);
-    default:
-        return SIZE_MAX;
-    }
-}
-
-/* A mistake in a table would write outside of the state: found here instead. */
-static int check_key(const struct plugin *plugin, const hop_config_key *key,
-                     hop_error *error)
-{
-    size_t size = member_size(key->type);
-
-    if (!key->name || !*key->name ||
-        strspn(key->name, "abcdefghijklmnopqrstuvwxyz0123456789_") != strlen(key->name))
-        return refuse_key(error, key->name ? key->name : "?", "not [a-z0-9_]+");
-    if (strcmp(key->name, "enabled") == 0 || strcmp(key->name, "file") == 0)
-        return refuse_key(error, key->name, "every plugin has this key already");
-    if (size == SIZE_MAX)
-        return refuse_key(error, key->name, "no such type");
-    if (size > plugin->entry.state_size || key->offset > plugin->entry.state_size - size)
-        return refuse_key(error, key->name, "it lies outside of the state");
-    return 0;
-}
-
-/* One table of the common keys and the plugin's own, in rows of the plugin's size. */
-static int join_keys(struct plugin *plugin, hop_error *error)
-{
-    const size_t size = plugin->entry.key_size, offset = common_offset(plugin);
-    const hop_config_key common[N_COMMON] = {
-        {.type = HOP_KEY_BOOL,
-         .name = "enabled",
-         .offset = offset + offsetof(struct common, enabled),
-         .number = true,
-         .help = "no turns the plugin off, whatever else the section says"},
-        {.type = HOP_KEY_STRING,
-         .name = "file",
-         .offset = offset + offsetof(struct common, file),
-         .text = "",
-         .help = "its file, from plugin_dir; empty: NAME.so"},
-    };
-    const char *own = (const char *)plugin->entry.keys;
-    hop_config_key key;
-    size_t n_own = 0;
-    char *rows;
-
-    while (own && config_key_at(plugin->entry.keys, size, n_own, &key)) {
-        if (check_key(plugin, &key, error) < 0)
-            return -1;
-        n_own++;
-    }
-    rows = mem_calloc(N_COMMON + n_own + 1, size); /* zeros at the end: HOP_KEY_END */
-    for (size_t i = 0; i < N_COMMON; i++)
-        memcpy(rows + i * size, &common[i], size);
-    if (n_own)
-        memcpy(rows + N_COMMON * size, own, n_own * size);
-    plugin->keys = (hop_config_key *)(void *)rows;
-    plugin->key_size = size;
-    return 0;
-}
-
-static int fill_state(struct plugin *plugin, const struct config *config,
-                      hop_error *error)
-{
-    hop_error reason;
-
-    if (join_keys(plugin, &reason) < 0) {
-        config_error(config, plugin->section, NULL, error, "%s: %s", plugin->path,
-                     reason.text);
-        return -1;
-    }
-    plugin->state = mem_calloc(1, common_offset(plugin) + sizeof(struct common));
-    return config_fill(config, plugin->section, plugin->keys, plugin->key_size, NULL,
-                       plugin->state, error);
-}
-
-/* Whether name is a key that the operator can write into the section. */
-static bool has_key(const struct plugin *plugin, const char *name)
-{
-    hop_config_key key;
-
-    for (size_t i = 0; config_key_at(plugin->keys, plugin->key_size, i, &key); i++)
-        if (strcmp(key.name, name) == 0)
-            return true;
-    return false;
-}
-
-/* What the plugin itself says of the values. */
-static int check_state(struct plugin *plugin, const struct config *config,
-                       hop_error *error)
-{
-    hop_error reason = {""};
-    const char *key = NULL;
-
-    if (!plugin->entry.check)
-        return 0;
-    plugin->has_run = true;
-    if (plugin->entry.check(plugin->state, &key, &reason) == 0)
-        return 0;
-    config_error(config, plugin->section, key && has_key(plugin, key) ? key : NULL, error,
-                 "%s", *reason.text ? reason.text : "check() failed and gave no reason");
-    return -1;
-}
-
 /* ---- */
 
 /* Nothing of the file has been looked at yet. The name is valid. */
@@ -461,7 +321,8 @@ struct plugin *plugin_open(const struct settings *settings, const struct config 
         config_error(config, section, NULL, error, "%s", reason.text);
         goto fail;
     }
-    if (fill_state(plugin, config, error) < 0 || check_state(plugin, config, error) < 0)
+    if (plugin_fill_state(plugin, config, error) < 0 ||
+        plugin_check_state(plugin, config, plugin->state, error) < 0)
         goto fail;
     return plugin;
 
@@ -486,7 +347,7 @@ int plugin_check_disabled(const struct settings *settings, const struct config *
         return 0;
     plugin = plugin_new(settings, config, section);
     if (open_code(plugin, PLUGIN_FILE, &reason) == 0)
-        result = fill_state(plugin, config, error);
+        result = plugin_fill_state(plugin, config, error);
     plugin_free(plugin);
     return result;
 }
@@ -504,7 +365,8 @@ struct plugin *plugin_describe(const struct settings *settings,
     struct plugin *plugin = plugin_new(settings, config, section);
     hop_error reason;
 
-    if (open_code(plugin, PLUGIN_FILE, &reason) == 0 && join_keys(plugin, &reason) == 0)
+    if (open_code(plugin, PLUGIN_FILE, &reason) == 0 &&
+        plugin_join_keys(plugin, &reason) == 0)
         return plugin;
     config_error(config, section, NULL, error, "%s", reason.text);
     plugin_free(plugin);
@@ -541,9 +403,7 @@ void plugin_free(struct plugin *plugin)
         close_code(plugin);
     else if (!plugin->code && plugin->code_fd >= 0)
         close(plugin->code_fd);
-    config_free(plugin->config);
-    free(plugin->state);
-    free(plugin->keys);
+    plugin_free_state(plugin);
     free(plugin->path);
     free(plugin->section);
     free(plugin->name);

@@ -62,7 +62,10 @@ struct plugin {
     struct plugin *replaces; /* borrowed: whose place it is to take; NULL: nobody's */
     bool is_leaving;         /* its events wait: it is replaced or unloaded */
     struct config
-        *config; /* ref, with those that were loaded with it; NULL: the start's */
+        *config;         /* ref, with those that were loaded with it; NULL: the start's */
+    struct config *seen; /* ref: where its section was read last; NULL: in config */
+    char *
+        *text; /* owned, by row of keys: of those that have changed since then; or NULL */
 
     struct plugin_async async; /* logic */
     uint64_t owner;            /* of its code: owner.h; 0: none yet */

@@ -24,7 +24,7 @@ extern "C" {
 
 typedef enum hop_key_type {
     HOP_KEY_END,    /* closes a table */
-    HOP_KEY_STRING, /* const char *: never NULL, lives as long as the plugin */
+    HOP_KEY_STRING, /* const char *: never NULL, lives as long as the plugin (but see RELOADABLE) */
     HOP_KEY_PATH,   /* const char *: relative paths count from the conf file's folder */
     HOP_KEY_BOOL,   /* bool: yes, no, true, false, on, off, 1, 0 */
     HOP_KEY_INT,    /* int64_t */
@@ -53,8 +53,10 @@ typedef struct hop_config_key {
  *   HOP_STRING(struct x, token, "token", "", "what we log in with", .flags = HOP_KEY_SECRET)
  *
  * HOP_KEY_SECRET: the value is neither printed by -T nor quoted in an error of the server;
- * what the plugin's own check() says is its own to watch. HOP_KEY_RELOADABLE: the key may be
- * changed while the server runs, once it can read its configuration again.
+ * what the plugin's own check() says is its own to watch. HOP_KEY_RELOADABLE: when the
+ * conf file is read again, the new value is put into the state of the plugin that runs, which
+ * need not be replaced for it (see hop_plugin.changed); its text lives until the next one has
+ * come.
  */
 #define HOP_KEY_RELOADABLE 1u
 #define HOP_KEY_SECRET 2u

@@ -25,7 +25,7 @@ extern "C" {
  *        socket.h: hop_socket_room(), hop_socket_data()
  *        endpoint.h; route.h: hop_request_header_at()
  *        namespace.h; hop_on_options.nsp; handshake.h
- *   0.4  slot.h; user.h; hop_plugin.ready, .save, .restore; event.h: hop_replace(),
+ *   0.4  slot.h; user.h; hop_plugin.ready, .save, .restore, .changed; event.h: hop_replace(),
  *        hop_event_resume_replace(), HOP_REPLACE; config.h: hop_config_key.flags; timer.h; watch.h; job.h
  */
 #define HOP_ABI 0
@@ -105,6 +105,16 @@ typedef struct hop_plugin {
      */
     json_t *(*save)(const void *self);
     int (*restore)(void *self, json_t *saved, hop_error *error);
+
+    /*
+     * Keys of the plugin have other values now, in a server that runs; they are in the state
+     * already, and check() has agreed. Called where all that the conf file has changed of the
+     * section are keys with HOP_KEY_RELOADABLE (config.h); else the plugin is replaced.
+     *   keys  n names as in the table, at least one; the array is borrowed until this returns
+     * The texts that they had live until this returns. May be NULL: a plugin that reads its
+     * state whenever it needs a value has nothing to do. Thread: logic.
+     */
+    void (*changed)(void *self, const char *const *keys, size_t n);
 } hop_plugin;
 
 #define HOP_PLUGIN(plugin_name, plugin_version, plugin_summary)                          \

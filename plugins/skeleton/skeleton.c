@@ -37,10 +37,12 @@ struct writer {
 
 /*
  * Our section of the conf file, [plugin:skeleton]: name, default, help. Values are
- * checked before init() runs, and a key that is not here stops the start.
+ * checked before init() runs, and a key that is not here stops the start. A new greeting
+ * takes effect while we run; for a new max_bytes we are replaced, at SIGHUP both.
  */
 static const hop_config_key skeleton_keys[] = {
-    HOP_STRING(struct skeleton, greeting, "greeting", "hello", "text that a client gets"),
+    HOP_STRING(struct skeleton, greeting, "greeting", "hello", "text that a client gets",
+               .flags = HOP_KEY_RELOADABLE),
     HOP_SIZE_RANGE(struct skeleton, max_bytes, "max_bytes", 200, 1, 65536,
                    "longest note, bytes"),
     HOP_KEYS_END,

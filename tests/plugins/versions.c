@@ -4,13 +4,14 @@
  *   version       ack [its version, its `word` key, how often it was asked, versions before it included]
  *   hold          deferred for 60 s: nobody resumes it
  *   ask           emits `question` to the sender with an ack that has a minute; ack ["asked"]
+ *   live          ack [the keys `text` and `number`, what changed() was told of, by ","]
  *   dropped       ack [how many answers were told to be dropped, versions before it included]
  *   work          a job of 200 ms begins, ack ["begun"]; `worked` [its version] to all once it is done
  *   `tick`        [its version] to all, every 20 ms
  *   GET /version  the version
  *   /versions     a namespace for those who come with auth.token
  *
- * Keys: word (text); fail = init | restore: where it fails; stuck = yes: it keeps what it cannot save. Middleware lets in who has no auth.hold, and
+ * Keys: word (text); text and number (1 to 10), which may change while it runs; fail = init | restore: where it fails; stuck = yes: it keeps what it cannot save. Middleware lets in who has no auth.hold, and
  * defers the others for 60 s.
  *
  * Thread: logic.
@@ -30,6 +31,9 @@ struct versions {
     const char *word;
     int fail;
     bool is_stuck;
+    const char *text;
+    int64_t number;
+    char told[64]; /* keys, each with a comma behind it */
     json_int_t n_asked, n_dropped;
 };
 
@@ -39,6 +43,10 @@ static const hop_config_key versions_keys[] = {
     HOP_STRING(struct versions, word, "word", "", "what `version` tells"),
     HOP_CHOICE(struct versions, fail, "fail", "nowhere", "nowhere|init|restore",
                "where it fails"),
+    HOP_STRING(struct versions, text, "text", "", "what `live` tells",
+               .flags = HOP_KEY_RELOADABLE),
+    HOP_INT(struct versions, number, "number", 1, 1, 10, "what `live` tells",
+            .flags = HOP_KEY_RELOADABLE),
     HOP_BOOL(struct versions, is_stuck, "stuck", false, "keeps what it cannot save"),
     HOP_KEYS_END,
 };
@@ -87,6 +95,27 @@ static hop_verdict on_dropped(hop_socket socket, hop_event *event, void *self)
     (void)socket;
     hop_event_ack(event, json_pack("[I]", versions->n_dropped));
     return HOP_STOP;
+}
+
+static hop_verdict on_live(hop_socket socket, hop_event *event, void *self)
+{
+    const struct versions *versions = self;
+
+    (void)socket;
+    hop_event_ack(event, json_pack("[s, I, s]", versions->text,
+                                   (json_int_t)versions->number, versions->told));
+    return HOP_STOP;
+}
+
+static void versions_changed(void *self, const char *const *keys, size_t n)
+{
+    struct versions *versions = self;
+
+    versions->told[0] = '\0';
+    for (size_t i = 0; i < n; i++) {
+        strcat(versions->told, keys[i]);
+        strcat(versions->told, ",");
+    }
 }
 
 static void tick(hop_timer timer, void *self)
@@ -174,6 +203,7 @@ static int versions_init(hop_server *server, void *self)
     hop_on(server, "version", on_version, versions);
     hop_on(server, "hold", on_hold, versions);
     hop_on(server, "ask", on_ask, versions);
+    hop_on(server, "live", on_live, versions);
     hop_on(server, "dropped", on_dropped, versions);
     hop_on(server, "work", on_work, versions);
     hop_timer_every(server, 20, tick, versions);
@@ -193,4 +223,5 @@ HOP_API const hop_plugin hop_plugin_entry = {
     .init = versions_init,
     .save = versions_save,
     .restore = versions_restore,
+    .changed = versions_changed,
 };

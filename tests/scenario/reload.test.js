@@ -224,6 +224,33 @@ describe('a plugin', () => {
     assert.deepEqual(await ask(socket, 'dropped'), [1]);
   });
 
+  test('is told of keys that may change while it runs, and stays', async () => {
+    const server = await start(`${VERSIONS}text = x\n`);
+    const socket = await connect(server);
+    const live = () => ask(socket, 'live');
+    const reload = (keys) => server.reload(`${VERSIONS}${keys}`);
+
+    await ask(socket, 'version');
+    let isHeld = true;
+    (await connect(server)).emit('hold', () => (isHeld = false));
+    assert.deepEqual(await live(), ['x', 1, '']);
+    assert.match(await reload('text = y\nnumber = 7\n'), /server\.reloaded plugins=""/);
+    assert.match((await server.waitLog(/plugin\.changed plugin=versions keys="(.*)"/))[1], /^text, number$/);
+    assert.deepEqual(await live(), ['y', 7, 'text,number,']);
+    await reload('number = 7\n');
+    assert.deepEqual(await live(), ['', 7, 'text,']);
+    assert.match(await reload('text = z\nnumber = 11\n'), /reload_failed.*versions\.number.*11/);
+    assert.match(await reload('text = z\nunheard_of = 1\n'), /reload_failed.*unheard_of/);
+    assert.match(await reload('text = z\n[plugin:echo]\nfile = versions.so\n'), /reload_failed.*echo/);
+    assert.deepEqual(await live(), ['', 7, 'text,']);
+    for (let i = 0; i < 20; i++) await reload(`text = ${i}\nnumber = 3\n`);
+    assert.deepEqual(await live(), ['19', 3, 'text,']);
+    assert.ok(isHeld, 'what it has deferred was left alone');
+    assert.match(await server.reload('[plugin:versions]\nword = b\ntext = w\n'), /server\.reloaded plugins="versions 1\.0"/);
+    assert.deepEqual(await live(), ['w', 1, '']);
+    assert.deepEqual(await ask(socket, 'version'), ['1.0', 'b', 2]);
+  });
+
   test('that cannot be replaced, for it keeps what it cannot save, does not even notice', async () => {
     const server = await start(`${VERSIONS}stuck = yes\n`);
     const socket = await connect(server);
