@@ -23,14 +23,14 @@ extern "C" {
 #endif
 
 typedef enum hop_key_type {
-    HOP_KEY_END,    /* closes a table */
+    HOP_KEY_END, /* closes a table */
     HOP_KEY_STRING, /* const char *: never NULL, lives as long as the plugin (but see RELOADABLE) */
-    HOP_KEY_PATH,   /* const char *: relative paths count from the conf file's folder */
-    HOP_KEY_BOOL,   /* bool: yes, no, true, false, on, off, 1, 0 */
-    HOP_KEY_INT,    /* int64_t */
-    HOP_KEY_SIZE,   /* size_t, bytes: 4096, 64k, 1M, 1G (powers of 1,024) */
-    HOP_KEY_MS,     /* int64_t, milliseconds: 250, 250ms, 10s, 5m, 24h, 30d */
-    HOP_KEY_CHOICE  /* int: the index of the word in `choices` */
+    HOP_KEY_PATH,  /* const char *: relative paths count from the conf file's folder */
+    HOP_KEY_BOOL,  /* bool: yes, no, true, false, on, off, 1, 0 */
+    HOP_KEY_INT,   /* int64_t */
+    HOP_KEY_SIZE,  /* size_t, bytes: 4096, 64k, 1M, 1G (powers of 1,024) */
+    HOP_KEY_MS,    /* int64_t, milliseconds: 250, 250ms, 10s, 5m, 24h, 30d */
+    HOP_KEY_CHOICE /* int: the index of the word in `choices` */
 } hop_key_type;
 
 /* One key. Build it with the macros below; new members will be appended. */
