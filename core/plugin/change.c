@@ -339,6 +339,23 @@ static int prepare_handovers(struct change *change, hop_error *error)
     return 0;
 }
 
+/* What an unloaded plugin of that name has left goes, for newer has come. */
+static void end_unloaded(hop_server *server, const char *name)
+{
+    struct plugin **at = &server->unloaded;
+
+    while (*at) {
+        struct plugin *plugin = *at;
+
+        if (strcmp(plugin->name, name) != 0) {
+            at = &plugin->next_unloaded;
+            continue;
+        }
+        *at = plugin->next_unloaded;
+        plugin_retire(plugin);
+    }
+}
+
 static void commit_new(struct change *change, size_t i)
 {
     struct plugin *plugin = change->new[i];
@@ -352,11 +369,12 @@ static void commit_new(struct change *change, size_t i)
     if (plugin->replaces)
         users_hand_over(server, plugin->replaces, plugin);
     plugin->is_live = true;
+    end_unloaded(server, plugin->name);
     async_release(server, plugin);
 }
 
 /* Where code has been once, its libraries may keep memory that only they can find: so the old
- * code goes, where newer of the same plugin has come, and else it stays, unused. */
+ * code goes when newer of the same plugin comes, and stays until then, unused. */
 static void end_old(struct change *change, size_t i)
 {
     struct plugin *plugin = change->old[i];
@@ -371,10 +389,12 @@ static void end_old(struct change *change, size_t i)
         return; /* it was idle: a job that it has started since then; its memory stays */
     hop_log(HOP_INFO, "plugin.stopped plugin=%s version=%s", plugin->name,
             plugin->entry.version);
-    if (is_replaced)
+    if (is_replaced) {
         plugin_retire(plugin);
-    else
-        plugin_free(plugin);
+        return;
+    }
+    plugin->next_unloaded = change->server->unloaded;
+    change->server->unloaded = plugin;
 }
 
 /* Cannot fail: check_all() has looked at all of it. */

@@ -50,6 +50,7 @@ struct hop_handshake {
     struct held_handshake *held;       /* owned */
     size_t next;                       /* the hook that is asked next */
     unsigned serial;                   /* of that which was asked last */
+    const struct plugin *plugin;       /* borrowed: whose that is */
     hop_request request;               /* texts NULL until it is asked for */
     bool is_running;                   /* within a hook */
     hop_deferral deferral;             /* 0: it does not wait */
@@ -348,6 +349,7 @@ static void run(struct hop_handshake *handshake)
         if (!hook->decide || !hook->plugin->is_live)
             continue;
         handshake->serial = hook->serial;
+        handshake->plugin = hook->plugin;
         verdict = call_hook(handshake, hook);
         if (verdict == HOP_DEFER)
             return;
@@ -548,7 +550,7 @@ static void on_timeout(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     hop_log(HOP_WARN, "plugin.defer_timeout plugin=%s hook=handshake ms=%d",
-            handshake->gate->hook[handshake->next - 1].plugin->name, handshake->defer_ms);
+            handshake->plugin->name, handshake->defer_ms);
     hop_handshake_reject(handshake, "timeout");
     give_back(handshake, true);
 }
@@ -636,7 +638,7 @@ static struct hop_handshake *first_of(const struct handshakes *handshakes,
 {
     struct hop_handshake *at = handshakes->waiting;
 
-    while (at && at->gate->hook[at->next - 1].plugin != plugin)
+    while (at && at->plugin != plugin)
         at = at->hh.next;
     return at;
 }

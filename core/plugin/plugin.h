@@ -56,9 +56,10 @@ struct plugin {
     struct timespec changed_at; /* the file: with the next two */
     ino_t inode;
     off_t size;
-    bool is_running;         /* init() has returned 0 */
-    bool has_run;            /* check() or init() was called */
-    bool is_live;            /* its handlers and hooks are called */
+    bool is_running; /* init() has returned 0 */
+    bool has_run;    /* check() or init() was called */
+    bool is_live;    /* its handlers and hooks are called */
+    struct plugin *next_unloaded;
     struct plugin *replaces; /* borrowed: whose place it is to take; NULL: nobody's */
     bool is_leaving;         /* its events wait: it is replaced or unloaded */
     struct config

@@ -334,6 +334,16 @@ void server_shutdown_shard(hop_server *server, unsigned shard)
     endpoints_shutdown_shard(server, shard);
 }
 
+static void free_unloaded(hop_server *server)
+{
+    struct plugin *next;
+
+    for (struct plugin *plugin = server->unloaded; plugin; plugin = next) {
+        next = plugin->next_unloaded;
+        plugin_free(plugin);
+    }
+}
+
 void server_free(hop_server *server)
 {
     const struct hub_upper nobody = {0};
@@ -362,6 +372,7 @@ void server_free(hop_server *server)
     free(server->provided);
     free(server->uses);
     loader_free(server->loader);
+    free_unloaded(server);
     defer_done(server);
     on_logic_set(NULL);
     free(server);

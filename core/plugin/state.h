@@ -93,8 +93,10 @@ struct hop_server {
     struct watches watches;
     struct jobs *jobs; /* owned */
 
-    struct change *change;   /* owned: under way, or NULL */
-    struct plugin *current;  /* borrowed: whose code runs now; NULL: the core's */
+    struct change *change; /* owned: under way, or NULL */
+    struct plugin
+        *unloaded;          /* owned: a list, by next_unloaded: their code stays mapped */
+    struct plugin *current; /* borrowed: whose code runs now; NULL: the core's */
     const struct call *call; /* borrowed: the innermost one under way, or NULL */
     bool is_registering;     /* inside init() */
     hop_error refusal;       /* why the plugin in init() is refused; empty: it is not */

@@ -336,8 +336,20 @@ void values_forget(hop_server *server, const struct plugin *plugin)
 
 /* ---- slots */
 
+/* Those that will still be there when plugins that leave have gone. */
+static int count_lasting(const struct values *values)
+{
+    int n = 0;
+
+    for (int slot = 0; slot < values->n_slots; slot++)
+        n += values->slot[slot].plugin && !values->slot[slot].plugin->is_leaving;
+    return n;
+}
+
 static int take_number(struct values *values)
 {
+    if (count_lasting(values) >= SLOTS_LIVE_MAX)
+        return -1;
     for (int slot = 0; slot < values->n_slots; slot++)
         if (!values->slot[slot].plugin)
             return slot;
@@ -365,7 +377,7 @@ static hop_slot add_slot(hop_server *server, const hop_slot_options *options)
     int slot = take_number(values);
 
     if (slot < 0)
-        return refuse(server, "hop_slot_new(): all %d slots are taken", SLOTS_MAX);
+        return refuse(server, "hop_slot_new(): all %d slots are taken", SLOTS_LIVE_MAX);
     values->slot[slot] = (struct value_slot){
         .plugin = server->current,
         .options = *options,

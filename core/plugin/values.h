@@ -19,7 +19,9 @@ struct hub;
 struct object_values;
 struct plugin;
 
-enum { SLOTS_MAX = 64 /* promised in <sockhop/socket.h> */ };
+/* Of all plugins; promised in <sockhop/socket.h>. While all are being replaced there are those
+ * of both generations. */
+enum { SLOTS_LIVE_MAX = 64, SLOTS_MAX = 2 * SLOTS_LIVE_MAX };
 enum { VALUE_KINDS = HOP_ON_USER + 1 };
 
 /* An object that has values. It holds no padding: it is hashed as it is. */

@@ -25,7 +25,7 @@ struct room;
 
 enum {
     SOCKET_ID_LEN = 20, /* base64url of 15 bytes */
-    SOCKET_MAX_SLOTS = 64
+    SOCKET_MAX_SLOTS = 128
 };
 
 enum socket_state {

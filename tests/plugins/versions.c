@@ -11,7 +11,8 @@
  *   GET /version  the version
  *   /versions     a namespace for those who come with auth.token
  *
- * Keys: word (text); text and number (1 to 10), which may change while it runs; fail = init | restore: where it fails; stuck = yes: it keeps what it cannot save. Middleware lets in who has no auth.hold, and
+ * Keys: word (text); text and number (1 to 10), which may change while it runs; fail = init | restore: where it fails; stuck = yes: it keeps what it cannot save;
+ * slots: how many it has on sockets. Middleware lets in who has no auth.hold, and
  * defers the others for 60 s.
  *
  * Thread: logic.
@@ -31,6 +32,7 @@ struct versions {
     const char *word;
     int fail;
     bool is_stuck;
+    int64_t n_slots;
     const char *text;
     int64_t number;
     char told[64]; /* keys, each with a comma behind it */
@@ -47,6 +49,7 @@ static const hop_config_key versions_keys[] = {
                .flags = HOP_KEY_RELOADABLE),
     HOP_INT(struct versions, number, "number", 1, 1, 10, "what `live` tells",
             .flags = HOP_KEY_RELOADABLE),
+    HOP_INT(struct versions, n_slots, "slots", 0, 0, 100, "how many it has"),
     HOP_BOOL(struct versions, is_stuck, "stuck", false, "keeps what it cannot save"),
     HOP_KEYS_END,
 };
@@ -211,6 +214,8 @@ static int versions_init(hop_server *server, void *self)
     hop_route(server, "GET", "/version", on_route, versions);
     hop_namespace(server, "/versions");
     hop_use(server, "/versions", ask_token, versions);
+    for (int64_t i = 0; i < versions->n_slots; i++)
+        hop_slot_new(server, NULL);
     if (versions->is_stuck)
         hop_server_set(server, hop_slot_new_with(server, &unsaved), versions);
     return versions->fail == FAIL_INIT ? hop_fail(server, "told to fail") : 0;

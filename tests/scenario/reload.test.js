@@ -3,7 +3,7 @@
  * and clients notice nothing but what it changes.
  */
 import assert from 'node:assert/strict';
-import { rmSync } from 'node:fs';
+import { readFileSync, readdirSync, rmSync } from 'node:fs';
 import { afterEach, describe, test } from 'node:test';
 
 import { allGone, ask, closeClients, connect, hear, heard, next, request, startWith } from '../lib/client.js';
@@ -175,6 +175,33 @@ describe('a plugin', () => {
     await server.reload(`[plugin:echo]\n${VERSIONS}`);
     assert.deepEqual(await ask(socket, 'version'), ['1.0', 'a', 1]);
     assert.equal((await request(server, '/version')).text, '1.0');
+  });
+
+  test('with all the slots that there are is replaced, one with more is refused', async () => {
+    const server = await start('[plugin:versions]\nslots = 64\n');
+
+    for (let i = 0; i < 5; i++)
+      assert.match(await server.reload(`[plugin:versions]\nslots = 64\nword = ${i}\n`), /server\.reloaded plugins="versions/);
+    await ask(await connect(server), 'version');
+    assert.match(await server.reload('[plugin:versions]\nslots = 65\n'), /all 64 slots are taken/);
+    assert.match(await server.reload('[plugin:versions]\nslots = 3\n'), /server\.reloaded plugins="versions/);
+  });
+
+  test('that comes and goes leaves nothing behind that adds up', async () => {
+    const server = await start('[plugin:echo]\n');
+    const count = () => ({
+      descriptors: readdirSync(`/proc/${server.proc.pid}/fd`).length,
+      mapped: readFileSync(`/proc/${server.proc.pid}/maps`, 'utf8').split('\n').filter((line) => /versions/.test(line)).length,
+    });
+    const cycle = async () => {
+      assert.match(await server.reload(`[plugin:echo]\n${VERSIONS}`), /server\.reloaded plugins="versions/);
+      assert.match(await server.reload('[plugin:echo]\n'), /server\.reloaded plugins="versions/);
+    };
+
+    await cycle();
+    const before = count();
+    for (let i = 0; i < 20; i++) await cycle();
+    assert.deepEqual(count(), before);
   });
 
   test('has a namespace that is open only while its own middleware looks at newcomers', async () => {
