@@ -18,7 +18,7 @@
 struct piece {
     struct object_key key;
     hop_slot from, to;
-    void *old_value;
+    void *old_value; /* of commit alone */
     void *new_value; /* owned until it has its place; NULL: it ends here */
 };
 
@@ -133,7 +133,7 @@ static void take_value(struct object_key key, hop_slot slot, void *value, void *
                  from->options.name);
     }
     json_decref(saved);
-    add_piece(handover, (struct piece){key, slot, to, value, restored});
+    add_piece(handover, (struct piece){key, slot, to, NULL, restored});
 }
 
 /* What the plugin keeps for itself. */
@@ -205,9 +205,16 @@ void handover_commit(struct handover *handover)
     for (size_t i = 0; i < handover->n; i++) {
         struct piece *piece = &handover->piece[i];
 
-        values_swap(server, piece->key, piece->from, piece->to, piece->new_value);
+        piece->old_value =
+            values_swap(server, piece->key, piece->from, piece->to, piece->new_value);
     }
-    for (size_t i = 0; i < handover->n; i++) /* which may run any code */
-        values_destroy(server, handover->piece[i].from, handover->piece[i].old_value);
+    for (size_t i = 0; i < handover->n; i++) { /* which may run any code */
+        struct piece *piece = &handover->piece[i];
+
+        if (piece->old_value)
+            values_destroy(server, piece->from, piece->old_value);
+        else /* save() or restore() has taken what it was for */
+            values_destroy(server, piece->to, piece->new_value);
+    }
     handover_free(handover);
 }

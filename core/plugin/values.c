@@ -205,17 +205,39 @@ static void each_in_places(const hop_server *server, hop_slot slot, each_value *
     }
 }
 
+struct key_list {
+    struct object_key *key; /* owned by the caller */
+    size_t n;
+};
+
+/* Of what has a value in that slot: a call of code may change the table. */
+static struct key_list list_keys(const struct values *values, hop_slot slot)
+{
+    const hop_slot_on on = values->slot[slot].options.on;
+    struct key_list list = {0};
+
+    if (values->n_objects[on] == 0)
+        return list;
+    list.key = mem_calloc(values->n_objects[on], sizeof *list.key);
+    for (const struct object_values *object = values->objects; object;
+         object = object->hh.next)
+        if (object->key.on == (uint32_t)on && find_entry(object, slot))
+            list.key[list.n++] = object->key;
+    return list;
+}
+
 static void each_in_table(const hop_server *server, hop_slot slot, each_value *each,
                           void *arg)
 {
-    const struct object_values *object = server->values.objects;
+    const struct key_list list = list_keys(&server->values, slot);
 
-    for (; object; object = object->hh.next) {
-        const struct value_entry *entry = find_entry(object, slot);
+    for (size_t i = 0; i < list.n; i++) {
+        void *value = table_get(&server->values, list.key[i], slot);
 
-        if (entry)
-            each(object->key, slot, entry->value, arg);
+        if (value)
+            each(list.key[i], slot, value, arg);
     }
+    free(list.key);
 }
 
 void values_each(hop_server *server, const struct plugin *plugin, each_value *each,
@@ -252,17 +274,24 @@ void values_take_places(hop_server *server, const struct plugin *from,
 }
 
 /* The places have been exchanged already. */
-void values_swap(hop_server *server, struct object_key key, hop_slot from, hop_slot to,
-                 void *value)
+void *values_swap(hop_server *server, struct object_key key, hop_slot from, hop_slot to,
+                  void *value)
 {
     const int place = server->values.slot[to].place;
+    void *old = table_take(&server->values, key, from);
 
-    if (table_take(&server->values, key, from)) {
+    if (old) {
+        destroy(server, to, table_take(&server->values, key, to));
         if (value)
             table_put(&server->values, key, to, value);
-        return;
+        return old;
     }
-    hub_slot_exchange(server->hub, key.object, place, value);
+    if (place < 0)
+        return NULL;
+    old = hub_slot_get(server->hub, key.object, place);
+    if (old)
+        hub_slot_exchange(server->hub, key.object, place, value);
+    return old;
 }
 
 /* ---- the end of a slot */
@@ -279,38 +308,19 @@ static void clear_place(hop_server *server, int place)
     }
 }
 
-struct key_list {
-    struct object_key *key; /* owned */
-    size_t n, cap;
-};
-
-static void note_key(struct object_key key, hop_slot slot, void *value, void *arg)
-{
-    struct key_list *list = arg;
-
-    (void)slot;
-    (void)value;
-    if (list->n == list->cap) {
-        list->cap = list->cap ? list->cap * 2 : 64;
-        list->key = mem_realloc(list->key, list->cap * sizeof *list->key);
-    }
-    list->key[list->n++] = key;
-}
-
-/* Destroying may change the table, and set new values in it: the keys come first, and there
- * is another round. */
+/* Whoever destroys one may set others: there is another round then. */
 static void clear_table(hop_server *server, hop_slot slot)
 {
-    struct values *values = &server->values;
-    struct key_list list = {0};
+    size_t n;
 
     do {
-        list.n = 0;
-        each_in_table(server, slot, note_key, &list);
-        for (size_t i = 0; i < list.n; i++)
-            destroy(server, slot, table_take(values, list.key[i], slot));
-    } while (list.n > 0);
-    free(list.key);
+        const struct key_list list = list_keys(&server->values, slot);
+
+        n = list.n;
+        for (size_t i = 0; i < n; i++)
+            destroy(server, slot, table_take(&server->values, list.key[i], slot));
+        free(list.key);
+    } while (n > 0);
 }
 
 static void end_slot(hop_server *server, hop_slot slot)

@@ -64,7 +64,7 @@ void values_free_place(hop_server *server, int place, void *value);
 
 /* ---- for handover.c */
 
-/* Call each(key, slot, value) for every value of a plugin; each may not change any. */
+/* Call each(key, slot, value) for every value of a plugin; each may change some. */
 void values_each(hop_server *server, const struct plugin *plugin,
                  void (*each)(struct object_key key, hop_slot slot, void *value,
                               void *arg),
@@ -75,9 +75,10 @@ hop_slot values_find_slot(const hop_server *server, const struct plugin *plugin,
 /* Where both have a slot of a name, the second one's gets the place in the sockets' arrays. */
 void values_take_places(hop_server *server, const struct plugin *from,
                         const struct plugin *to);
-/* The value in one slot leaves it, undestroyed; another one comes into the other slot. */
-void values_swap(hop_server *server, struct object_key key, hop_slot from, hop_slot to,
-                 void *value);
+/* The value in one slot leaves it and is returned, undestroyed; another one comes into the other
+ * slot. NULL: there was none, and nothing has changed. */
+void *values_swap(hop_server *server, struct object_key key, hop_slot from, hop_slot to,
+                  void *value);
 void values_destroy(hop_server *server, hop_slot slot, void *value);
 
 /* The plugin goes: its slots and all their values, before its free(). */

@@ -5,6 +5,7 @@
  *   hold          deferred for 60 s: nobody resumes it
  *   ask           emits `question` to the sender with an ack that has a minute; ack ["asked"]
  *   live          ack [the keys `text` and `number`, what changed() was told of, by ","]
+ *   marks         ack [what it keeps on the socket, and on its membership]
  *   dropped       ack [how many answers were told to be dropped, versions before it included]
  *   work          a job of 200 ms begins, ack ["begun"]; `worked` [its version] to all once it is done
  *   `tick`        [its version] to all, every 20 ms
@@ -12,12 +13,14 @@
  *   /versions     a namespace for those who come with auth.token
  *
  * Keys: word (text); text and number (1 to 10), which may change while it runs; fail = init | restore: where it fails; stuck = yes: it keeps what it cannot save;
- * slots: how many it has on sockets. Middleware lets in who has no auth.hold, and
+ * slots: how many it has on sockets; meddle = yes: it keeps a value on each socket and its membership of "marked", and
+ * saving any of them takes those of the first socket away and cuts the second. Middleware lets in who has no auth.hold, and
  * defers the others for 60 s.
  *
  * Thread: logic.
  */
 #include <sockhop/sockhop.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -33,6 +36,9 @@ struct versions {
     int fail;
     bool is_stuck;
     int64_t n_slots;
+    bool is_meddler;
+    hop_slot mark, membership;
+    hop_socket first, second;
     const char *text;
     int64_t number;
     char told[64]; /* keys, each with a comma behind it */
@@ -50,6 +56,7 @@ static const hop_config_key versions_keys[] = {
     HOP_INT(struct versions, number, "number", 1, 1, 10, "what `live` tells",
             .flags = HOP_KEY_RELOADABLE),
     HOP_INT(struct versions, n_slots, "slots", 0, 0, 100, "how many it has"),
+    HOP_BOOL(struct versions, is_meddler, "meddle", false, "saving changes things"),
     HOP_BOOL(struct versions, is_stuck, "stuck", false, "keeps what it cannot save"),
     HOP_KEYS_END,
 };
@@ -197,6 +204,65 @@ static int versions_restore(void *self, json_t *saved, hop_error *error)
     return json_unpack(saved, "[I, I]", &versions->n_asked, &versions->n_dropped);
 }
 
+static json_t *mark_save(const void *value, void *self)
+{
+    struct versions *versions = self;
+    json_t *saved = json_string(value);
+
+    hop_socket_set(versions->server, versions->first, versions->mark, NULL);
+    hop_socket_leave(versions->server, versions->first, "marked");
+    hop_socket_disconnect(versions->server, versions->second, HOP_CLOSE_TRANSPORT);
+    return saved;
+}
+
+static void *mark_restore(json_t *saved, const hop_owner *owner, void *self)
+{
+    (void)owner;
+    (void)self;
+    return strdup(json_string_value(saved));
+}
+
+static void mark(hop_socket socket, void *self)
+{
+    struct versions *versions = self;
+
+    versions->second = versions->second || !versions->first ? versions->second : socket;
+    versions->first = versions->first ? versions->first : socket;
+    hop_socket_join(versions->server, socket, "marked");
+    hop_socket_set(versions->server, socket, versions->mark, strdup("marked"));
+    hop_member_set(versions->server, socket, "marked", versions->membership,
+                   strdup("a member"));
+}
+
+static hop_verdict on_marks(hop_socket socket, hop_event *event, void *self)
+{
+    struct versions *versions = self;
+
+    hop_event_ack(event,
+                  json_pack("[s?, s?]",
+                            hop_socket_get(versions->server, socket, versions->mark),
+                            hop_member_get(versions->server, socket, "marked",
+                                           versions->membership)));
+    return HOP_STOP;
+}
+
+static void init_marks(struct versions *versions)
+{
+    hop_slot_options options = {.size = sizeof options,
+                                .on = HOP_ON_SOCKET,
+                                .name = "mark",
+                                .free = free,
+                                .save = mark_save,
+                                .restore = mark_restore,
+                                .self = versions};
+
+    versions->mark = hop_slot_new_with(versions->server, &options);
+    options.on = HOP_ON_MEMBER;
+    versions->membership = hop_slot_new_with(versions->server, &options);
+    hop_on_connect(versions->server, mark, versions);
+    hop_on(versions->server, "marks", on_marks, versions);
+}
+
 static int versions_init(hop_server *server, void *self)
 {
     struct versions *versions = self;
@@ -216,6 +282,8 @@ static int versions_init(hop_server *server, void *self)
     hop_use(server, "/versions", ask_token, versions);
     for (int64_t i = 0; i < versions->n_slots; i++)
         hop_slot_new(server, NULL);
+    if (versions->is_meddler)
+        init_marks(versions);
     if (versions->is_stuck)
         hop_server_set(server, hop_slot_new_with(server, &unsaved), versions);
     return versions->fail == FAIL_INIT ? hop_fail(server, "told to fail") : 0;

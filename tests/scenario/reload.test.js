@@ -187,6 +187,21 @@ describe('a plugin', () => {
     assert.match(await server.reload('[plugin:versions]\nslots = 3\n'), /server\.reloaded plugins="versions/);
   });
 
+  test('may change what is being saved', async () => {
+    const meddler = '[plugin:versions]\nmeddle = yes\n';
+    const server = await start(meddler);
+    const sockets = [];
+
+    for (let i = 0; i < 5; i++) sockets.push(await connect(server));
+    const gone = next(sockets[1], 'disconnect');
+    assert.deepEqual(await ask(sockets[0], 'marks'), ['marked', 'a member']);
+    assert.match(await server.reload(`${meddler}word = b\n`), /server\.reloaded plugins="versions/);
+    await gone;
+    assert.deepEqual(await ask(sockets[0], 'marks'), [null, null]);
+    for (const socket of sockets.slice(2)) assert.deepEqual(await ask(socket, 'marks'), ['marked', 'a member']);
+    await server.reload('[plugin:versions]\n');
+  });
+
   test('that comes and goes leaves nothing behind that adds up', async () => {
     const server = await start('[plugin:echo]\n');
     const count = () => ({
