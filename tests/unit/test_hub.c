@@ -632,11 +632,11 @@ static void slots_are_freed_when_replaced_and_at_the_end(void **state)
     assert_int_equal(hub_slot_set(bench.hub, bench.socket[1], 5, values[0]), 0);
     assert_int_equal(hub_slot_set(bench.hub, bench.socket[1], 5, values[0]), 0);
     assert_int_equal(hub_slot_set(bench.hub, bench.socket[1], 5, values[1]), 0);
-    assert_int_equal(hub_slot_set(bench.hub, bench.socket[1], 63, values[0]), 0);
-    assert_int_equal(hub_slot_set(bench.hub, bench.socket[1], 64, values[0]), -1);
+    assert_int_equal(hub_slot_set(bench.hub, bench.socket[1], 127, values[0]), 0);
+    assert_int_equal(hub_slot_set(bench.hub, bench.socket[1], 128, values[0]), -1);
     assert_int_equal(hub_slot_set(bench.hub, bench.socket[1], -1, values[0]), -1);
-    assert_int_equal(hub_slot_set(bench.hub, bench.socket[1], 63, NULL), 0);
-    expect_log("free 5 one\nfree 63 one\n");
+    assert_int_equal(hub_slot_set(bench.hub, bench.socket[1], 127, NULL), 0);
+    expect_log("free 5 one\nfree 127 one\n");
     assert_ptr_equal(hub_slot_get(bench.hub, bench.socket[1], 5), values[1]);
     session_close(people[1], SESSION_TRANSPORT_CLOSE, NULL);
     pump();
