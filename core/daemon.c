@@ -26,6 +26,8 @@
 #include "core/base/mem.h"
 #include "core/base/settings.h"
 #include "core/base/text.h"
+#include "core/console.h"
+#include "core/control.h"
 #include "core/engine/engine.h"
 #include "core/loop/loop.h"
 #include "core/loop/watchdog.h"
@@ -69,6 +71,8 @@ struct daemon {
     hop_server *server;
     struct reloads *reloads;
     struct status *status;
+    struct console *console;
+    struct control *control; /* NULL: there is none */
     struct static_files *files;
     struct router *router;
     struct http_route engine_route;
@@ -149,6 +153,7 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
     daemon->is_stopping = true;
     hop_log(HOP_INFO, "server.stopping signal=%d", (int)number);
     status_set_ready(daemon->status, false);
+    control_stop(daemon->control);
     reloads_stop(daemon->reloads);
     server_settle(daemon->server);
     hub_shutdown(daemon->hub);
@@ -168,7 +173,7 @@ static void on_hangup(evutil_socket_t number, short what, void *arg)
 
     (void)number;
     (void)what;
-    reloads_request(daemon->reloads);
+    reloads_request(daemon->reloads, NULL, NULL);
 }
 
 static int watch_signals(struct daemon *daemon, hop_error *error)
@@ -382,6 +387,24 @@ static int open_status(struct daemon *daemon, hop_error *error)
     return -1;
 }
 
+static int open_control(struct daemon *daemon, hop_error *error)
+{
+    hop_error reason;
+    uid_t uid;
+    gid_t gid;
+
+    if (!*daemon->settings->control)
+        return 0;
+    if (privileges_account(daemon->settings, daemon->config, &uid, &gid, error) < 0)
+        return -1;
+    daemon->control = control_open(daemon->loops, daemon->console,
+                                   daemon->settings->control, uid, gid, &reason);
+    if (daemon->control)
+        return 0;
+    config_error(daemon->config, "server", "control", error, "%s", reason.text);
+    return -1;
+}
+
 static void prepare_process(void)
 {
     prepare_signals();
@@ -410,6 +433,14 @@ static int make_layers(struct daemon *daemon, hop_error *error)
     server_set_shards(daemon->server, daemon->engines);
     daemon->reloads = reloads_new(daemon->server, daemon->config);
     daemon->status = status_new(daemon->loops, daemon->server);
+    daemon->console = console_new(&(struct console_parts){
+        .server = daemon->server,
+        .loops = daemon->loops,
+        .hub = daemon->hub,
+        .reloads = daemon->reloads,
+        .status = daemon->status,
+        .settings = settings,
+    });
     return server_load_plugins(daemon->server, error);
 }
 
@@ -417,7 +448,7 @@ static int start(struct daemon *daemon, hop_error *error)
 {
     /* Signals before listeners: whoever has seen us listen may stop us. */
     if (make_layers(daemon, error) < 0 || watch_signals(daemon, error) < 0 ||
-        open_public(daemon, error) < 0)
+        open_public(daemon, error) < 0 || open_control(daemon, error) < 0)
         return -1;
     return open_status(daemon, error);
 }
@@ -485,6 +516,8 @@ static void finish(struct daemon *daemon)
         hub_shutdown(daemon->hub); /* also where the start has failed */
     server_free(daemon->server);   /* plugins: the last socket has gone */
     loops_drain(daemon->loops);
+    control_free(daemon->control);
+    console_free(daemon->console);
     status_free(daemon->status);
     reloads_free(daemon->reloads);
     hub_free(daemon->hub);

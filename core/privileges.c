@@ -177,6 +177,23 @@ int privileges_check(const struct settings *settings, const struct config *confi
     return 0;
 }
 
+int privileges_account(const struct settings *settings, const struct config *config,
+                       uid_t *uid, gid_t *gid, hop_error *error)
+{
+    struct account account;
+
+    *uid = getuid();
+    *gid = getgid();
+    if (!is_root() || !*settings->user)
+        return 0;
+    if (read_account(settings, config, &account, error) < 0)
+        return -1;
+    *uid = account.uid;
+    *gid = account.uid == 0 ? *gid : account.gid;
+    account_done(&account);
+    return 0;
+}
+
 /* What no program that we might ever run could get back. It takes a capability that a
  * container may lack; then no_new_privs alone stands for it. */
 static void empty_bounding_set(void)

@@ -5,6 +5,8 @@
 #ifndef CORE_PRIVILEGES_H
 #define CORE_PRIVILEGES_H
 
+#include <sys/types.h>
+
 #include <sockhop/types.h>
 
 struct config;
@@ -19,6 +21,10 @@ int privileges_check(const struct settings *settings, const struct config *confi
  * execve(). 0, or -1 with the reason. */
 int privileges_check_start(const struct settings *settings, const struct config *config,
                            hop_error *error);
+
+/* Who the server is going to be: whom server.user names, or who it is already. */
+int privileges_account(const struct settings *settings, const struct config *config,
+                       uid_t *uid, gid_t *gid, hop_error *error);
 
 /*
  * Become server.user when started as root (user and groups for good, which is verified), give up

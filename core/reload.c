@@ -29,7 +29,35 @@ struct reloads {
     hop_log_level then_level;
     bool is_wanted; /* once what is under way has ended */
     bool is_over;
+    struct waiter *waiting; /* owned: for the next one */
+    struct waiter *current; /* owned: for the one under way */
 };
+
+/* Somebody who wants to know how it went. */
+struct waiter {
+    change_done *done;
+    void *arg;
+    struct waiter *next;
+};
+
+static void tell(struct waiter *waiters, const struct change_report *report)
+{
+    struct waiter *next;
+
+    for (; waiters; waiters = next) {
+        next = waiters->next;
+        waiters->done(report, waiters->arg);
+        free(waiters);
+    }
+}
+
+static void tell_current(struct reloads *reloads, const struct change_report *report)
+{
+    struct waiter *waiters = reloads->current;
+
+    reloads->current = NULL;
+    tell(waiters, report);
+}
 
 /* Whether the key can be changed while the server runs. */
 static bool is_applied(const char *section, const char *key)
@@ -69,33 +97,38 @@ static void compare(const struct config *one, const struct config *other, bool b
         }
 }
 
-static void name_the_rest(const struct config *now, const struct config *then)
+static void find_rest(const struct config *now, const struct config *then,
+                      struct key_list *list)
 {
-    struct key_list list = {"", 0};
+    compare(now, then, true, list);
+    compare(then, now, false, list);
+}
 
-    compare(now, then, true, &list);
-    compare(then, now, false, &list);
-    if (list.len > 0)
+/* What a reload has changed beside plugins, and what it could not. */
+static void apply(struct reloads *reloads, const struct key_list *rest)
+{
+    log_set_level(reloads->then_level);
+    if (rest->len > 0)
         hop_log(HOP_WARN,
                 "server.restart_needed keys=\"%s\" hint=\"they are as they were: a "
                 "server that runs cannot change them\"",
-                list.text);
+                rest->text);
 }
 
-static void on_done(bool is_done, void *arg)
+static void on_done(const struct change_report *report, void *arg)
 {
     struct reloads *reloads = arg;
+    struct change_report told = *report;
+    struct key_list rest = {"", 0};
 
-    if (is_done) {
-        log_set_level(reloads->then_level);
-        name_the_rest(reloads->now, reloads->then);
+    if (report->is_done) {
+        find_rest(reloads->now, reloads->then, &rest);
+        apply(reloads, &rest);
+        told.restart = rest.len > 0 ? rest.text : NULL;
     }
     config_free(reloads->then);
     reloads->then = NULL;
-    if (!reloads->is_wanted)
-        return;
-    reloads->is_wanted = false;
-    reloads_request(reloads);
+    tell_current(reloads, &told);
 }
 
 /* Returns 0, or -1 with the reason: then nothing has been changed. */
@@ -117,24 +150,54 @@ static int begin(struct reloads *reloads, hop_error *error)
     return -1;
 }
 
-void reloads_request(struct reloads *reloads)
+static void add_waiter(struct reloads *reloads, change_done *done, void *arg)
+{
+    struct waiter *waiter = mem_alloc(sizeof *waiter);
+
+    *waiter = (struct waiter){done, arg, reloads->waiting};
+    reloads->waiting = waiter;
+}
+
+void reloads_request(struct reloads *reloads, change_done *done, void *arg)
 {
     hop_error error;
 
-    if (reloads->is_over)
+    if (done)
+        add_waiter(reloads, done, arg);
+    if (reloads->is_over) {
+        reloads_stop(reloads);
         return;
+    }
     if (server_is_changing(reloads->server)) {
         reloads->is_wanted = true;
         return;
     }
+    reloads->current = reloads->waiting;
+    reloads->waiting = NULL;
     hop_log(HOP_INFO, "server.reloading");
-    if (begin(reloads, &error) < 0)
-        hop_log(HOP_ERROR, "server.reload_failed reason=\"%s\"", error.text);
+    if (begin(reloads, &error) == 0)
+        return;
+    hop_log(HOP_ERROR, "server.reload_failed reason=\"%s\"", error.text);
+    tell_current(reloads, &(struct change_report){.error = error.text});
+}
+
+static void on_settled(void *arg)
+{
+    struct reloads *reloads = arg;
+
+    if (!reloads->is_wanted)
+        return;
+    reloads->is_wanted = false;
+    reloads_request(reloads, NULL, NULL);
 }
 
 void reloads_stop(struct reloads *reloads)
 {
+    struct waiter *waiters = reloads->waiting;
+
     reloads->is_over = true;
+    reloads->waiting = NULL;
+    tell(waiters, &(struct change_report){.error = "the server stops"});
 }
 
 struct reloads *reloads_new(hop_server *server, const struct config *now)
@@ -143,6 +206,7 @@ struct reloads *reloads_new(hop_server *server, const struct config *now)
 
     reloads->server = server;
     reloads->now = now;
+    server_on_settled(server, on_settled, reloads);
     return reloads;
 }
 

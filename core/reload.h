@@ -7,6 +7,8 @@
 
 #include <sockhop/types.h>
 
+#include "core/plugin/change.h"
+
 struct config;
 struct reloads;
 
@@ -16,11 +18,11 @@ void reloads_free(struct reloads *reloads); /* takes NULL */
 
 /*
  * Reload, now or once what is under way has ended. What comes of it is logged; if anything is
- * wrong, nothing has been changed.
+ * wrong, nothing has been changed. done: NULL, or called once, from within this or later.
  */
-void reloads_request(struct reloads *reloads);
+void reloads_request(struct reloads *reloads, change_done *done, void *arg);
 
-/* The server is about to stop: nothing is reloaded any more. */
+/* The server is about to stop: nothing is reloaded any more, and who waits for it is told so. */
 void reloads_stop(struct reloads *reloads);
 
 #endif

@@ -26,7 +26,7 @@ struct status {
     bool is_ready;
 };
 
-static void print_all(const struct status *status, FILE *out)
+void status_print(const struct status *status, FILE *out)
 {
     struct metrics *all[LOOPS_MAX];
 
@@ -45,7 +45,7 @@ static void on_metrics(hop_request *request, void *arg)
 
     if (!out)
         return; /* answered 500 for us */
-    print_all(status, out);
+    status_print(status, out);
     if (fclose(out) == 0)
         hop_respond(request, 200, "text/plain; version=0.0.4; charset=utf-8", text, len);
     free(text);

@@ -5,6 +5,7 @@
 #define CORE_STATUS_H
 
 #include <stdbool.h>
+#include <stdio.h>
 
 #include <sockhop/types.h>
 
@@ -17,6 +18,9 @@ void status_free(struct status *status); /* takes NULL */
 
 /* For listener_open(). Borrowed. */
 const struct router *status_router(const struct status *status);
+
+/* What /metrics says, as Prometheus text. */
+void status_print(const struct status *status, FILE *out);
 
 /* What /readyz says: 200 when ready, 503 before and while stopping. */
 void status_set_ready(struct status *status, bool is_ready);

@@ -53,6 +53,8 @@ static const hop_config_key server_keys[] = {
     HOP_PATH(S, plugin_dir, "plugin_dir", HOP_PLUGIN_DIR, "folder of the plugins"),
     HOP_STRING(S, status, "status", "",
                "ADDRESS:PORT that answers /metrics and /readyz; empty: none"),
+    HOP_PATH(S, control, "control", "",
+             "path of the socket that sockhopctl talks to; empty: none"),
     HOP_MS(S, shutdown_timeout_ms, "shutdown_timeout", 10 * SECONDS, 0, 10 * MINUTES,
            "time at SIGTERM to send what is queued"),
     HOP_STRING(S, user, "user", "",

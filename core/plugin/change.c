@@ -1,7 +1,7 @@
 /*
  * change.c - plugins of a running server: loaded, unloaded, reloaded: see change.h.
  *
- * Called by: the control command, daemon.c (SIGHUP), a timer while it waits. Thread: logic.
+ * Called by: core/console.c, core/reload.c, a timer while it waits. Thread: logic.
  */
 #include "core/plugin/change.h"
 
@@ -131,6 +131,7 @@ static void undo(struct change *change)
 static void fail(struct change *change, const hop_error *error)
 {
     const struct change_report report = {.error = error->text};
+    hop_server *server = change->server;
     change_done *done = change->done;
     void *arg = change->arg;
 
@@ -138,6 +139,13 @@ static void fail(struct change *change, const hop_error *error)
     undo(change);
     change_free(change);
     done(&report, arg);
+    change_settled(server);
+}
+
+void change_settled(hop_server *server)
+{
+    if (server->on_settled)
+        server->on_settled(server->on_settled_arg);
 }
 
 static int check_peers(const struct change *change, hop_error *error)
@@ -200,6 +208,7 @@ static bool is_busy(const struct change *change)
 
     for (size_t i = 0; i < change->n_old; i++)
         if (defer_has_any(server, change->old[i]) ||
+            commands_has_any(&server->commands, change->old[i]) ||
             connects_has_any(&server->connects, change->old[i]) ||
             handshakes_has_any(&server->handshakes, change->old[i]) ||
             !jobs_is_idle(change->server, change->old[i]))
@@ -213,6 +222,7 @@ static void refuse_all(struct change *change)
 
     for (size_t i = 0; i < change->n_old; i++) {
         defer_refuse_all(server, change->old[i]);
+        commands_refuse_all(server, change->old[i]);
         connects_refuse_all(&server->connects, change->old[i]);
         handshakes_refuse_all(&server->handshakes, change->old[i]);
         jobs_cancel(server, change->old[i]);

@@ -32,9 +32,10 @@ enum change_kind {
 /* How it went: borrowed until the callback returns. */
 struct change_report {
     bool is_done;
-    const char *error;         /* why not */
-    const char *plugins;       /* those that were changed: "auth 1.1, lobby 1.0" */
-    size_t n_values;           /* restored */
+    const char *error;   /* why not */
+    const char *plugins; /* those that were changed: "auth 1.1, lobby 1.0" */
+    size_t n_values;     /* restored */
+    const char *restart; /* keys that need one: "server.port"; NULL: none, or not asked */
     uint64_t held_us, swap_us; /* how long events waited, and how long nothing else ran */
 };
 typedef void change_done(const struct change_report *report, void *arg);

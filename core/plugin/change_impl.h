@@ -56,6 +56,8 @@ int change_prepare(struct change *change, hop_error *error);
 /* The new takes the place of the old. Tells whoever asked, and frees the change. */
 void change_finish(struct change *change);
 void change_free(struct change *change);
+/* Behind its done. */
+void change_settled(hop_server *server);
 
 uint64_t change_now_us(void);
 

@@ -164,4 +164,5 @@ void change_finish(struct change *change)
     defer_release(server);
     change->done(&report, change->arg);
     change_free(change);
+    change_settled(server);
 }

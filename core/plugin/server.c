@@ -115,6 +115,7 @@ void server_forget(hop_server *server, struct plugin *plugin)
     hooks_remove(&server->hooks, plugin);
     outgoing_remove(&server->outgoing, plugin);
     server_events_remove(&server->server_events, plugin);
+    commands_remove(server, plugin);
     connects_remove(&server->connects, plugin);
     claims_remove(server, plugin);
     handshakes_remove(&server->handshakes, plugin);
@@ -247,6 +248,7 @@ hop_server *server_new(struct loops *loops, const struct settings *settings,
     values_init(&server->values);
     users_init(&server->users);
     defer_init(server);
+    commands_init(&server->commands);
     connects_init(&server->connects);
     handshakes_init(&server->handshakes);
     async_init(server);
@@ -292,7 +294,7 @@ static void on_reloaded(const struct change_report *report, void *arg)
                 "server.reloaded plugins=\"%s\" values=%zu held_us=%" PRIu64
                 " swap_us=%" PRIu64,
                 report->plugins, report->n_values, report->held_us, report->swap_us);
-    reload->done(report->is_done, reload->arg);
+    reload->done(report, reload->arg);
     free(reload);
 }
 
@@ -312,6 +314,12 @@ int server_reload(hop_server *server, struct config *config, server_reloaded *do
 bool server_is_changing(const hop_server *server)
 {
     return server->change != NULL;
+}
+
+void server_on_settled(hop_server *server, void (*on_settled)(void *arg), void *arg)
+{
+    server->on_settled = on_settled;
+    server->on_settled_arg = arg;
 }
 
 void server_ready(hop_server *server)
@@ -362,6 +370,7 @@ void server_free(hop_server *server)
     hooks_done(&server->hooks);
     outgoing_done(&server->outgoing);
     server_events_done(&server->server_events);
+    commands_done(&server->commands);
     connects_done(&server->connects);
     claims_done(&server->claims);
     handshakes_done(&server->handshakes);

@@ -8,6 +8,8 @@
 #ifndef PLUGIN_SERVER_H
 #define PLUGIN_SERVER_H
 
+#include <jansson.h>
+#include <stddef.h>
 #include <stdio.h>
 
 #include <sockhop/types.h>
@@ -60,10 +62,18 @@ void server_free(hop_server *server);
  * or later. 0, or -1 with the reason: nothing has been changed, and done is not called.
  * While plugins are being changed already, nothing else can be. Thread: logic.
  */
-typedef void server_reloaded(bool is_done, void *arg);
+struct change_report;
+typedef void server_reloaded(const struct change_report *report, void *arg);
 int server_reload(hop_server *server, struct config *config, server_reloaded *done,
                   void *arg, hop_error *error);
 bool server_is_changing(const hop_server *server);
+/* Called whenever a change has ended, behind its done: another may begin. */
+void server_on_settled(hop_server *server, void (*on_settled)(void *arg), void *arg);
+
+/* The plugins in their order of init: objects {name, version, calls, slow, busy_ms, summary}. Owned
+ * by the caller. */
+json_t *server_list_plugins(const hop_server *server);
+size_t server_count_plugins(const hop_server *server);
 
 /* Plugins and what became of events, as Prometheus text. */
 void server_print_metrics(hop_server *server, FILE *out);

@@ -1,6 +1,6 @@
 /*
  * show.c - what the plugins have registered, in the order in which it will be called: the
- * tables of --print-hooks.
+ * tables of --print-hooks; and what the control socket tells of plugins.
  *
  * Called by: daemon.c, once the plugins are loaded. Thread: logic, before the loops run.
  */
@@ -121,4 +121,33 @@ void server_print_hooks(const hop_server *server, FILE *out)
     show_handshakes(server, out);
     show_paths(server, out);
     show_between(server, out);
+}
+
+/* ---- for the operator, while it runs */
+
+size_t server_count_plugins(const hop_server *server)
+{
+    return server->loader->n;
+}
+
+static json_t *show_plugin(const struct plugin *plugin)
+{
+    uint64_t n_calls = 0;
+
+    for (int i = 0; i < CALL_BUCKETS; i++)
+        n_calls += plugin->times.n[i];
+    return json_pack("{s:s, s:s, s:I, s:I, s:I, s:s}", "name", plugin->name, "version",
+                     plugin->entry.version, "calls", (json_int_t)n_calls, "slow",
+                     (json_int_t)plugin->n_slow, "busy_ms",
+                     (json_int_t)(plugin->times.ns / 1000000), "summary",
+                     plugin->entry.summary ? plugin->entry.summary : "");
+}
+
+json_t *server_list_plugins(const hop_server *server)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < server->loader->n; i++)
+        json_array_append_new(list, show_plugin(server->loader->plugins[i]));
+    return list;
 }

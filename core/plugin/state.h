@@ -19,6 +19,7 @@
 #include "core/loop/loop.h"
 #include "core/loop/slots.h"
 #include "core/plugin/claims.h"
+#include "core/plugin/commands.h"
 #include "core/plugin/connect.h"
 #include "core/plugin/defer.h"
 #include "core/plugin/dispatch.h"
@@ -72,6 +73,7 @@ struct hop_server {
     struct server_events server_events;
     struct connects connects;
     struct claims claims;
+    struct commands commands;
     struct handshakes handshakes;
     struct logic_route *routes; /* owned: a list */
     struct engine *const
@@ -93,7 +95,9 @@ struct hop_server {
     struct watches watches;
     struct jobs *jobs; /* owned */
 
-    struct change *change; /* owned: under way, or NULL */
+    struct change *change;         /* owned: under way, or NULL */
+    void (*on_settled)(void *arg); /* see server_on_settled() */
+    void *on_settled_arg;
     struct plugin
         *unloaded;          /* owned: a list, by next_unloaded: their code stays mapped */
     struct plugin *current; /* borrowed: whose code runs now; NULL: the core's */

@@ -12,6 +12,7 @@
 
 #include <sockhop/answer.h>
 #include <sockhop/cluster.h>
+#include <sockhop/command.h>
 #include <sockhop/config.h>
 #include <sockhop/emit.h>
 #include <sockhop/endpoint.h>
