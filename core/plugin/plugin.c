@@ -84,7 +84,8 @@ static void explain_dlerror(const char *path, const char *text, hop_error *error
                       path, (int)strcspn(symbol, " ,"), symbol, HOP_ABI, HOP_MINOR);
         return;
     }
-    hop_error_set(error, "cannot open %s: %s", path, text ? text : "unknown reason");
+    hop_error_set(error, "cannot open %s: %s: install what it needs, or rebuild it", path,
+                  text ? text : "unknown reason");
 }
 
 /* Who may write to the folder puts another file in the place of ours; in one with the sticky
@@ -129,7 +130,9 @@ static int check_file(const char *path, hop_error *error)
         return -1;
     }
     if (!S_ISREG(status.st_mode)) {
-        hop_error_set(error, "%s is not a regular file", path);
+        hop_error_set(
+            error, "%s is not a regular file: name the file itself, or install it anew",
+            path);
         return -1;
     }
     if (status.st_mode & S_IWOTH) {

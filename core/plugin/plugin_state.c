@@ -33,7 +33,8 @@ static size_t common_offset(const struct plugin *plugin)
 
 static int refuse_key(hop_error *error, const char *name, const char *what)
 {
-    hop_error_set(error, "its key table is wrong: %s: %s", name, what);
+    hop_error_set(error, "its key table is wrong: %s: %s: its author has to mend it",
+                  name, what);
     return -1;
 }
 
