@@ -12,6 +12,7 @@
 #include <sockhop/log.h>
 
 #include "core/base/mem.h"
+#include "core/base/running.h"
 #include "core/plugin/plugin.h"
 #include "core/plugin/state.h"
 
@@ -154,11 +155,15 @@ int plugin_check_state(struct plugin *plugin, const struct config *config,
 {
     hop_error reason = {""};
     const char *key = NULL;
+    int result;
 
     if (!plugin->entry.check)
         return 0;
     plugin->has_run = true;
-    if (plugin->entry.check(state, &key, &reason) == 0)
+    running_set(plugin->shown, "hook", "check");
+    result = plugin->entry.check(state, &key, &reason);
+    running_clear();
+    if (result == 0)
         return 0;
     config_error(config, plugin->section, key && has_key(plugin, key) ? key : NULL, error,
                  "%s", *reason.text ? reason.text : "check() failed and gave no reason");
