@@ -130,6 +130,17 @@ size_t utf8_count(const char *data, size_t len)
     return n;
 }
 
+size_t utf8_cut(const char *text, size_t max)
+{
+    size_t len = strnlen(text, max + 1);
+
+    if (len <= max)
+        return len;
+    for (len = max; len > 0 && ((unsigned char)text[len] & 0xc0) == 0x80;)
+        len--;
+    return len;
+}
+
 /* ---- base64url and random */
 
 void base64url(const void *bytes, size_t n, char *out)
@@ -258,6 +269,14 @@ bool list_has(const char *list, const char *word)
         if (len == word_len && memcmp(item, word, len) == 0)
             return true;
     return false;
+}
+
+bool is_short_name(const char *name, size_t max)
+{
+    size_t len = name ? strnlen(name, max + 1) : 0;
+
+    return len > 0 && len <= max && *name >= 'a' && *name <= 'z' &&
+           strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") == len;
 }
 
 static char ascii_lower(char byte)

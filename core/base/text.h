@@ -35,6 +35,9 @@ size_t utf8_encode(uint32_t code, char *out);
 /* Code points of well-formed UTF-8. */
 size_t utf8_count(const char *data, size_t len);
 
+/* The length of text, at most max bytes, without a character that a cut there leaves incomplete. */
+size_t utf8_cut(const char *text, size_t max);
+
 /* bytes as base64url without padding; out holds ceil(n * 4 / 3) characters and a NUL. */
 void base64url(const void *bytes, size_t n, char *out);
 
@@ -52,6 +55,9 @@ const char *list_next(const char **list, size_t *len);
 
 /* Whether a list holds the word. */
 bool list_has(const char *list, const char *word);
+
+/* Whether a name is [a-z][a-z0-9_]* and has at most max bytes. NULL is none. */
+bool is_short_name(const char *name, size_t max);
 
 /* ASCII-only, independent of the locale. */
 bool ascii_equal_nocase(const char *a, size_t a_len, const char *b);

@@ -132,6 +132,41 @@ static void code_points_are_counted(void **state)
     assert_int_equal(utf8_count(BYTES("\xe2\x82\xac\xf0\x9f\x98\x80")), 2);
 }
 
+static void texts_are_cut_between_characters(void **state)
+{
+    static const struct {
+        const char *text;
+        size_t max, len;
+    } rows[] = {
+        {"", 0, 0},
+        {"abc", 3, 3},
+        {"abc", 2, 2},
+        {"abc", 0, 0},
+        {"a\xc3\xa9", 3, 3},
+        {"a\xc3\xa9", 2, 1},
+        {"a\xf0\x9f\x98\x80z", 5, 5},
+        {"a\xf0\x9f\x98\x80z", 4, 1},
+        {"\x80\x80\x80", 2, 0}, /* what is no text is cut all the same */
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        assert_int_equal(utf8_cut(rows[i].text, rows[i].max), rows[i].len);
+}
+
+static void short_names_are_plain_words(void **state)
+{
+    static const char *const bad[] = {NULL,  "",    "A",   "1a",       "_a",
+                                      "a-b", "a b", "a\n", "\xc3\xa9", "abcdefghi"};
+    static const char *const good[] = {"a", "a_b", "a1", "abcdefgh"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_false(is_short_name(bad[i], 8));
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        assert_true(is_short_name(good[i], 8));
+}
+
 static void base64url_follows_rfc_4648(void **state)
 {
     static const struct {
@@ -307,6 +342,8 @@ int main(void)
         cmocka_unit_test(pieces_are_judged_as_the_whole),
         cmocka_unit_test(every_code_point_decodes_to_itself),
         cmocka_unit_test(code_points_are_counted),
+        cmocka_unit_test(texts_are_cut_between_characters),
+        cmocka_unit_test(short_names_are_plain_words),
         cmocka_unit_test(base64url_follows_rfc_4648),
         cmocka_unit_test(random_bytes_fill_what_they_are_given),
         cmocka_unit_test(no_random_bytes_are_given_twice),
