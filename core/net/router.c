@@ -180,11 +180,17 @@ static const struct http_route *route_of(const struct exact *exact,
     return exact->has[HTTP_M_OTHER] ? &exact->route[HTTP_M_OTHER] : NULL;
 }
 
+static bool is_there(const struct http_route *route)
+{
+    return !route->is_there || route->is_there(route->arg);
+}
+
 static const struct http_route *find_prefix(const struct router *router, const char *path)
 {
     for (const struct prefix *prefix = router->prefixes; prefix; prefix = prefix->next)
         if (strncmp(path, prefix->path, prefix->len) == 0 &&
-            (path[prefix->len] == '\0' || path[prefix->len] == '/'))
+            (path[prefix->len] == '\0' || path[prefix->len] == '/') &&
+            is_there(&prefix->route))
             return &prefix->route;
     return NULL;
 }

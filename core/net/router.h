@@ -15,7 +15,8 @@ void router_free(struct router *router);
 int router_add(struct router *router, const char *method, const char *path,
                const struct http_route *route);
 
-/* Every path that is `prefix` or starts with prefix + "/": after exact ones. */
+/* Every path that is `prefix` or starts with prefix + "/": after exact ones, longer prefixes
+ * first, while route->is_there says so. -1 when taken. */
 int router_add_prefix(struct router *router, const char *prefix,
                       const struct http_route *route);
 

@@ -397,13 +397,13 @@ static bool is_readable_method(struct httpconn *http, const struct http_request 
     return false;
 }
 
-/* Decode the path to a name below the folder, "" for the folder itself. "%2f" would be a
- * slash that no link of ours means, so it is none. Returns false for what is no path. */
-static bool name_of_path(const struct http_span *path, char *name, size_t size)
+/* Decode the path, without a slash at its end: a folder is the page's business, if a path at
+ * all. "%2f" would be a slash that no link of ours means, so it is none. Returns false for what
+ * is no path. */
+static bool decode_path(const struct http_span *path, char decoded[NAME_MAX_BYTES])
 {
-    char decoded[NAME_MAX_BYTES];
     size_t n_sent = 0, n_decoded = 0;
-    long len = uri_decode(path->text, path->len, decoded, sizeof decoded);
+    long len = uri_decode(path->text, path->len, decoded, NAME_MAX_BYTES);
 
     if (len < 1 || decoded[0] != '/')
         return false;
@@ -413,29 +413,32 @@ static bool name_of_path(const struct http_span *path, char *name, size_t size)
         n_decoded += decoded[i] == '/';
     if (n_sent != n_decoded)
         return false;
-    if (len > 1 &&
-        decoded[len - 1] == '/') /* a folder is the page's business, if a path at all */
+    if (len > 1 && decoded[len - 1] == '/')
         decoded[len - 1] = '\0';
-    if (len > 1 && !is_safe_name(decoded + 1))
-        return false;
-    snprintf(name, size, "%s", path->text[path->len - 1] == '/' ? "" : decoded + 1);
-    return true;
+    return len == 1 || is_safe_name(decoded + 1);
+}
+
+static bool is_folder(const struct http_span *path)
+{
+    return path->text[path->len - 1] == '/';
 }
 
 static void on_request(struct httpconn *http, const struct http_request *request,
                        const char *body, size_t body_len, void *arg)
 {
     const struct static_files *files = arg;
-    char name[NAME_MAX_BYTES];
+    char path[NAME_MAX_BYTES];
+    const char *name;
 
     (void)body;
     (void)body_len;
     if (!is_readable_method(http, request))
         return;
-    if (!name_of_path(&request->path, name, sizeof name)) {
+    if (!decode_path(&request->path, path)) {
         answer_not_found(http);
         return;
     }
+    name = is_folder(&request->path) ? "" : path + 1;
     if (name[0] && serve(files, http, request, name, &no_options))
         return;
     /* A browser that asked for a script or a picture must not get the page instead. */
@@ -481,6 +484,32 @@ struct http_route static_route(struct static_files *files)
 {
     return (struct http_route){
         .max_body_bytes = MAX_BODY_BYTES, .on_request = on_request, .arg = files};
+}
+
+/* What the path names behind the prefix, NULL where that is nothing that can be served. */
+static const char *name_below(const struct http_span *path, const char *prefix,
+                              char decoded[NAME_MAX_BYTES])
+{
+    const size_t len = strlen(prefix);
+
+    if (!decode_path(path, decoded) || strncmp(decoded, prefix, len) != 0)
+        return NULL;
+    if (decoded[len] == '\0')
+        return "index.html";
+    return decoded[len] == '/' && !is_folder(path) ? decoded + len + 1 : NULL;
+}
+
+void static_serve_below(struct static_files *files, struct httpconn *http,
+                        const struct http_request *request, const char *prefix)
+{
+    char decoded[NAME_MAX_BYTES];
+    const char *name;
+
+    if (!is_readable_method(http, request))
+        return;
+    name = name_below(&request->path, prefix, decoded);
+    if (!name || !serve(files, http, request, name, &no_options))
+        answer_not_found(http);
 }
 
 void static_serve(struct static_files *files, struct httpconn *http,

@@ -30,6 +30,11 @@ bool static_is_readable(const struct static_files *files);
 /* For router_set_fallback(): arg is the static_files (borrowed). */
 struct http_route static_route(struct static_files *files);
 
+/* Serve a file below the folder by the path of the request, behind the prefix, which has no slash
+ * at its end; index.html for the prefix itself, 404 for what is not there. */
+void static_serve_below(struct static_files *files, struct httpconn *http,
+                        const struct http_request *request, const char *prefix);
+
 /*
  * Serve one named file of the folder ("socket.io/socket.io.js"), 404 when it is not
  * there: no index.html instead. For routes that have decided already.

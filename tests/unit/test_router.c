@@ -120,12 +120,40 @@ static void a_path_is_taken_once(void **state)
     router_free(router);
 }
 
+static bool is_there_now;
+
+static bool is_there(const void *arg)
+{
+    assert_ptr_equal(arg, &tags[6]);
+    return is_there_now;
+}
+
+static void a_prefix_that_comes_and_goes_leaves_no_trace(void **state)
+{
+    struct router *router = make_router();
+    struct http_route sometimes = route(6);
+
+    (void)state;
+    sometimes.is_there = is_there;
+    assert_int_equal(router_add_prefix(router, "/a/b/c", &sometimes), 0);
+    for (int i = 0; i < 2; i++) {
+        const char *allow;
+
+        is_there_now = true;
+        assert_int_equal(find(router, HTTP_M_GET, "/a/b/c/d", &allow), 6);
+        is_there_now = false;
+        assert_int_equal(find(router, HTTP_M_GET, "/a/b/c/d", &allow), 3);
+    }
+    router_free(router);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_decoded_path_chooses_the_route),
         cmocka_unit_test(without_a_fallback_the_rest_is_404),
         cmocka_unit_test(a_path_is_taken_once),
+        cmocka_unit_test(a_prefix_that_comes_and_goes_leaves_no_trace),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
