@@ -31,6 +31,14 @@ int64_t metric_sum(struct metrics *const *all, unsigned n, enum metric id)
     return sum;
 }
 
+bool metrics_have(const char *name)
+{
+    for (int id = 0; id < N_METRICS; id++)
+        if (strcmp(rows[id].name, name) == 0)
+            return true;
+    return false;
+}
+
 void metrics_print(struct metrics *const *all, unsigned n, FILE *out)
 {
     const char *last = "";

@@ -9,6 +9,7 @@
 #define BASE_METRICS_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -121,6 +122,9 @@ static inline void metric_add(struct metrics *metrics, enum metric id, int64_t n
 
 /* Sum of one metric over n structs. Thread: any. */
 int64_t metric_sum(struct metrics *const *all, unsigned n, enum metric id);
+
+/* Whether one of METRICS has that name. Thread: any. */
+bool metrics_have(const char *name);
 
 /* Write all metrics in Prometheus text format 0.0.4, summed. Thread: any. */
 void metrics_print(struct metrics *const *all, unsigned n, FILE *out);

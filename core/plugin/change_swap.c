@@ -81,8 +81,11 @@ static void end_old(struct change *change, size_t i)
             change->new[j]->replaces = NULL;
             is_replaced = true;
         }
-    if (loader_stop_one(plugin, change->server) < 0)
-        return; /* it was idle: a job that it has started since then; its memory stays */
+    if (loader_stop_one(plugin, change->server) < 0) {
+        /* it was idle: a job that it has started since then; its memory stays */
+        server_hide(change->server, plugin);
+        return;
+    }
     hop_log(HOP_INFO, "plugin.stopped plugin=%s version=%s", plugin->name,
             plugin->entry.version);
     if (is_replaced) {

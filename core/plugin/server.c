@@ -121,6 +121,7 @@ void server_forget(hop_server *server, struct plugin *plugin)
     handshakes_remove(&server->handshakes, plugin);
     routes_remove(server, plugin);
     endpoints_remove(server, plugin);
+    plugin_metrics_remove(server, plugin);
     for (size_t i = 0; i < server->n_provided; i++) {
         if (server->provided[i].plugin == plugin)
             free(server->provided[i].name);
@@ -129,6 +130,11 @@ void server_forget(hop_server *server, struct plugin *plugin)
     }
     server->n_provided = n_kept;
     forget_uses(server, plugin);
+}
+
+void server_hide(hop_server *server, struct plugin *plugin)
+{
+    plugin_metrics_yield(server, plugin);
 }
 
 void server_clear(hop_server *server, const struct plugin *plugin)
@@ -375,6 +381,7 @@ void server_free(hop_server *server)
     claims_done(&server->claims);
     handshakes_done(&server->handshakes);
     routes_free(server);
+    plugin_metrics_done(&server->metrics);
     endpoints_free(server);
     for (size_t i = 0; i < server->n_provided; i++)
         free(server->provided[i].name);
@@ -448,6 +455,7 @@ void server_print_metrics(hop_server *server, FILE *out)
         fprintf(out, "sockhop_plugin_slow_total{plugin=\"%s\"} %" PRIu64 "\n",
                 plugins[i]->name, plugins[i]->n_slow);
     async_print_metrics(server, plugins, n, out);
+    plugin_metrics_print(server, out);
 }
 
 /* ---- -t and -T */

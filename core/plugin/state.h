@@ -26,6 +26,7 @@
 #include "core/plugin/handshakes.h"
 #include "core/plugin/hooks.h"
 #include "core/plugin/loader.h"
+#include "core/plugin/metric.h"
 #include "core/plugin/outgoing.h"
 #include "core/plugin/serverevent.h"
 #include "core/plugin/timers.h"
@@ -76,6 +77,7 @@ struct hop_server {
     struct commands commands;
     struct handshakes handshakes;
     struct logic_route *routes; /* owned: a list */
+    struct plugin_metrics metrics;
     struct engine *const
         *engines;               /* borrowed: by shard number; NULL: server_set_shards() */
     struct endpoint *endpoints; /* owned: a list */
@@ -135,6 +137,8 @@ void answers_forget(hop_server *server, const struct plugin *plugin);
 void server_clear(hop_server *server, const struct plugin *plugin);
 /* Behind it: remove all that it has registered. */
 void server_forget(hop_server *server, struct plugin *plugin);
+/* Instead, where its code has to stay, since a job does not end: what others see of it goes. */
+void server_hide(hop_server *server, struct plugin *plugin);
 
 /*
  * Whether the calling thread may use the API; else this is logged with the function's

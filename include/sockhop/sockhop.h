@@ -20,6 +20,7 @@
 #include <sockhop/handshake.h>
 #include <sockhop/job.h>
 #include <sockhop/log.h>
+#include <sockhop/metric.h>
 #include <sockhop/namespace.h>
 #include <sockhop/plugin.h>
 #include <sockhop/route.h>

@@ -103,6 +103,15 @@ static void every_name_is_declared_once(void **state)
     free(text);
 }
 
+static void names_are_known(void **state)
+{
+    (void)state;
+    assert_true(metrics_have("sockhop_connections"));
+    assert_true(metrics_have("sockhop_sessions_closed_total"));
+    assert_false(metrics_have("sockhop_sessions_closed"));
+    assert_false(metrics_have(""));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -110,6 +119,7 @@ int main(void)
         cmocka_unit_test_setup(a_metric_is_printed_with_its_help_and_type, clear),
         cmocka_unit_test_setup(labels_share_one_header, clear),
         cmocka_unit_test_setup(every_name_is_declared_once, clear),
+        cmocka_unit_test(names_are_known),
     };
 
     return cmocka_run_group_tests_name("metrics", tests, NULL, NULL);
