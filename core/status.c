@@ -19,10 +19,10 @@
 #include "core/plugin/server.h"
 
 struct status {
-    struct loops *loops;                             /* borrowed */
-    hop_server *server;                              /* borrowed */
-    struct router *router;                           /* owned */
-    struct logic_route *metrics_route, *ready_route; /* owned */
+    struct loops *loops;                                          /* borrowed */
+    hop_server *server;                                           /* borrowed */
+    struct router *router;                                        /* owned */
+    struct logic_route *metrics_route, *ready_route, *live_route; /* owned */
     bool is_ready;
 };
 
@@ -54,12 +54,31 @@ static void on_metrics(hop_request *request, void *arg)
 static void on_readyz(hop_request *request, void *arg)
 {
     const struct status *status = arg;
-    static const char ready[] = "ready\n", stopping[] = "not ready\n";
+    char *checks = NULL, *text = NULL;
+    size_t n_checks = 0, len = 0;
+    FILE *out = open_memstream(&checks, &n_checks);
+    bool is_ready;
 
-    if (status->is_ready)
-        hop_respond(request, 200, "text/plain", ready, sizeof ready - 1);
-    else
-        hop_respond(request, 503, "text/plain", stopping, sizeof stopping - 1);
+    if (!out)
+        return; /* answered 500 for us */
+    is_ready = server_print_health(out) && status->is_ready;
+    if (fclose(out) == 0 && (out = open_memstream(&text, &len))) {
+        fprintf(out, "%s\n%s", is_ready ? "ready" : "not ready", checks);
+        if (fclose(out) == 0)
+            hop_respond(request, is_ready ? 200 : 503, "text/plain; charset=utf-8", text,
+                        len);
+    }
+    free(checks);
+    free(text);
+}
+
+/* That it is answered at all says it: by the thread of the plugins. */
+static void on_livez(hop_request *request, void *arg)
+{
+    static const char alive[] = "alive\n";
+
+    (void)arg;
+    hop_respond(request, 200, "text/plain; charset=utf-8", alive, sizeof alive - 1);
 }
 
 static struct logic_route *add_route(struct status *status, const char *path,
@@ -80,6 +99,7 @@ struct status *status_new(struct loops *loops, hop_server *server)
     status->router = router_new();
     status->metrics_route = add_route(status, "/metrics", on_metrics);
     status->ready_route = add_route(status, "/readyz", on_readyz);
+    status->live_route = add_route(status, "/livez", on_livez);
     return status;
 }
 
@@ -90,6 +110,7 @@ void status_free(struct status *status)
     router_free(status->router);
     logic_route_free(status->metrics_route);
     logic_route_free(status->ready_route);
+    logic_route_free(status->live_route);
     free(status);
 }
 

@@ -1,5 +1,5 @@
 /*
- * status.h - /metrics and /readyz on the listener of server.status. Thread: logic.
+ * status.h - /metrics, /readyz and /livez on the listener of server.status. Thread: logic.
  */
 #ifndef CORE_STATUS_H
 #define CORE_STATUS_H
@@ -22,7 +22,8 @@ const struct router *status_router(const struct status *status);
 /* What /metrics says, as Prometheus text. */
 void status_print(const struct status *status, FILE *out);
 
-/* What /readyz says: 200 when ready, 503 before and while stopping. */
+/* What /readyz says: 200 when ready and no check of a plugin is unhealthy, 503 before and while
+ * stopping. */
 void status_set_ready(struct status *status, bool is_ready);
 
 #endif

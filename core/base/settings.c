@@ -52,7 +52,7 @@ static const hop_config_key server_keys[] = {
              "folder of the page; empty: serve none"),
     HOP_PATH(S, plugin_dir, "plugin_dir", HOP_PLUGIN_DIR, "folder of the plugins"),
     HOP_STRING(S, status, "status", "",
-               "ADDRESS:PORT that answers /metrics and /readyz; empty: none"),
+               "ADDRESS:PORT that answers /metrics, /readyz and /livez; empty: none"),
     HOP_PATH(S, control, "control", "",
              "path of the socket that sockhopctl talks to; empty: none"),
     HOP_MS(S, shutdown_timeout_ms, "shutdown_timeout", 10 * SECONDS, 0, 10 * MINUTES,

@@ -32,7 +32,7 @@ struct settings {
     const char *threads;    /* "auto" or 0..64 as text; see n_threads */
     const char *public_dir; /* folder of the page, "" for none */
     const char *plugin_dir; /* folder of NAME.so */
-    const char *status;     /* "ADDRESS:PORT" of /metrics and /readyz, "" for none */
+    const char *status;     /* "ADDRESS:PORT" of /metrics, /readyz, /livez; "" for none */
     const char *control;    /* path of the control socket, "" for none */
     int64_t shutdown_timeout_ms; /* 10 s: flush at SIGTERM */
     const char *user;            /* "" or USER[:GROUP] to become as root: privileges.h */

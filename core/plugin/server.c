@@ -17,6 +17,7 @@
 #include "core/plugin/async.h"
 #include "core/plugin/change.h"
 #include "core/plugin/endpoints.h"
+#include "core/plugin/health.h"
 #include "core/plugin/routes.h"
 #include "core/plugin/state.h"
 
@@ -121,6 +122,7 @@ void server_forget(hop_server *server, struct plugin *plugin)
     handshakes_remove(&server->handshakes, plugin);
     routes_remove(server, plugin);
     endpoints_remove(server, plugin);
+    health_remove(plugin);
     plugin_metrics_remove(server, plugin);
     for (size_t i = 0; i < server->n_provided; i++) {
         if (server->provided[i].plugin == plugin)
@@ -134,6 +136,7 @@ void server_forget(hop_server *server, struct plugin *plugin)
 
 void server_hide(hop_server *server, struct plugin *plugin)
 {
+    health_yield(plugin);
     plugin_metrics_yield(server, plugin);
 }
 
@@ -456,6 +459,11 @@ void server_print_metrics(hop_server *server, FILE *out)
                 plugins[i]->name, plugins[i]->n_slow);
     async_print_metrics(server, plugins, n, out);
     plugin_metrics_print(server, out);
+}
+
+bool server_print_health(FILE *out)
+{
+    return health_print(out);
 }
 
 /* ---- -t and -T */

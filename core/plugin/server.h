@@ -78,6 +78,9 @@ size_t server_count_plugins(const hop_server *server);
 /* Plugins and what became of events, as Prometheus text. */
 void server_print_metrics(hop_server *server, FILE *out);
 
+/* What plugins say about themselves, a line each. Returns whether none is unhealthy. */
+bool server_print_health(FILE *out);
+
 /* Everything about plugins that can be checked without starting them (-t). */
 int server_check(const struct settings *settings, const struct config *config,
                  hop_error *error);

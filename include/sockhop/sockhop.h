@@ -18,6 +18,7 @@
 #include <sockhop/endpoint.h>
 #include <sockhop/event.h>
 #include <sockhop/handshake.h>
+#include <sockhop/health.h>
 #include <sockhop/job.h>
 #include <sockhop/log.h>
 #include <sockhop/metric.h>

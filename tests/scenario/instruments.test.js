@@ -1,5 +1,5 @@
 /*
- * instruments.test.js - what plugins contribute for operators and pages: metrics; and that
+ * instruments.test.js - what plugins contribute for operators and pages: metrics, health checks; and that
  * it comes and goes with them.
  */
 import assert from 'node:assert/strict';
@@ -152,3 +152,64 @@ describe('metrics', () => {
     });
 });
 
+describe('health', () => {
+  const PATIENT = '[plugin:patient]\n';
+  const ready = async (server) => {
+    const { status: code, text } = await status(server, '/readyz');
+
+    return [code, ...text.trimEnd().split('\n')];
+  };
+
+  test('of plugins decides what /readyz says, with the reason of each', async () => {
+    const server = await start(PATIENT, ownPlugins('patient'));
+    const socket = await connect(server);
+
+    assert.deepEqual(await ready(server), [503, 'not ready', 'patient.database unhealthy "not known yet"', 'patient.cache healthy']);
+    assert.deepEqual(await ask(socket, 'is', 'database', 0, ''), [0]);
+    assert.deepEqual(await ready(server), [200, 'ready', 'patient.database healthy', 'patient.cache healthy']);
+    assert.deepEqual(await ask(socket, 'is', 'database', 1, 'replica is behind'), [0]);
+    assert.deepEqual(await ready(server), [200, 'ready', 'patient.database degraded "replica is behind"', 'patient.cache healthy']);
+    assert.deepEqual(await ask(socket, 'is', 'cache', 2, 'gone'), [0]);
+    assert.deepEqual(await ready(server), [503, 'not ready', 'patient.database degraded "replica is behind"', 'patient.cache unhealthy "gone"']);
+    for (const state of [3, -1]) assert.deepEqual(await ask(socket, 'is', 'cache', state, ''), [-1]);
+    const live = await status(server, '/livez');
+    assert.deepEqual([live.status, live.text], [200, 'alive\n']);
+    assert.equal((await request(server, '/livez')).text.includes('alive'), false);
+  });
+
+  test('cannot write lines of its own, and its text is cut between characters', async () => {
+    const server = await start(PATIENT, ownPlugins('patient'));
+    const socket = await connect(server);
+
+    await ask(socket, 'is', 'database', 0, 'x"\nready\n\\\u2028');
+    await ask(socket, 'is', 'cache', 0, `a${'\u00e9'.repeat(120)}`);
+    assert.deepEqual(await ready(server), [
+      200,
+      'ready',
+      'patient.database healthy "x\\"\\x0aready\\x0a\\\\\\u2028"',
+      `patient.cache healthy "a${'\u00e9'.repeat(99)}"`,
+    ]);
+  });
+
+  test('outlives a reload, is not touched by one that fails, and goes with the plugin', async () => {
+    const folder = ownPlugins('patient', 'versions');
+    const server = await start(`${PATIENT}[plugin:versions]\n`, folder);
+    const socket = await connect(server);
+    const well = [200, 'ready', 'patient.database degraded "slow"', 'patient.cache healthy'];
+
+    await ask(socket, 'is', 'database', 1, 'slow');
+    await ask(socket, 'is', 'cache', 2, 'gone'); /* init() of the new code says otherwise */
+    for (const config of ['fail = yes\n', 'name = cache\n', 'name = Bad\n']) {
+      assert.match(await server.reload(`${PATIENT}${config}[plugin:versions]\n`), /told to fail|has it already|a name is/);
+      assert.deepEqual(await ready(server), [503, 'not ready', 'patient.database degraded "slow"', 'patient.cache unhealthy "gone"']);
+    }
+    for (const word of ['a', 'b']) {
+      assert.match(await server.reload(`${PATIENT}word = ${word}\n[plugin:versions]\n`), /server\.reloaded/);
+      assert.deepEqual(await ready(server), well);
+    }
+    await ask(socket, 'is', 'database', 2, 'down');
+    assert.equal((await ready(server))[0], 503);
+    await server.reload(`${PATIENT}enabled = no\n[plugin:versions]\n`);
+    assert.deepEqual(await ready(server), [200, 'ready']);
+  });
+});
