@@ -10,6 +10,7 @@
 #include <sockhop/log.h>
 
 #include "core/base/mem.h"
+#include "core/plugin/assets.h"
 #include "core/plugin/async.h"
 #include "core/plugin/change_impl.h"
 #include "core/plugin/endpoints.h"
@@ -59,6 +60,7 @@ static void commit_new(struct change *change, size_t i)
 
     if (change->handovers[i])
         handover_commit(change->handovers[i]);
+    assets_take_over(server, plugin);
     routes_take_over(server, plugin);
     endpoints_take_over(server, plugin);
     connects_take_over(&server->connects, plugin);

@@ -14,6 +14,7 @@
 #include "core/base/mem.h"
 #include "core/base/running.h"
 #include "core/base/text.h"
+#include "core/plugin/assets.h"
 #include "core/plugin/async.h"
 #include "core/plugin/change.h"
 #include "core/plugin/endpoints.h"
@@ -122,6 +123,7 @@ void server_forget(hop_server *server, struct plugin *plugin)
     handshakes_remove(&server->handshakes, plugin);
     routes_remove(server, plugin);
     endpoints_remove(server, plugin);
+    assets_remove(server, plugin);
     health_remove(plugin);
     plugin_metrics_remove(server, plugin);
     for (size_t i = 0; i < server->n_provided; i++) {
@@ -136,6 +138,7 @@ void server_forget(hop_server *server, struct plugin *plugin)
 
 void server_hide(hop_server *server, struct plugin *plugin)
 {
+    assets_remove(server, plugin);
     health_yield(plugin);
     plugin_metrics_yield(server, plugin);
 }
@@ -384,6 +387,7 @@ void server_free(hop_server *server)
     claims_done(&server->claims);
     handshakes_done(&server->handshakes);
     routes_free(server);
+    assets_free(server);
     plugin_metrics_done(&server->metrics);
     endpoints_free(server);
     for (size_t i = 0; i < server->n_provided; i++)

@@ -4,6 +4,7 @@
  *
  * Called by: daemon.c, once the plugins are loaded. Thread: logic, before the loops run.
  */
+#include "core/plugin/assets.h"
 #include "core/plugin/endpoint_impl.h"
 #include "core/plugin/routes.h"
 #include "core/plugin/server.h"
@@ -80,6 +81,7 @@ static void show_paths(const hop_server *server, FILE *out)
 
     table_init(&table, "paths", heads);
     routes_show(server, &table);
+    assets_show(server, &table);
     for (const struct endpoint *at = server->endpoints; at; at = at->next) {
         table_add(&table, at->path);
         table_add(&table, at->engines ? "Engine.IO" : "WebSocket");

@@ -35,6 +35,7 @@
 #include "core/plugin/watches.h"
 #include "core/socketio/hub.h"
 
+struct asset;
 struct awaited;
 struct change;
 struct endpoint;
@@ -77,6 +78,7 @@ struct hop_server {
     struct commands commands;
     struct handshakes handshakes;
     struct logic_route *routes; /* owned: a list */
+    struct asset *assets;       /* owned: a list */
     struct plugin_metrics metrics;
     struct engine *const
         *engines;               /* borrowed: by shard number; NULL: server_set_shards() */

@@ -6,7 +6,7 @@
  * init() may also run in a server that has clients: when the plugin is loaded or reloaded (SIGHUP). Until
  * all of a reload has succeeded nothing that it has registered is called, and the code that it
  * replaces goes on; so it must cope with another of its kind beside it, and can take hold of
- * nothing that only one may have. New paths (hop_route()) can be had at any time,
+ * nothing that only one may have. New paths (hop_route(), hop_static()) can be had at any time,
  * hop_websocket() and hop_engine() only those that were there at the start.
  */
 #ifndef SOCKHOP_SERVER_H

@@ -28,6 +28,7 @@
 #include <sockhop/server.h>
 #include <sockhop/slot.h>
 #include <sockhop/socket.h>
+#include <sockhop/static.h>
 #include <sockhop/timer.h>
 #include <sockhop/user.h>
 #include <sockhop/watch.h>

@@ -1,12 +1,15 @@
 /*
- * instruments.test.js - what plugins contribute for operators and pages: metrics, health checks; and that
+ * instruments.test.js - what plugins contribute for operators and pages: metrics, health checks, files; and that
  * it comes and goes with them.
  */
 import assert from 'node:assert/strict';
+import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, describe, test } from 'node:test';
 
 import { ask, closeClients, connect, request, startWith } from '../lib/client.js';
 import { install, ownPlugins } from '../lib/plugins.js';
+import { runSockhop } from '../lib/server.js';
 
 const servers = new Set();
 
@@ -212,4 +215,162 @@ describe('health', () => {
     await server.reload(`${PATIENT}enabled = no\n[plugin:versions]\n`);
     assert.deepEqual(await ready(server), [200, 'ready']);
   });
+});
+
+describe('files', () => {
+  const FILES = '[plugin:files]\n';
+
+  function folderWith(...plugins) {
+    const folder = ownPlugins('files', 'versions', ...plugins);
+    const www = join(folder, 'files/www');
+
+    mkdirSync(join(www, 'js'), { recursive: true });
+    mkdirSync(join(folder, 'files/other'));
+    writeFileSync(join(www, 'index.html'), 'the index');
+    writeFileSync(join(www, 'js/main.js'), 'the script');
+    writeFileSync(join(www, 'exact'), 'not the route');
+    writeFileSync(join(www, '.secret'), 'a secret');
+    writeFileSync(join(folder, 'files/secret.txt'), 'a secret');
+    writeFileSync(join(folder, 'files/other/main.js'), 'another script');
+    symlinkSync('../secret.txt', join(www, 'link.txt'));
+    symlinkSync('..', join(www, 'up'));
+    return folder;
+  }
+
+  const get = async (server, path, options) => {
+    const { status: code, text } = await request(server, path, options);
+
+    return [code, text];
+  };
+
+  test('of a folder are served as those of the page are', async () => {
+    const server = await start(FILES, folderWith());
+    const script = await request(server, '/files/js/main.js');
+
+    assert.deepEqual([script.status, script.text, script.headers['content-type']], [200, 'the script', 'text/javascript; charset=utf-8']);
+    const again = await request(server, '/files/js/main.js', { headers: { 'if-none-match': script.headers.etag } });
+    assert.deepEqual([again.status, again.text], [304, '']);
+    const head = await request(server, '/files/js/main.js', { method: 'HEAD' });
+    assert.deepEqual([head.status, head.text, head.headers['content-length']], [200, '', '10']);
+    const post = await request(server, '/files/js/main.js', { method: 'POST', body: 'x' });
+    assert.deepEqual([post.status, post.headers.allow], [405, 'GET, HEAD']);
+    const index = await request(server, '/files/');
+    assert.deepEqual([index.status, index.text, index.headers['cache-control']], [200, 'the index', 'no-cache']);
+    assert.match(index.headers['content-security-policy'], /default-src 'self'/);
+    assert.deepEqual(await get(server, '/files'), [200, 'the index']);
+    assert.deepEqual(await get(server, '/%66iles/js/m%61in.js?x=1'), [200, 'the script']);
+    assert.deepEqual(await get(server, '/files/exact'), [200, 'the route']);
+  });
+
+  test('that lie outside, are hidden, linked, or folders are not there', async () => {
+    const server = await start(FILES, folderWith());
+
+    for (const path of [
+      '/files/../secret.txt',
+      '/files/js/../../secret.txt',
+      '/files/%2e%2e/secret.txt',
+      '/files/..%2fsecret.txt',
+      '/files/..%5csecret.txt',
+      '/files%2fjs/main.js',
+      '/files/js%2fmain.js',
+      '/files/js//main.js',
+      '/files//etc/passwd',
+      '/files/.secret',
+      '/files/%2esecret',
+      '/files/link.txt',
+      '/files/up/secret.txt',
+      '/files/js',
+      '/files/js/',
+      '/files/js/main.js/',
+      '/files/none',
+      '/files/js/none.js',
+      '/files/main.js%00',
+      '/files/%ff.js',
+      `/files/${'a'.repeat(2000)}.js`,
+    ]) {
+      const { status: code, text } = await request(server, path);
+
+      assert.doesNotMatch(text, /secret|script/, path);
+      assert.ok(code === 404 || (code === 200 && /<title>/.test(text)), `${path}: ${code} ${text}`); /* no such prefix: the page */
+    }
+    assert.deepEqual(await get(server, '/filesystem.js'), [404, 'Not Found\n']);
+  });
+
+  test('come and go with the plugin, and another folder takes its place', async () => {
+    const folder = folderWith();
+    const server = await start('[plugin:versions]\n', folder);
+    const path = '/js/main.js'; /* one of the page's own has the same name */
+    const config = (more) => `[plugin:versions]\n${FILES}prefix = /js\n${more}`;
+    const before = await get(server, path);
+    const mine = `[plugin:versions]\n${FILES}prefix = /js\nfolder = other\n`;
+
+    for (let i = 0; i < 3; i++) {
+      assert.match(await server.reload(config('fail = yes\n')), /told to fail/);
+      assert.match(await server.reload(config('folder = none\n')), /hop_static\("\/js"\): .*\/files\/none: No such file or directory: the folder has to be there/);
+      assert.deepEqual(await get(server, path), before); /* a failed change has hidden nothing */
+      await server.reload(mine);
+      assert.deepEqual(await get(server, path), [200, 'another script']);
+      assert.match(await server.reload(config('fail = yes\n')), /told to fail/);
+      assert.deepEqual(await get(server, path), [200, 'another script']);
+      await server.reload(config(`folder = ${join(folder, 'files/www/js')}\n`));
+      assert.deepEqual(await get(server, path), [200, 'the script']);
+      await server.reload(`[plugin:versions]\n${FILES}`); /* another prefix */
+      assert.deepEqual(await get(server, path), before);
+      assert.deepEqual(await get(server, '/files/js/main.js'), [200, 'the script']);
+      await server.reload('[plugin:versions]\n');
+      assert.deepEqual(await get(server, path), before);
+      assert.deepEqual(await get(server, '/files/js/main.js'), [404, 'Not Found\n']);
+    }
+  });
+
+  test('are asked for while their plugin is reloaded: every answer is whole', async () => {
+    const folder = folderWith();
+    const server = await start(FILES, folder);
+    let isOver = false;
+    const asking = [1, 2, 3, 4].map(async () => {
+      const seen = new Set();
+
+      while (!isOver) seen.add((await get(server, '/files/main.js')).join(' ').trim());
+      return seen;
+    });
+
+    for (let i = 0; i < 10; i++) {
+      assert.match(await server.reload(`${FILES}folder = other\n`), /server\.reloaded/);
+      assert.match(await server.reload(FILES), /server\.reloaded/);
+    }
+    isOver = true;
+    for (const seen of await Promise.all(asking)) for (const answer of seen) assert.match(answer, /^(200 another script|404 Not Found)$/);
+  });
+
+  test('whose folder goes are not found, and those of a folder by a link are', async () => {
+    const folder = folderWith();
+    symlinkSync('www', join(folder, 'files/current'));
+    const server = await start(`${FILES}folder = current\n`, folder);
+
+    assert.deepEqual(await get(server, '/files/js/main.js'), [200, 'the script']);
+    rmSync(join(folder, 'files/www'), { recursive: true });
+    assert.deepEqual(await get(server, '/files/js/main.js'), [404, 'Not Found\n']);
+  });
+
+  for (const [what, config, words] of [
+    ['a folder that is not there', 'folder = none', /sockhop\.ini:\d+: plugin:files: hop_static\("\/files"\): .*\/files\/none: No such file or directory/],
+    ['a file', 'folder = secret.txt', /Not a directory/],
+    ['the root', 'prefix = /', /a prefix such as "\/admin"/],
+    ['no path', 'prefix = files', /a prefix such as "\/admin"/],
+    ['a path with dots', 'prefix = /a/../b', /a prefix such as "\/admin"/],
+    ['the Socket.IO path', 'prefix = /socket.io/x', /\/socket\.io and all below it is Socket\.IO's own/],
+  ])
+    test(`${what} refuses the plugin`, async () => {
+      assert.match(await refusal(`${FILES}${config}\n`, folderWith()), words);
+    });
+});
+
+test('--print-hooks names the folders', async () => {
+  const folder = ownPlugins('files');
+  mkdirSync(join(folder, 'files/www'), { recursive: true });
+  const conf = join(folder, 'print.ini');
+  writeFileSync(conf, '[plugin:files]\n');
+  const { stdout } = await runSockhop(['-c', conf, '-o', `server.plugin_dir=${folder}`, '-o', 'server.public=', '--print-hooks']);
+
+  assert.match(stdout, /\/files +files +files/);
 });

@@ -25,6 +25,7 @@
 #include "core/engine/raw.h"
 #include "core/loop/bytes.h"
 #include "core/net/router.h"
+#include "core/net/static.h"
 #include "core/plugin/routes.h"
 #include "core/plugin/server.h"
 #include "core/plugin/state.h"
@@ -718,6 +719,28 @@ void http_respond_error(struct httpconn *http, int status, const char *reason)
 {
     (void)http;
     snprintf(fake_http.answer, sizeof fake_http.answer, "%d %s", status, reason);
+}
+
+/* ---- core/net's static files: nobody ever asks for one */
+
+struct static_files *static_new(const char *root, hop_error *error)
+{
+    hop_error_set(error, "%s: no folder here", root);
+    return NULL;
+}
+
+void static_free(struct static_files *files)
+{
+    assert_null(files);
+}
+
+void static_serve_below(struct static_files *files, struct httpconn *http,
+                        const struct http_request *request, const char *prefix)
+{
+    (void)files;
+    (void)http;
+    (void)request;
+    (void)prefix;
 }
 
 /* ---- core/engine, for endpoints: nobody ever connects to them */
