@@ -64,8 +64,10 @@ static void commit_new(struct change *change, size_t i)
     routes_take_over(server, plugin);
     endpoints_take_over(server, plugin);
     connects_take_over(&server->connects, plugin);
-    if (plugin->replaces)
+    if (plugin->replaces) {
+        fields_hand_over(server, plugin->replaces, plugin);
         users_hand_over(server, plugin->replaces, plugin);
+    }
     plugin->is_live = true;
     end_unloaded(server, plugin->name);
     async_release(server, plugin);

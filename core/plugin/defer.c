@@ -209,13 +209,13 @@ static void decide(struct wait *wait, hop_verdict verdict)
 static void on_deadline(evutil_socket_t fd, short what, void *arg)
 {
     struct wait *wait = arg;
-    char name[LOG_NAME_SIZE];
+    char name[LOG_NAME_SIZE], fields[LOG_FIELDS_SIZE];
 
     (void)fd;
     (void)what;
-    hop_log(HOP_WARN, "plugin.defer_timeout plugin=%s event=\"%s\" ms=%d",
+    hop_log(HOP_WARN, "plugin.defer_timeout plugin=%s event=\"%s\" ms=%d%s",
             walk_plugin(&wait->walk)->name, log_name(name, wait->held),
-            wait->walk.event.defer_ms);
+            wait->walk.event.defer_ms, fields_write(fields, wait->server, wait->socket));
     decide(wait, hop_reject(&wait->walk.event, "timeout", "it took too long to decide"));
 }
 
@@ -224,7 +224,7 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg)
 bool defer_holds_up(hop_server *server, const struct sio_event *in)
 {
     struct wait *wait = find_wait(server, in->socket);
-    char name[LOG_NAME_SIZE];
+    char name[LOG_NAME_SIZE], fields[LOG_FIELDS_SIZE];
     struct held *held;
 
     if (!wait)
@@ -234,8 +234,9 @@ bool defer_holds_up(hop_server *server, const struct sio_event *in)
         return true; /* the client is closed for want of memory */
     if (wait->n_bytes + held->size > server->deferrals.max_held_bytes) {
         held_free(held);
-        hop_log(HOP_WARN, "event.too_many_waiting event=\"%s\" max_waiting=%zu",
-                log_name(name, wait->held), server->deferrals.max_held_bytes);
+        hop_log(HOP_WARN, "event.too_many_waiting event=\"%s\" max_waiting=%zu%s",
+                log_name(name, wait->held), server->deferrals.max_held_bytes,
+                fields_write(fields, server, in->socket));
         hub_disconnect(server->hub, in->socket, HOP_CLOSE_TRANSPORT);
         return true;
     }

@@ -408,12 +408,12 @@ static hop_verdict call_handler(struct walk *walk, const struct handler *handler
 static void log_bad_verdict(const struct plugin *plugin, const hop_event *event,
                             hop_verdict verdict, const char *hint)
 {
-    char name[LOG_NAME_SIZE];
+    char name[LOG_NAME_SIZE], fields[LOG_FIELDS_SIZE];
 
-    hop_log(HOP_WARN, "plugin.bad_verdict plugin=%s event=\"%s\" verdict=%d hint=\"%s\"",
-            plugin->name,
-            log_escape(name, sizeof name, event->in->name, event->in->name_len),
-            (int)verdict, hint);
+    hop_log(
+        HOP_WARN, "plugin.bad_verdict plugin=%s event=\"%s\" verdict=%d hint=\"%s\"%s",
+        plugin->name, log_escape(name, sizeof name, event->in->name, event->in->name_len),
+        (int)verdict, hint, fields_write(fields, event->server, event->in->socket));
 }
 
 /* Whether the handlers of GUARD and HANDLE that follow are to be called. */
@@ -554,13 +554,14 @@ void walk_relocate(struct walk *walk)
         walk->next++;
 }
 
-static void log_ignored(const struct sio_event *in)
+static void log_ignored(const hop_server *server, const struct sio_event *in)
 {
-    char name[LOG_NAME_SIZE];
+    char name[LOG_NAME_SIZE], fields[LOG_FIELDS_SIZE];
 
     if (hop_log_enabled(HOP_DEBUG))
-        hop_log(HOP_DEBUG, "event.ignored event=\"%s\" reason=\"no handler\"",
-                log_escape(name, sizeof name, in->name, in->name_len));
+        hop_log(HOP_DEBUG, "event.ignored event=\"%s\" reason=\"no handler\"%s",
+                log_escape(name, sizeof name, in->name, in->name_len),
+                fields_write(fields, server, in->socket));
 }
 
 void dispatch_event(struct dispatch *dispatch, const struct sio_event *in)
@@ -574,7 +575,7 @@ void dispatch_event(struct dispatch *dispatch, const struct sio_event *in)
         (row_is_leaving(walk.row) || row_is_leaving(&dispatch->any)))
         defer_hold(&walk);
     else if (!walk.row && dispatch->any.n == 0)
-        log_ignored(in);
+        log_ignored(dispatch->server, in);
     else if (walk_run(&walk))
         event_done(&walk.event);
     else

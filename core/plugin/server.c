@@ -124,6 +124,7 @@ void server_forget(hop_server *server, struct plugin *plugin)
     routes_remove(server, plugin);
     endpoints_remove(server, plugin);
     assets_remove(server, plugin);
+    fields_remove(server, plugin);
     health_remove(plugin);
     plugin_metrics_remove(server, plugin);
     for (size_t i = 0; i < server->n_provided; i++) {
@@ -139,6 +140,7 @@ void server_forget(hop_server *server, struct plugin *plugin)
 void server_hide(hop_server *server, struct plugin *plugin)
 {
     assets_remove(server, plugin);
+    fields_remove(server, plugin);
     health_yield(plugin);
     plugin_metrics_yield(server, plugin);
 }
@@ -168,8 +170,28 @@ static void on_namespace(const char *name, int declared, bool is_made, void *arg
     hooks_call_namespace(arg, name, declared, is_made);
 }
 
+/* reason: of its end, or NULL. The id is not told: of Engine.IO 3 it is the session's. */
+static void log_socket(const hop_server *server, hop_socket socket, const char *reason)
+{
+    char nsp[LOG_NAME_SIZE], fields[LOG_FIELDS_SIZE];
+    const char *name;
+
+    if (!hop_log_enabled(HOP_DEBUG))
+        return;
+    name = hub_socket_namespace(server->hub, socket);
+    log_escape(nsp, sizeof nsp, name, strlen(name));
+    fields_write(fields, server, socket);
+    if (reason)
+        hop_log(HOP_DEBUG, "socket.closed namespace=\"%s\" address=%s reason=\"%s\"%s",
+                nsp, hub_socket_address(server->hub, socket), reason, fields);
+    else
+        hop_log(HOP_DEBUG, "socket.opened namespace=\"%s\" address=%s%s", nsp,
+                hub_socket_address(server->hub, socket), fields);
+}
+
 static void on_connect(hop_socket socket, void *arg)
 {
+    log_socket(arg, socket, NULL);
     hooks_call(arg, HOOK_CONNECT, socket, NULL);
 }
 
@@ -184,6 +206,7 @@ static void on_disconnect(hop_socket socket, const char *reason, void *arg)
 {
     defer_end(arg, socket);
     hooks_call(arg, HOOK_DISCONNECT, socket, reason);
+    log_socket(arg, socket, reason);
 }
 
 static void on_join(hop_socket socket, const char *room, void *arg)
@@ -208,6 +231,7 @@ static void on_gone(enum hub_object kind, uint64_t which, void *arg)
     case HUB_SOCKET:
         users_drop_socket(arg, which);
         values_drop(arg, (struct object_key){.on = HOP_ON_SOCKET, .object = which});
+        fields_drop_socket(arg, which);
         return;
     case HUB_ROOM:
         values_drop(arg, (struct object_key){.on = HOP_ON_ROOM, .room = (uint32_t)which});
@@ -388,6 +412,7 @@ void server_free(hop_server *server)
     handshakes_done(&server->handshakes);
     routes_free(server);
     assets_free(server);
+    fields_done(&server->fields);
     plugin_metrics_done(&server->metrics);
     endpoints_free(server);
     for (size_t i = 0; i < server->n_provided; i++)

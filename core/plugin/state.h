@@ -23,6 +23,7 @@
 #include "core/plugin/connect.h"
 #include "core/plugin/defer.h"
 #include "core/plugin/dispatch.h"
+#include "core/plugin/fields.h"
 #include "core/plugin/handshakes.h"
 #include "core/plugin/hooks.h"
 #include "core/plugin/loader.h"
@@ -79,6 +80,7 @@ struct hop_server {
     struct handshakes handshakes;
     struct logic_route *routes; /* owned: a list */
     struct asset *assets;       /* owned: a list */
+    struct fields fields;
     struct plugin_metrics metrics;
     struct engine *const
         *engines;               /* borrowed: by shard number; NULL: server_set_shards() */

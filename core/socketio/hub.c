@@ -287,6 +287,11 @@ void hub_take_closed(struct loop *to, void *payload)
 
 /* ---- sockets, by handle */
 
+bool hub_is_alive(const struct hub *hub, hop_socket which)
+{
+    return socket_find_alive(hub, which) != NULL;
+}
+
 bool hub_is_connected(const struct hub *hub, hop_socket which)
 {
     return socket_find_open(hub, which) != NULL;

@@ -148,6 +148,7 @@ int64_t hub_socket_issued_ms(const struct hub *hub, hop_socket socket); /* with 
  * rooms and slots can be asked for, but it joins no room.
  */
 bool hub_is_connected(const struct hub *hub, hop_socket socket);
+bool hub_is_alive(const struct hub *hub, hop_socket socket); /* or connects */
 const char *hub_socket_id(const struct hub *hub, hop_socket socket);
 const char *hub_socket_address(const struct hub *hub, hop_socket socket);
 hop_socket hub_find(const struct hub *hub, const char *nsp, const char *id);

@@ -27,7 +27,7 @@ extern "C" {
  *        namespace.h; hop_on_options.nsp; handshake.h
  *   0.4  slot.h; user.h; hop_plugin.ready, .save, .restore, .changed; event.h: hop_replace(),
  *        hop_event_resume_replace(), HOP_REPLACE; config.h: hop_config_key.flags; timer.h;
- *        watch.h; job.h; command.h; health.h; metric.h; static.h
+ *        watch.h; job.h; command.h; health.h; logfield.h; metric.h; static.h
  */
 #define HOP_ABI 0
 #define HOP_MINOR 4

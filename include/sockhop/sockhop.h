@@ -21,6 +21,7 @@
 #include <sockhop/health.h>
 #include <sockhop/job.h>
 #include <sockhop/log.h>
+#include <sockhop/logfield.h>
 #include <sockhop/metric.h>
 #include <sockhop/namespace.h>
 #include <sockhop/plugin.h>

@@ -1,13 +1,13 @@
 /*
- * instruments.test.js - what plugins contribute for operators and pages: metrics, health checks, files; and that
- * it comes and goes with them.
+ * instruments.test.js - what plugins contribute for operators and pages: metrics, health checks, files,
+ * fields of log lines; and that it comes and goes with them.
  */
 import assert from 'node:assert/strict';
 import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, test } from 'node:test';
 
-import { ask, closeClients, connect, request, startWith } from '../lib/client.js';
+import { allGone, ask, closeClients, connect, request, startWith } from '../lib/client.js';
 import { install, ownPlugins } from '../lib/plugins.js';
 import { runSockhop } from '../lib/server.js';
 
@@ -363,6 +363,52 @@ describe('files', () => {
     test(`${what} refuses the plugin`, async () => {
       assert.match(await refusal(`${FILES}${config}\n`, folderWith()), words);
     });
+});
+
+describe('fields of the log', () => {
+  const TAGGER = '[plugin:tagger]\n';
+  const DEBUG = { args: ['-o', 'log.level=debug'] };
+
+  test('stand in the lines about their socket, escaped and cut', async () => {
+    const server = await start(TAGGER, ownPlugins('tagger'), DEBUG);
+    const [anna, bob] = [await connect(server), await connect(server)];
+
+    await server.waitLog(/socket\.opened namespace="\/" address=127\.0\.0\.1 tagger\.via="middleware"$/);
+    assert.deepEqual(await ask(anna, 'tag', 'user', 'anna" x=1\nERROR fake.line\u2028'), [0]);
+    assert.deepEqual(await ask(anna, 'tag', 'via', null), [0]);
+    assert.deepEqual(await ask(anna, 'tag', 'long', `a${'\u00e9'.repeat(60)}`), [0]);
+    anna.emit('nobody');
+    await server.waitLog(/event\.ignored event="nobody" reason="no handler" tagger\.long="a\u00e9{31}" tagger\.user="anna\\" x=1\\x0aERROR fake\.line\\u2028"$/);
+    bob.emit('nothing');
+    await server.waitLog(/event\.ignored event="nothing" reason="no handler" tagger\.via="middleware"$/);
+    for (const name of ['', 'User', 'a b', 'a'.repeat(33), 'x="']) assert.deepEqual(await ask(bob, 'tag', name, 'x'), [-1]);
+    for (let i = 0; i < 7; i++) assert.deepEqual(await ask(bob, 'tag', `f${i}`, 'x'), [0]);
+    assert.deepEqual(await ask(bob, 'tag', 'f7', 'x'), [-1]);
+    assert.deepEqual(await ask(bob, 'tag', 'f6', '\u0001'.repeat(64)), [0]);
+    bob.disconnect();
+    await server.waitLog(/socket\.closed namespace="\/" address=127\.0\.0\.1 reason="client namespace disconnect" .*tagger\.f0="x"/);
+    anna.disconnect();
+    await server.waitLog(/socket\.closed .* tagger\.user="anna/);
+    await allGone(server);
+  });
+
+  test('outlive a reload, and go with the plugin', async () => {
+    const folder = ownPlugins('tagger', 'versions');
+    const server = await start(`${TAGGER}[plugin:versions]\n`, folder, DEBUG);
+    const anna = await connect(server);
+
+    await ask(anna, 'tag', 'user', 'anna');
+    assert.match(await server.reload(`${TAGGER}fail = yes\n[plugin:versions]\n`), /told to fail/);
+    for (const word of ['a', 'b']) {
+      await server.reload(`${TAGGER}word = ${word}\n[plugin:versions]\n`);
+      anna.emit(`round ${word}`);
+      await server.waitLog(new RegExp(`event\\.ignored event="round ${word}" .* tagger\\.user="anna" tagger\\.via="middleware"$`));
+    }
+    assert.deepEqual(await ask(anna, 'tag', 'user', null), [0]); /* it is the new code's */
+    await server.reload('[plugin:versions]\n');
+    anna.emit('without');
+    await server.waitLog(/event\.ignored event="without" reason="no handler"$/);
+  });
 });
 
 test('--print-hooks names the folders', async () => {

@@ -210,6 +210,12 @@ bool hub_is_connected(const struct hub *hub, hop_socket socket)
     return fake_find(socket) && !fake_find(socket)->is_leaving;
 }
 
+bool hub_is_alive(const struct hub *hub, hop_socket socket)
+{
+    (void)hub;
+    return fake_find(socket) && !fake_find(socket)->is_leaving;
+}
+
 const char *hub_socket_id(const struct hub *hub, hop_socket socket)
 {
     (void)hub;
