@@ -7,10 +7,13 @@
  *   keep        the handle of events is kept on the socket: ack []
  *   late        ack [what adding to the kept one returns]
  *
- * Its keys make it register something that is refused, or fail behind all. Thread: logic, but
- * for work().
+ * Its keys make it register something that is refused, fail behind all, or add 1 to events, again
+ * and again, in a thread of its own that ends with its free(). Thread: logic, but for work() and
+ * add_on().
  */
+#include <pthread.h>
 #include <sockhop/sockhop.h>
+#include <stdatomic.h>
 #include <string.h>
 
 struct meter {
@@ -18,7 +21,9 @@ struct meter {
     hop_metric events, level, seconds, ops;
     const char *bad;   /* borrowed: from the conf file */
     const char *bound; /* borrowed: the first of seconds */
-    bool fail;
+    bool fail, thread;
+    pthread_t adder; /* where thread is set */
+    atomic_bool must_end;
     hop_late_ack *ack; /* owned: of jobs, or NULL */
     int n_left;
 };
@@ -27,6 +32,7 @@ static const hop_config_key keys[] = {
     HOP_STRING(struct meter, bad, "bad", "", "what is wrong"),
     HOP_STRING(struct meter, bound, "bound", "0.1", "the first bound of seconds"),
     HOP_BOOL(struct meter, fail, "fail", false, "whether init() fails in the end"),
+    HOP_BOOL(struct meter, thread, "thread", false, "whether a thread adds all the time"),
     HOP_KEYS_END,
 };
 
@@ -133,6 +139,15 @@ static hop_verdict on_late(hop_socket socket, hop_event *event, void *self)
         hop_metric_add((hop_metric)json_integer_value(json_object_get(data, "kept")), 1));
 }
 
+static void *add_on(void *self)
+{
+    struct meter *meter = self;
+
+    while (!atomic_load(&meter->must_end))
+        hop_metric_add(meter->events, 1);
+    return NULL;
+}
+
 /* One more that the server refuses. */
 static void register_bad(hop_server *server, const char *bad)
 {
@@ -203,7 +218,20 @@ static int init(hop_server *server, void *self)
     register_bad(server, meter->bad);
     if (strcmp(meter->bad, "many") == 0)
         register_many(server);
-    return meter->fail ? hop_fail(server, "told to fail") : 0;
+    if (meter->fail)
+        return hop_fail(server, "told to fail");
+    if (meter->thread && pthread_create(&meter->adder, NULL, add_on, meter) != 0)
+        return hop_fail(server, "no thread");
+    return 0;
+}
+
+static void end(void *self)
+{
+    struct meter *meter = self;
+
+    atomic_store(&meter->must_end, true);
+    if (meter->thread)
+        pthread_join(meter->adder, NULL);
 }
 
 HOP_API const hop_plugin hop_plugin_entry = {
@@ -211,4 +239,5 @@ HOP_API const hop_plugin hop_plugin_entry = {
     .state_size = sizeof(struct meter),
     .keys = keys,
     .init = init,
+    .free = end,
 };

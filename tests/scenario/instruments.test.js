@@ -114,6 +114,31 @@ describe('metrics', () => {
     assert.equal((await metricsText(server)).match(/# TYPE sockhop_meter_events_total/g).length, 1);
   });
 
+  test('never go backwards while a thread of the plugin adds to them and it is reloaded', async () => {
+    const folder = ownPlugins('meter');
+    const config = `${METER}thread = yes\n`;
+    const server = await start(config, folder);
+    let isOver = false;
+    const looking = (async () => {
+      let last = 0;
+
+      for (let now; !isOver; last = now) {
+        now = await value(server, 'events_total');
+        assert.ok(now >= last, `${now} after ${last}`);
+      }
+      return last;
+    })();
+
+    for (let i = 0; i < 10; i++) {
+      install(folder, 'meter');
+      assert.match(await server.reload(), /server\.reloaded plugins="meter 1\.0"/);
+      assert.match(await server.reload(`${config}fail = yes\n`), /told to fail/);
+      server.writeConf(config);
+    }
+    isOver = true;
+    assert.ok((await looking) > 0);
+  });
+
   test('of code that failed to come are not seen, and those of the old code stay', async () => {
     const server = await start(METER, ownPlugins('meter'));
     const socket = await connect(server);
