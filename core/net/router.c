@@ -170,19 +170,32 @@ void router_set_fallback(struct router *router, const struct http_route *route)
 
 /* ---- finding */
 
-static const struct http_route *route_of(const struct exact *exact,
-                                         enum http_method method)
-{
-    if (method == HTTP_M_HEAD && !exact->has[HTTP_M_HEAD])
-        method = HTTP_M_GET;
-    if (exact->has[method])
-        return &exact->route[method];
-    return exact->has[HTTP_M_OTHER] ? &exact->route[HTTP_M_OTHER] : NULL;
-}
-
 static bool is_there(const struct http_route *route)
 {
     return !route->is_there || route->is_there(route->arg);
+}
+
+static bool has(const struct exact *exact, int method)
+{
+    return exact->has[method] && is_there(&exact->route[method]);
+}
+
+static bool has_any(const struct exact *exact)
+{
+    for (int i = 0; i <= N_METHODS; i++)
+        if (has(exact, i))
+            return true;
+    return false;
+}
+
+static const struct http_route *route_of(const struct exact *exact,
+                                         enum http_method method)
+{
+    if (method == HTTP_M_HEAD && !has(exact, HTTP_M_HEAD))
+        method = HTTP_M_GET;
+    if (has(exact, (int)method))
+        return &exact->route[method];
+    return has(exact, HTTP_M_OTHER) ? &exact->route[HTTP_M_OTHER] : NULL;
 }
 
 static const struct http_route *find_prefix(const struct router *router, const char *path)
@@ -216,7 +229,7 @@ const struct http_route *router_find(const struct router *router,
     if (uri_decode(request->path.text, request->path.len, path, sizeof path) < 0)
         return find_fallback(router, status);
     exact = find_exact(router, path);
-    if (exact) {
+    if (exact && has_any(exact)) {
         route = route_of(exact, request->method);
         if (!route) {
             *status = 405;

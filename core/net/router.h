@@ -11,7 +11,7 @@ struct router;
 struct router *router_new(void);
 void router_free(struct router *router);
 
-/* Exact decoded path. method NULL: all; "GET" answers HEAD too. -1 when taken. */
+/* Exact decoded path, while route->is_there says so. method NULL: all; "GET" answers HEAD too. -1 when taken. */
 int router_add(struct router *router, const char *method, const char *path,
                const struct http_route *route);
 

@@ -152,6 +152,7 @@ void change_finish(struct change *change)
     for (size_t i = 0; i < change->n_old; i++)
         change->old[i]->is_live = false;
     claims_apply(server);
+    routes_look(server);
     for (size_t i = change->n_old; i-- > 0;)
         end_old(change, i);
     settle(change);

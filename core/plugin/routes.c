@@ -6,6 +6,7 @@
  */
 #include "core/plugin/routes.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,6 +31,7 @@ struct logic_route {
     char *path;            /* owned */
     const char *shown;     /* the same, of running_name() */
     hop_route_handler *handler; /* NULL once its plugin has gone; logic */
+    atomic_bool is_there;       /* somebody answers: for the router */
     void *self;                 /* borrowed: the handler's own */
     struct plugin *next_plugin; /* borrowed: that is to replace it, with the next two */
     hop_route_handler *next_handler;
@@ -247,6 +249,24 @@ static void on_request(struct httpconn *http, const struct http_request *in,
 
 /* ---- routes */
 
+static bool is_there(const void *arg)
+{
+    const struct logic_route *route = arg;
+
+    return atomic_load(&route->is_there);
+}
+
+static void look(struct logic_route *route)
+{
+    atomic_store(&route->is_there, route->plugin && route->plugin->is_live);
+}
+
+void routes_look(hop_server *server)
+{
+    for (struct logic_route *route = server->routes; route; route = route->next)
+        look(route);
+}
+
 struct logic_route *logic_route_new(hop_server *server, const char *path,
                                     size_t max_body_bytes, hop_route_handler *handler,
                                     void *self)
@@ -259,9 +279,11 @@ struct logic_route *logic_route_new(hop_server *server, const char *path,
     route->shown = running_name(path);
     route->handler = handler;
     route->self = self;
+    atomic_init(&route->is_there, !server->current || server->current->is_live);
     route->http = (struct http_route){
         .max_body_bytes = max_body_bytes,
         .on_request = on_request,
+        .is_there = is_there,
         .arg = route,
     };
     return route;
@@ -310,8 +332,8 @@ static struct logic_route *find_route(const hop_server *server, const char *meth
     return route;
 }
 
-/* A router forgets nothing: a path is had again from a plugin that has gone, or will be from
- * the one that is replaced. */
+/* A router forgets nothing: a path is had again from a plugin that has gone, where meanwhile nothing
+ * is there, or will be from the one that is replaced. */
 static bool take_place(struct logic_route *route, struct plugin *plugin,
                        hop_route_handler *handler, void *self)
 {
@@ -319,6 +341,7 @@ static bool take_place(struct logic_route *route, struct plugin *plugin,
         route->plugin = plugin;
         route->handler = handler;
         route->self = self;
+        look(route);
         return true;
     }
     if (!plugin->replaces || route->plugin != plugin->replaces || route->next_plugin)
@@ -370,6 +393,7 @@ void routes_remove(hop_server *server, const struct plugin *plugin)
             continue;
         route->plugin = NULL;
         route->handler = NULL;
+        look(route);
     }
 }
 

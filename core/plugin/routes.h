@@ -70,6 +70,8 @@ void routes_remove(hop_server *server, const struct plugin *plugin);
 
 /* The routes that a plugin has registered while it was to replace another are its own. */
 void routes_take_over(hop_server *server, const struct plugin *plugin);
+/* A plugin is live now that was not, or not any more: its paths come, or go. */
+void routes_look(hop_server *server);
 
 /* For --print-hooks. */
 void routes_show(const hop_server *server, struct table *table);

@@ -164,12 +164,15 @@ describe('a plugin', () => {
     const server = await start('[plugin:echo]\n', folder);
     const socket = await connect(server);
 
-    assert.notEqual((await request(server, '/version')).text, '1.0');
+    const page = (await request(server, '/version')).text;
+    assert.notEqual(page, '1.0');
+    assert.match(await server.reload(`[plugin:echo]\n${VERSIONS}fail = init\n`), /told to fail/);
+    assert.equal((await request(server, '/version')).text, page);
     assert.match(await server.reload(`[plugin:echo]\n${VERSIONS}`), /server\.reloaded plugins="versions 1\.0"/);
     assert.deepEqual(await ask(socket, 'version'), ['1.0', 'a', 1]);
     assert.equal((await request(server, '/version')).text, '1.0');
     await server.reload('[plugin:echo]\n');
-    assert.equal((await request(server, '/version')).status, 503);
+    assert.equal((await request(server, '/version')).text, page);
     socket.emit('version', () => assert.fail('nobody is there to answer'));
     assert.deepEqual(await ask(socket, 'echo', 1), [1]);
     await server.reload(`[plugin:echo]\n${VERSIONS}`);
