@@ -404,7 +404,8 @@ void plugin_free(struct plugin *plugin)
         return;
     if (plugin->code && !plugin->has_run)
         close_code(plugin);
-    else if (!plugin->code && plugin->code_fd >= 0)
+    else if (plugin->code_fd >=
+             0) /* code that stays needs no name: no other comes any more */
         close(plugin->code_fd);
     plugin_free_state(plugin);
     free(plugin->path);

@@ -45,6 +45,7 @@ struct random {
     hop_metric metric[3];
     hop_health health;
     int n_timers, n_watches;
+    int fds[WATCHES]; /* owned: of watches */
     atomic_int n_jobs;
     atomic_llong n_rolled;
 };
@@ -487,7 +488,7 @@ static void start_watch(struct at *at)
     fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
     watch = hop_watch_new(SERVER, below(at, 4) ? fd : -1, (unsigned)below(at, 8),
                           on_watch, SELF);
-    at->random->n_watches++; /* and its descriptor stays open to the end */
+    at->random->fds[at->random->n_watches++] = fd; /* open to the end */
     if (watch)
         KEEP(watches, watch);
 }
@@ -1035,6 +1036,8 @@ static void random_free(void *self)
 
     for (int i = 0; i < RING; i++)
         hop_late_ack_free(random->acks[i]);
+    for (int i = 0; i < random->n_watches; i++)
+        close(random->fds[i]);
 }
 
 static const hop_config_key random_keys[] = {

@@ -138,11 +138,11 @@ describe('T43: a plugin that holds the thread of all', () => {
     const socket = await connect(server);
 
     socket.emit('watched', 'sleep', 600000);
+    assert.deepEqual((await server.waitLog(STUCK)).slice(1, 4), ['hazard', 'event', '*']);
     await ended(server);
-    assert.deepEqual(STUCK.exec(server.logText())?.slice(1), ['hazard', 'event', '*']);
   });
 
-  test('behind the system call filter too', async (t) => {
+  test('behind the system call filter too', { skip: isValgrind && 'it needs calls of its own' }, async (t) => {
     const server = await startDoomed({ watchdog: WATCHDOG_MS, args: ['-o', 'server.seccomp=yes'] }).catch((error) => error.server);
     if (/without libseccomp/.test(server.logText())) return t.skip('built without libseccomp');
     const socket = await connect(server);

@@ -133,7 +133,7 @@ test('T43: a call that takes too long is named, whatever its kind', async () => 
   await server.stop();
 });
 
-test('what a plugin leaves running goes with it', async () => {
+test('what a plugin leaves running goes with it', { skip: isValgrind && 'its own descriptors are not ours to close' }, async () => {
   const server = await start('nowhere', 'leak');
   const [socket, other] = [await connected(server), await connected(server)];
   const descriptors = () => readdirSync(`/proc/${server.proc.pid}/fd`).length;
