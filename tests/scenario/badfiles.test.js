@@ -1,6 +1,7 @@
 /*
  * badfiles.test.js - files that are no plugin, no longer one, or one for another server: each is refused
  * at the start with its place, the reason and the way out, and by a server that runs, which goes on as it was.
+ * T41.
  */
 import assert from 'node:assert/strict';
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
