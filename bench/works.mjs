@@ -214,7 +214,7 @@ export const WORKS = [
     derive: (o) => {
       const [first, second] = (o.threads ?? []).slice(1).sort((a, b) => b - a);
 
-      return { ...o, uneven: first / second };
+      return { ...o, uneven: second > 0 ? first / second : 1 };
     },
   },
 ];

@@ -486,7 +486,9 @@ static int settle(struct daemon *daemon, hop_error *error)
     leave_stdio();
     if (privileges_drop(daemon->settings, daemon->config, error) < 0)
         return -1;
-    return check_page(daemon, error);
+    if (check_page(daemon, error) < 0)
+        return -1;
+    return server_check_access(daemon->server, error);
 }
 
 /* ---- the end ---- */

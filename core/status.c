@@ -6,6 +6,7 @@
  */
 #include "core/status.h"
 
+#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -24,16 +25,19 @@ struct status {
     struct router *router;                                        /* owned */
     struct logic_route *metrics_route, *ready_route, *live_route; /* owned */
     bool is_ready;
+    locale_t plain; /* owned: a plugin may have chosen another, with commas in numbers */
 };
 
 void status_print(const struct status *status, FILE *out)
 {
     struct metrics *all[LOOPS_MAX];
+    locale_t before = uselocale(status->plain);
 
     for (unsigned i = 0; i < status->loops->n_loops; i++)
         all[i] = &status->loops->loop[i]->metrics;
     metrics_print(all, status->loops->n_loops, out);
     server_print_metrics(status->server, out);
+    uselocale(before);
 }
 
 static void on_metrics(hop_request *request, void *arg)
@@ -95,6 +99,7 @@ struct status *status_new(struct loops *loops, hop_server *server)
     struct status *status = mem_calloc(1, sizeof *status);
 
     status->loops = loops;
+    status->plain = newlocale(LC_ALL_MASK, "C", (locale_t)0);
     status->server = server;
     status->router = router_new();
     status->metrics_route = add_route(status, "/metrics", on_metrics);
@@ -110,6 +115,7 @@ void status_free(struct status *status)
     router_free(status->router);
     logic_route_free(status->metrics_route);
     logic_route_free(status->ready_route);
+    freelocale(status->plain);
     logic_route_free(status->live_route);
     free(status);
 }

@@ -47,8 +47,8 @@ struct http_route {
                          void *arg);
     /* That 413 has no words behind its head, as clients of the reference server know it. */
     bool is_terse;
-    /* Whether the route is there just now, for one that comes and goes; NULL: it always is. For
-     * prefixes only. Thread: any. */
+    /* Whether the route is there just now, for one that comes and goes; NULL: it always is.
+     * Thread: any. */
     bool (*is_there)(const void *arg);
     void *arg;
 };

@@ -33,7 +33,6 @@ struct exact {
     char *path;                             /* owned */
     struct http_route route[N_METHODS + 1]; /* [HTTP_M_OTHER]: all the others */
     bool has[N_METHODS + 1];                /* of these */
-    char allow[40];
 };
 
 struct prefix {
@@ -50,8 +49,24 @@ struct router {
     bool has_fallback;
 };
 
+/* Values of Allow, by the set of methods: "GET, HEAD, POST". */
+static char allowed[1 << N_METHODS][40];
+
+static void list_allowed(void)
+{
+    for (unsigned set = 0; set < 1u << N_METHODS; set++) {
+        size_t len = 0;
+
+        for (unsigned i = 0; i < N_METHODS; i++)
+            if (set & 1u << i)
+                len += (size_t)snprintf(allowed[set] + len, sizeof allowed[set] - len,
+                                        "%s%s", len ? ", " : "", method_names[i]);
+    }
+}
+
 struct router *router_new(void)
 {
+    list_allowed();
     return mem_calloc(1, sizeof(struct router));
 }
 
@@ -103,19 +118,6 @@ static int method_index(const char *method)
     return -1;
 }
 
-/* The value of Allow: "GET, HEAD, POST". */
-static void list_allowed(struct exact *exact)
-{
-    size_t len = 0;
-
-    for (int i = 0; i < N_METHODS; i++) {
-        if (!exact->has[i] && !(i == HTTP_M_HEAD && exact->has[HTTP_M_GET]))
-            continue;
-        len += (size_t)snprintf(exact->allow + len, sizeof exact->allow - len, "%s%s",
-                                len ? ", " : "", method_names[i]);
-    }
-}
-
 /* The path's methods so far and one more, in front of what they were. */
 int router_add(struct router *router, const char *method, const char *path,
                const struct http_route *route)
@@ -132,8 +134,6 @@ int router_add(struct router *router, const char *method, const char *path,
     exact->path = mem_strdup(path);
     exact->route[index] = *route;
     exact->has[index] = true;
-    memset(exact->allow, 0, sizeof exact->allow);
-    list_allowed(exact);
     exact->next = router->exact;
     atomic_store(&router->exact, exact);
     return 0;
@@ -178,6 +178,16 @@ static bool is_there(const struct http_route *route)
 static bool has(const struct exact *exact, int method)
 {
     return exact->has[method] && is_there(&exact->route[method]);
+}
+
+static unsigned methods_of(const struct exact *exact)
+{
+    unsigned set = 0;
+
+    for (int i = 0; i < N_METHODS; i++)
+        if (has(exact, i) || (i == HTTP_M_HEAD && has(exact, HTTP_M_GET)))
+            set |= 1u << i;
+    return set;
 }
 
 static bool has_any(const struct exact *exact)
@@ -233,7 +243,7 @@ const struct http_route *router_find(const struct router *router,
         route = route_of(exact, request->method);
         if (!route) {
             *status = 405;
-            *allow = exact->allow;
+            *allow = allowed[methods_of(exact)];
         }
         return route;
     }

@@ -25,7 +25,7 @@ void router_set_fallback(struct router *router, const struct http_route *route);
 
 /*
  * The route of a request. *status: 0, or 404 (no route), 405 (path known, method not;
- * *allow lists those known, static storage or router-owned).
+ * *allow lists those known, static storage).
  */
 const struct http_route *router_find(const struct router *router,
                                      const struct http_request *request, int *status,

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <sockhop/static.h>
 
@@ -32,6 +33,7 @@ enum {
 struct folder {
     atomic_size_t n_refs;
     struct static_files *files; /* owned */
+    char *path;                 /* owned */
 };
 
 struct asset {
@@ -52,11 +54,18 @@ static struct folder *folder_open(const char *path, hop_error *error)
     struct static_files *files = static_new(path, error);
     struct folder *folder;
 
+    if (files && !static_is_readable(files)) {
+        hop_error_set(error, "%s may not be read by uid %lu: make it readable", path,
+                      (unsigned long)getuid());
+        static_free(files);
+        return NULL;
+    }
     if (!files)
         return NULL;
     folder = mem_alloc(sizeof *folder);
     atomic_init(&folder->n_refs, 1);
     folder->files = files;
+    folder->path = mem_strdup(path);
     return folder;
 }
 
@@ -65,6 +74,7 @@ static void folder_unref(struct folder *folder)
     if (!folder || atomic_fetch_sub(&folder->n_refs, 1) > 1)
         return;
     static_free(folder->files);
+    free(folder->path);
     free(folder);
 }
 
@@ -199,7 +209,7 @@ static int add(hop_server *server, const char *prefix, const char *folder_name)
 
     free(path);
     if (!folder)
-        return refuse(server, "hop_static(\"%s\"): %s: the folder has to be there",
+        return refuse(server, "hop_static(\"%s\"): %s: name a folder that is there",
                       prefix, error.text);
     if (asset ? !is_free(server, asset) : !(asset = asset_new(server, prefix))) {
         folder_unref(folder);
@@ -261,6 +271,29 @@ void assets_remove(hop_server *server, const struct plugin *plugin)
         asset->plugin = NULL;
         serve_from(asset, NULL);
     }
+}
+
+/* They were opened by whom we started as. */
+int assets_check(const hop_server *server, hop_error *error)
+{
+    for (const struct asset *asset = server->assets; asset; asset = asset->next) {
+        struct folder *again;
+        hop_error reason;
+
+        if (!asset->folder)
+            continue;
+        again = folder_open(asset->folder->path, &reason);
+        folder_unref(again);
+        if (again)
+            continue;
+        config_error(
+            server->config, asset->plugin->section, NULL, error,
+            "hop_static(\"%s\"): %s (chmod -R a+rX, and a+x for the folders above "
+            "it), or name another server.user",
+            asset->prefix, reason.text);
+        return -1;
+    }
+    return 0;
 }
 
 void assets_show(const hop_server *server, struct table *table)

@@ -20,6 +20,9 @@ void assets_remove(hop_server *server, const struct plugin *plugin);
 void assets_show(const hop_server *server, struct table *table);
 
 /* After the loops have ended. */
+/* Whether whoever the server is now may read them: 0, or -1 with the reason. */
+int assets_check(const hop_server *server, hop_error *error);
+
 void assets_free(hop_server *server);
 
 #endif

@@ -26,7 +26,7 @@ struct cell {
     size_t n_series;
     size_t width; /* of a series: 1, or the count of each bucket, and the sum */
     _Atomic(double) *series; /* owned */
-    atomic_bool was_changed;
+    atomic_bool *was_set;    /* owned, by series: of a gauge, by hop_metric_set() */
 };
 
 static _Atomic(struct cell *) table[CELLS_MAX];
@@ -56,14 +56,15 @@ hop_metric hop_metric_of(hop_metric metric, size_t n)
 }
 
 /* The cell, counted as in use, or NULL. Sequentially consistent, as cell_remove() is: either
- * it sees us, or we see the new generation. */
+ * it sees us, or we see the new generation. Who comes with a stale handle is not counted, but
+ * for those that look while it goes: or many such would keep cell_remove() waiting. */
 static struct cell *enter(hop_metric metric)
 {
     const size_t slot = slot_of(metric);
     struct cell *cell = slot < CELLS_MAX ? atomic_load(&table[slot]) : NULL;
     const unsigned generation = (unsigned)(metric & 0xffffffff);
 
-    if (!cell || generation % 2 == 0)
+    if (!cell || generation % 2 == 0 || atomic_load(&cell->generation) != generation)
         return NULL;
     atomic_fetch_add(&cell->n_users, 1);
     if (atomic_load(&cell->generation) == generation &&
@@ -99,11 +100,6 @@ static _Atomic(double) *series_at(const struct cell *cell, size_t n)
     return &cell->series[n * cell->width];
 }
 
-static void mark(struct cell *cell)
-{
-    atomic_store_explicit(&cell->was_changed, true, memory_order_relaxed);
-}
-
 int hop_metric_add(hop_metric metric, double by)
 {
     struct cell *cell = enter(metric);
@@ -113,10 +109,8 @@ int hop_metric_add(hop_metric metric, double by)
         return -1;
     can_add = isfinite(by) &&
               (cell->kind == HOP_GAUGE || (cell->kind == HOP_COUNTER && by >= 0));
-    if (can_add) {
+    if (can_add)
         add(series_at(cell, series_of(metric)), by);
-        mark(cell);
-    }
     leave(cell);
     return can_add ? 0 : -1;
 }
@@ -129,10 +123,9 @@ int hop_metric_set(hop_metric metric, double value)
     if (!cell)
         return -1;
     can_set = isfinite(value) && cell->kind == HOP_GAUGE;
-    if (can_set) {
-        atomic_store_explicit(series_at(cell, series_of(metric)), value,
-                              memory_order_relaxed);
-        mark(cell);
+    if (can_set) { /* in this order: see take_gauge() */
+        atomic_store(&cell->was_set[series_of(metric)], true);
+        atomic_store(series_at(cell, series_of(metric)), value);
     }
     leave(cell);
     return can_set ? 0 : -1;
@@ -177,7 +170,7 @@ static void fill(struct cell *cell, const hop_metric_options *options)
         cell->values[i] = mem_strdup(options->values[i]);
     cell->width = options->kind == HOP_HISTOGRAM ? cell->n_bounds + 2 : 1;
     cell->series = mem_calloc(cell->n_series * cell->width, sizeof *cell->series);
-    atomic_store(&cell->was_changed, false);
+    cell->was_set = mem_calloc(cell->n_series, sizeof *cell->was_set);
 }
 
 static void empty(struct cell *cell)
@@ -186,6 +179,7 @@ static void empty(struct cell *cell)
         free(cell->values[i]);
     free(cell->values);
     free(cell->series);
+    free(cell->was_set);
     free(cell->bounds);
     free(cell->label);
     free(cell->help);
@@ -269,6 +263,17 @@ static bool is_same(const struct cell *a, const struct cell *b)
            is_same_label(a, b);
 }
 
+/* What was added so far is added to the old; what was set, or is being set now, counts alone. */
+static void take_gauge(const struct cell *old, struct cell *new, size_t n)
+{
+    _Atomic(double) *value = series_at(new, n);
+    double now = atomic_load(value);
+
+    while (!atomic_load(&new->was_set[n]) &&
+           !atomic_compare_exchange_weak(value, &now, now + load(series_at(old, n))))
+        continue;
+}
+
 void cell_take_over(hop_metric from, hop_metric to)
 {
     const struct cell *old = find(from);
@@ -276,10 +281,11 @@ void cell_take_over(hop_metric from, hop_metric to)
 
     if (!old || !new || !is_same(old, new))
         return;
-    if (new->kind == HOP_GAUGE && atomic_load(&new->was_changed))
-        return;
     for (size_t i = 0; i < new->n_series *new->width; i++)
-        add(&new->series[i], load(&old->series[i]));
+        if (new->kind == HOP_GAUGE)
+            take_gauge(old, new, i);
+        else
+            add(&new->series[i], load(&old->series[i]));
 }
 
 /* ---- the text of Prometheus, version 0.0.4 */

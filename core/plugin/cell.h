@@ -3,7 +3,7 @@
  *
  * A handle is slot and generation, as in slots.h, with the number of the label's value above.
  * Any thread changes a cell without a lock. Whoever does is counted while it does, and
- * cell_remove() waits for those, some instructions long: so nobody meets a cell that goes,
+ * cell_remove() waits for those, some instructions long where all of them run: so nobody meets a cell that goes,
  * and what a late one adds never lands in the next cell of that slot.
  * Thread: logic, but for what <sockhop/metric.h> says.
  */

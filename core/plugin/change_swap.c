@@ -15,6 +15,7 @@
 #include "core/plugin/change_impl.h"
 #include "core/plugin/endpoints.h"
 #include "core/plugin/handover.h"
+#include "core/plugin/health.h"
 #include "core/plugin/plugin_state.h"
 #include "core/plugin/routes.h"
 #include "core/plugin/state.h"
@@ -70,7 +71,6 @@ static void commit_new(struct change *change, size_t i)
     }
     plugin->is_live = true;
     end_unloaded(server, plugin->name);
-    async_release(server, plugin);
 }
 
 /* Where code has been once, its libraries may keep memory that only they can find: so the old
@@ -85,6 +85,7 @@ static void end_old(struct change *change, size_t i)
             change->new[j]->replaces = NULL;
             is_replaced = true;
         }
+    health_yield(plugin); /* what it says when it goes is no news of the new */
     if (loader_stop_one(plugin, change->server) < 0) {
         /* it was idle: a job that it has started since then; its memory stays */
         server_hide(change->server, plugin);
@@ -156,6 +157,8 @@ void change_finish(struct change *change)
     for (size_t i = change->n_old; i-- > 0;)
         end_old(change, i);
     settle(change);
+    for (size_t i = 0; i < change->n_new; i++) /* it has all now that the old had */
+        async_release(server, change->new[i]);
     for (size_t i = 0; i < change->n_revisions; i++)
         if (!change_has_old(change, revision_plugin(change->revisions[i])))
             revision_apply(server, change->revisions[i]);

@@ -37,7 +37,7 @@ struct field {
 struct field_set {
     UT_hash_handle hh;
     hop_socket socket;
-    struct field *first; /* owned: the latest comes first */
+    struct field *first; /* owned: the oldest comes first */
 };
 
 static struct field_set *find_set(const hop_server *server, hop_socket socket)
@@ -102,11 +102,13 @@ static struct field *field_new(struct field_set *set, const struct plugin *plugi
                                const char *name)
 {
     struct field *field = mem_calloc(1, sizeof *field);
+    struct field **at = &set->first;
 
+    while (*at)
+        at = &(*at)->next;
+    *at = field;
     field->plugin = plugin;
     strcpy(field->name, name);
-    field->next = set->first;
-    set->first = field;
     return field;
 }
 
@@ -145,7 +147,7 @@ int hop_socket_log_field(hop_server *server, hop_socket socket, const char *name
     }
     set = need_set(server, socket);
     field = *find_field(set, server->current, name);
-    if (!field && count(set, server->current) == FIELDS_A_PLUGIN)
+    if (!field && count(set, server->current) >= FIELDS_A_PLUGIN)
         return -1;
     if (!field)
         field = field_new(set, server->current, name);
@@ -172,7 +174,7 @@ char *fields_write(char text[LOG_FIELDS_SIZE], const hop_server *server,
         n = snprintf(one, sizeof one, " %s.%s=\"%s\"", field->plugin->name, field->name,
                      log_escape(value, sizeof value, field->value, strlen(field->value)));
         if (len + (size_t)n >= LOG_FIELDS_SIZE)
-            continue;
+            break;
         memcpy(text + len, one, (size_t)n + 1);
         len += (size_t)n;
     }
@@ -197,7 +199,8 @@ void fields_hand_over(hop_server *server, const struct plugin *from,
         for (struct field **at = &set->first; *at;) {
             if ((*at)->plugin != from) {
                 at = &(*at)->next;
-            } else if (*find_field(set, to, (*at)->name)) {
+            } else if (*find_field(set, to, (*at)->name) ||
+                       count(set, to) >= FIELDS_A_PLUGIN) {
                 remove_at(at);
             } else {
                 (*at)->plugin = to;

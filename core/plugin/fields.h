@@ -16,11 +16,13 @@ struct fields {
     struct field_set *sets; /* owned: by socket; NULL where nobody has set one */
 };
 
-enum { LOG_FIELDS_SIZE = 900 }; /* the rest of a line of the log */
+/* Room in a line of the log, of 1,024 bytes, behind a client's name of something and what else it
+ * begins with. */
+enum { LOG_FIELDS_SIZE = 700 };
 
 /*
  * The fields of a socket that are of live plugins, each with a space before it, for the end of a
- * line: ` auth.user="alice"`. What does not fit is left out. Returns text.
+ * line: ` auth.user="alice"`. The oldest come first; what does not fit is left out. Returns text.
  */
 char *fields_write(char text[LOG_FIELDS_SIZE], const hop_server *server,
                    hop_socket socket);

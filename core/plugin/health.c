@@ -3,7 +3,7 @@
  *
  * Called by: plugins (hop_health_new() in init(), hop_health_set() in any thread), server.c,
  * change.c. The checks are the process's, as a handle knows no server, and stand under a
- * mutex, held for as long as it takes to copy a text.
+ * mutex, held for as long as it takes to print them.
  */
 #include "core/plugin/health.h"
 

@@ -64,7 +64,9 @@ static const char *name_fault(const hop_metric_options *options)
 
     if (!is_short_name(name, NAME_MAX_BYTES))
         return "a name is [a-z][a-z0-9_]*, at most 64 bytes";
-    if (ends_in(name, "_bucket") || ends_in(name, "_sum") || ends_in(name, "_count"))
+    if (ends_in(name, "_bucket") || ends_in(name, "_sum") || ends_in(name, "_count") ||
+        strcmp(name, "bucket") == 0 || strcmp(name, "sum") == 0 ||
+        strcmp(name, "count") == 0) /* behind a plugin's name that is another metric's */
         return "_bucket, _sum and _count at the end are for the rows of a histogram";
     if (options->kind == HOP_COUNTER && !ends_in(name, "_total"))
         return "a counter's name ends in _total";

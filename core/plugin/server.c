@@ -358,6 +358,11 @@ void server_on_settled(hop_server *server, void (*on_settled)(void *arg), void *
     server->on_settled_arg = arg;
 }
 
+int server_check_access(const hop_server *server, hop_error *error)
+{
+    return assets_check(server, error);
+}
+
 void server_ready(hop_server *server)
 {
     loader_ready(server->loader, server);

@@ -38,6 +38,10 @@ void server_set_shards(hop_server *server, struct engine *const *engines);
  * of any plugin is left then. Before the loops run, in the thread that will be logic. */
 int server_load_plugins(hop_server *server, hop_error *error);
 
+/* The server has become whom it serves as: whether that one may read what plugins serve. 0, or -1
+ * with the reason. */
+int server_check_access(const hop_server *server, hop_error *error);
+
 /* Listeners are open: tell the plugins, in the order of init. Thread: logic. */
 void server_ready(hop_server *server);
 

@@ -4,8 +4,8 @@
  * A metric is called sockhop_PLUGIN_NAME there, each '-' of the plugin's name being a '_'. It
  * is registered in init() and goes with the plugin; nobody sees it before the plugin is live.
  * When the plugin is reloaded, a metric of the same name, kind, bounds and label goes on from
- * where the old code's was: a counter never goes backwards. A gauge that the new code has set
- * or changed by then keeps what it has.
+ * where the old code's was: a counter never goes backwards. Of a gauge that the new code has
+ * set by then that value stays; what it has added to one counts beside what there was.
  */
 #ifndef SOCKHOP_METRIC_H
 #define SOCKHOP_METRIC_H
@@ -33,7 +33,8 @@ typedef enum hop_metric_kind {
  * Register a metric.
  *   name    [a-z][a-z0-9_]*, at most 64 bytes, with the unit in it, as Prometheus has it:
  *           "queries_total", "query_seconds", "pool_bytes". A counter's ends in _total, no
- *           other's does; none ends in _bucket, _sum or _count. Copied
+ *           other's does; none ends in _bucket, _sum or _count, or
+ *           is one of these words. Copied
  *   help    one line for who reads it: UTF-8, 1 to 256 bytes without control bytes. Copied
  *   bounds  n of them, 1 to 32, finite, each greater than the one before, in the unit of the
  *           name; what is greater than the last counts as well. Copied

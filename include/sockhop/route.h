@@ -20,6 +20,7 @@ typedef void hop_route_handler(hop_request *request, void *self);
  * Answer a path. Exact match of the decoded path, before static files.
  *   method  "GET" (answers HEAD too) or "POST"
  *   path    starts with '/', not below the Socket.IO path
+ * Once the plugin has gone the path is what it was without it, of the page perhaps.
  * Only in init(). Returns 0, or -1 when taken or malformed. Thread: logic.
  */
 HOP_API int hop_route(hop_server *server, const char *method, const char *path,

@@ -21,7 +21,7 @@ struct meter {
     hop_metric events, level, seconds, ops;
     const char *bad;   /* borrowed: from the conf file */
     const char *bound; /* borrowed: the first of seconds */
-    bool fail, thread;
+    bool fail, thread, opens, sets;
     pthread_t adder; /* where thread is set */
     atomic_bool must_end;
     hop_late_ack *ack; /* owned: of jobs, or NULL */
@@ -32,6 +32,8 @@ static const hop_config_key keys[] = {
     HOP_STRING(struct meter, bad, "bad", "", "what is wrong"),
     HOP_STRING(struct meter, bound, "bound", "0.1", "the first bound of seconds"),
     HOP_BOOL(struct meter, fail, "fail", false, "whether init() fails in the end"),
+    HOP_BOOL(struct meter, opens, "opens", false, "whether init() adds one to level"),
+    HOP_BOOL(struct meter, sets, "sets", false, "whether init() sets level to 3"),
     HOP_BOOL(struct meter, thread, "thread", false, "whether a thread adds all the time"),
     HOP_KEYS_END,
 };
@@ -164,6 +166,8 @@ static void register_bad(hop_server *server, const char *bad)
         hop_gauge(server, "x_total", "no counter");
     else if (strcmp(bad, "row") == 0)
         hop_gauge(server, "seconds_count", "a row of the histogram");
+    else if (strcmp(bad, "end") == 0)
+        hop_gauge(server, "sum", "a row of another plugin's");
     else if (strcmp(bad, "twice") == 0)
         hop_gauge(server, "level", "again");
     else if (strcmp(bad, "bounds") == 0)
@@ -209,6 +213,10 @@ static int init(hop_server *server, void *self)
                                                      .values = ops,
                                                      .n_values = 2});
     hop_metric_add(hop_metric_of(meter->ops, 0), 1);
+    if (meter->opens)
+        hop_metric_add(meter->level, 1);
+    if (meter->sets)
+        hop_metric_set(meter->level, 3);
     hop_on(server, "add", on_add, meter);
     hop_on(server, "set", on_set, meter);
     hop_on(server, "observe", on_observe, meter);

@@ -14,7 +14,7 @@ struct patient {
     hop_health database, cache;
     const char *word; /* borrowed */
     const char *name; /* borrowed */
-    bool fail;
+    bool fail, farewell;
 
     hop_late_ack *ack; /* owned: of the one job, or NULL */
     hop_health which;
@@ -25,6 +25,7 @@ struct patient {
 static const hop_config_key keys[] = {
     HOP_STRING(struct patient, word, "word", "", "any, for a reload"),
     HOP_STRING(struct patient, name, "name", "database", "of the first check"),
+    HOP_BOOL(struct patient, farewell, "farewell", false, "whether free() says so"),
     HOP_BOOL(struct patient, fail, "fail", false, "whether init() fails in the end"),
     HOP_KEYS_END,
 };
@@ -75,9 +76,18 @@ static int init(hop_server *server, void *self)
     return patient->fail ? hop_fail(server, "told to fail") : 0;
 }
 
+static void end(void *self)
+{
+    const struct patient *patient = self;
+
+    if (patient->farewell)
+        hop_health_set(patient->database, HOP_UNHEALTHY, "closing");
+}
+
 HOP_API const hop_plugin hop_plugin_entry = {
     HOP_PLUGIN("patient", "1.0", "says how it is"),
     .state_size = sizeof(struct patient),
     .keys = keys,
     .init = init,
+    .free = end,
 };

@@ -3,7 +3,7 @@
  * fields of log lines; and that it comes and goes with them.
  */
 import assert from 'node:assert/strict';
-import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, test } from 'node:test';
 
@@ -114,6 +114,20 @@ describe('metrics', () => {
     assert.equal((await metricsText(server)).match(/# TYPE sockhop_meter_events_total/g).length, 1);
   });
 
+  test('that are gauges go on with what new code adds, and stay where it sets them', async () => {
+    const server = await start(METER, ownPlugins('meter'));
+    const socket = await connect(server);
+
+    await ask(socket, 'add', 'level', 7);
+    await server.reload(`${METER}opens = yes\n`);
+    assert.equal(await value(server, 'level'), 8);
+    await ask(socket, 'add', 'level', -8);
+    assert.equal(await value(server, 'level'), 0);
+    await ask(socket, 'add', 'level', 5);
+    await server.reload(`${METER}sets = yes\n`);
+    assert.equal(await value(server, 'level'), 3);
+  });
+
   test('never go backwards while a thread of the plugin adds to them and it is reloaded', async () => {
     const folder = ownPlugins('meter');
     const config = `${METER}thread = yes\n`;
@@ -170,6 +184,7 @@ describe('metrics', () => {
     ['counter', /metric "x": a counter's name ends in _total/],
     ['gauge', /metric "x_total": _total at the end is for counters/],
     ['row', /metric "seconds_count": _bucket, _sum and _count at the end/],
+    ['end', /metric "sum": _bucket, _sum and _count at the end/],
     ['twice', /metric "sockhop_meter_level": the plugin meter has it already/],
     ['bounds', /metric "x": each bound is a finite number greater than the one before/],
     ['label', /metric "x": a label has a value twice/],
@@ -233,6 +248,10 @@ describe('health', () => {
     }
     for (const word of ['a', 'b']) {
       assert.match(await server.reload(`${PATIENT}word = ${word}\n[plugin:versions]\n`), /server\.reloaded/);
+      assert.deepEqual(await ready(server), well);
+    }
+    for (const word of ['c', 'd']) { /* the old code's last word is not about the new */
+      await server.reload(`${PATIENT}farewell = yes\nword = ${word}\n[plugin:versions]\n`);
       assert.deepEqual(await ready(server), well);
     }
     await ask(socket, 'is', 'database', 2, 'down');
@@ -321,6 +340,17 @@ describe('files', () => {
     assert.deepEqual(await get(server, '/filesystem.js'), [404, 'Not Found\n']);
   });
 
+  test('that the server may not read once it is itself are refused at the start', async (t) => {
+    if (process.getuid() !== 0) return t.skip('only root becomes somebody else');
+    const folder = folderWith();
+
+    chmodSync(join(folder, 'files/www'), 0o700);
+    writeFileSync(join(folder, 'x.ini'), `[server]\nport = 0\npublic =\nplugin_dir = ${folder}\n${FILES}`);
+    const { status: code, stderr } = await runSockhop(['-c', join(folder, 'x.ini')]);
+    assert.equal(code, 1);
+    assert.match(stderr, /x\.ini:5: plugin:files: hop_static\("\/files"\): .*files\/www may not be read by uid \d+: make it readable/);
+  });
+
   test('come and go with the plugin, and another folder takes its place', async () => {
     const folder = folderWith();
     const server = await start('[plugin:versions]\n', folder);
@@ -331,7 +361,7 @@ describe('files', () => {
 
     for (let i = 0; i < 3; i++) {
       assert.match(await server.reload(config('fail = yes\n')), /told to fail/);
-      assert.match(await server.reload(config('folder = none\n')), /hop_static\("\/js"\): .*\/files\/none: No such file or directory: the folder has to be there/);
+      assert.match(await server.reload(config('folder = none\n')), /hop_static\("\/js"\): .*\/files\/none: No such file or directory: name a folder that is there/);
       assert.deepEqual(await get(server, path), before); /* a failed change has hidden nothing */
       await server.reload(mine);
       assert.deepEqual(await get(server, path), [200, 'another script']);
@@ -403,7 +433,7 @@ describe('fields of the log', () => {
     assert.deepEqual(await ask(anna, 'tag', 'via', null), [0]);
     assert.deepEqual(await ask(anna, 'tag', 'long', `a${'\u00e9'.repeat(60)}`), [0]);
     anna.emit('nobody');
-    await server.waitLog(/event\.ignored event="nobody" reason="no handler" tagger\.long="a\u00e9{31}" tagger\.user="anna\\" x=1\\x0aERROR fake\.line\\u2028"$/);
+    await server.waitLog(/event\.ignored event="nobody" reason="no handler" tagger\.user="anna\\" x=1\\x0aERROR fake\.line\\u2028" tagger\.long="a\u00e9{31}"$/);
     bob.emit('nothing');
     await server.waitLog(/event\.ignored event="nothing" reason="no handler" tagger\.via="middleware"$/);
     for (const name of ['', 'User', 'a b', 'a'.repeat(33), 'x="']) assert.deepEqual(await ask(bob, 'tag', name, 'x'), [-1]);
@@ -427,7 +457,7 @@ describe('fields of the log', () => {
     for (const word of ['a', 'b']) {
       await server.reload(`${TAGGER}word = ${word}\n[plugin:versions]\n`);
       anna.emit(`round ${word}`);
-      await server.waitLog(new RegExp(`event\\.ignored event="round ${word}" .* tagger\\.user="anna" tagger\\.via="middleware"$`));
+      await server.waitLog(new RegExp(`event\\.ignored event="round ${word}" .* tagger\\.via="middleware" tagger\\.user="anna"$`));
     }
     assert.deepEqual(await ask(anna, 'tag', 'user', null), [0]); /* it is the new code's */
     await server.reload('[plugin:versions]\n');
