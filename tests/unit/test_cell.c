@@ -139,16 +139,18 @@ static void the_same_metric_goes_on_where_the_old_was(void **state)
     static const struct {
         hop_metric_kind kind, new_kind;
         const char *name;
-        bool has_label, sets;
+        bool has_label;
+        char does;    /* what new code has done: 'a' adds 2, 's' sets 2 */
         double value; /* of the first */
     } rows[] = {
-        {HOP_COUNTER, HOP_COUNTER, "a", false, false, 5},
-        {HOP_COUNTER, HOP_COUNTER, "b", false, false, 0}, /* another name */
-        {HOP_COUNTER, HOP_GAUGE, "a", false, false, 0},
-        {HOP_COUNTER, HOP_COUNTER, "a", true, false, 0},
-        {HOP_GAUGE, HOP_GAUGE, "a", false, false, 5},
-        {HOP_GAUGE, HOP_GAUGE, "a", false, true, 2},
-        {HOP_COUNTER, HOP_COUNTER, "a", false, true, 7},
+        {HOP_COUNTER, HOP_COUNTER, "a", false, ' ', 5},
+        {HOP_COUNTER, HOP_COUNTER, "b", false, ' ', 0}, /* another name */
+        {HOP_COUNTER, HOP_GAUGE, "a", false, ' ', 0},
+        {HOP_COUNTER, HOP_COUNTER, "a", true, ' ', 0},
+        {HOP_GAUGE, HOP_GAUGE, "a", false, ' ', 5},
+        {HOP_GAUGE, HOP_GAUGE, "a", false, 'a', 7},
+        {HOP_GAUGE, HOP_GAUGE, "a", false, 's', 2},
+        {HOP_COUNTER, HOP_COUNTER, "a", false, 'a', 7},
     };
 
     (void)state;
@@ -158,8 +160,10 @@ static void the_same_metric_goes_on_where_the_old_was(void **state)
         char *text, expected[40];
 
         hop_metric_add(old, 5);
-        if (rows[i].sets)
+        if (rows[i].does == 'a')
             hop_metric_add(new, 2);
+        if (rows[i].does == 's')
+            hop_metric_set(new, 2);
         cell_take_over(old, new);
         cell_remove(old);
         text = print(new);
@@ -169,6 +173,25 @@ static void the_same_metric_goes_on_where_the_old_was(void **state)
         free(text);
         cell_remove(new);
     }
+}
+
+static void each_value_of_a_label_is_set_by_itself(void **state)
+{
+    hop_metric old = new_metric(HOP_GAUGE, "a", true);
+    hop_metric new = new_metric(HOP_GAUGE, "a", true);
+    char *text;
+
+    (void)state;
+    hop_metric_set(hop_metric_of(old, 0), 3);
+    hop_metric_set(hop_metric_of(old, 1), 4);
+    hop_metric_set(hop_metric_of(new, 0), 9);
+    cell_take_over(old, new);
+    text = print(new);
+    assert_non_null(strstr(text, "{how=\"read\"} 9\n"));
+    assert_non_null(strstr(text, "} 4\n"));
+    free(text);
+    cell_remove(old);
+    cell_remove(new);
 }
 
 static hop_metric shared;
@@ -226,6 +249,7 @@ int main(void)
         cmocka_unit_test(the_wrong_change_changes_nothing),
         cmocka_unit_test(one_that_has_gone_is_harmless_also_in_its_slot),
         cmocka_unit_test(the_same_metric_goes_on_where_the_old_was),
+        cmocka_unit_test(each_value_of_a_label_is_set_by_itself),
         cmocka_unit_test(threads_lose_nothing),
         cmocka_unit_test(it_goes_while_threads_use_it),
     };
