@@ -9,6 +9,7 @@
 #ifndef NET_HTTPCONN_H
 #define NET_HTTPCONN_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -47,9 +48,9 @@ struct http_route {
                          void *arg);
     /* That 413 has no words behind its head, as clients of the reference server know it. */
     bool is_terse;
-    /* Whether the route is there just now, for one that comes and goes; NULL: it always is.
-     * Thread: any. */
-    bool (*is_there)(const void *arg);
+    /* Borrowed: whether the route is there just now, for one that comes and goes; NULL: it
+     * always is. */
+    const atomic_bool *is_there;
     void *arg;
 };
 

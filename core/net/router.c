@@ -172,7 +172,7 @@ void router_set_fallback(struct router *router, const struct http_route *route)
 
 static bool is_there(const struct http_route *route)
 {
-    return !route->is_there || route->is_there(route->arg);
+    return !route->is_there || atomic_load(route->is_there);
 }
 
 static bool has(const struct exact *exact, int method)

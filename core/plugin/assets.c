@@ -105,13 +105,6 @@ static struct folder *folder_of(struct asset *asset)
     return folder;
 }
 
-static bool is_there(const void *arg)
-{
-    const struct asset *asset = arg;
-
-    return atomic_load(&asset->is_there);
-}
-
 static void on_request(struct httpconn *http, const struct http_request *request,
                        const char *body, size_t body_len, void *arg)
 {
@@ -157,7 +150,7 @@ static struct asset *asset_new(hop_server *server, const char *prefix)
     struct asset *asset = mem_calloc(1, sizeof *asset);
     const struct http_route route = {.max_body_bytes = MAX_BODY_BYTES,
                                      .on_request = on_request,
-                                     .is_there = is_there,
+                                     .is_there = &asset->is_there,
                                      .arg = asset};
 
     asset->prefix = mem_strdup(prefix);

@@ -5,6 +5,8 @@
 #ifndef PLUGIN_ENDPOINT_IMPL_H
 #define PLUGIN_ENDPOINT_IMPL_H
 
+#include <stdatomic.h>
+
 #include <sockhop/endpoint.h>
 
 #include "core/engine/frame.h"
@@ -43,6 +45,7 @@ struct endpoint {
     hop_endpoint next_calls;
     void *next_self;
     size_t n_peers;
+    atomic_bool is_there; /* somebody answers: for the router */
     struct http_route route;
     /* of an Engine.IO endpoint, by shard number; NULL: a raw WebSocket's */
     struct engine **engines;            /* owned, and they */

@@ -225,6 +225,7 @@ static struct endpoint *endpoint_new(hop_server *server, const char *path,
     memcpy(&endpoint->calls, calls,
            calls->size < sizeof *calls ? calls->size : sizeof *calls);
     endpoint->self = self;
+    atomic_init(&endpoint->is_there, true); /* it is made before the loops run */
     return endpoint;
 }
 
@@ -357,6 +358,7 @@ int hop_websocket(hop_server *server, const char *path, const hop_endpoint *call
         return -1;
     upper.arg = endpoint;
     endpoint->route = raw_route(server->engines, &upper);
+    endpoint->route.is_there = &endpoint->is_there;
     if (router_add(server->router, NULL, path, &endpoint->route) < 0)
         return refuse(server, "hop_websocket(\"%s\"): taken already", path);
     return 0;
@@ -377,6 +379,7 @@ int hop_engine(hop_server *server, const char *path, const hop_endpoint *calls,
         return refuse(server, "hop_engine(\"%s\"): %d are there already", path,
                       ENGINES_MAX);
     make_engines(endpoint);
+    endpoint->route.is_there = &endpoint->is_there;
     if (router_add_prefix(server->router, path, &endpoint->route) < 0)
         return refuse(server, "hop_engine(\"%s\"): taken already", path);
     return 0;
@@ -408,6 +411,7 @@ void endpoints_remove(hop_server *server, const struct plugin *plugin)
             continue;
         endpoint->plugin = NULL;
         endpoint->calls = (hop_endpoint){0};
+        atomic_store(&endpoint->is_there, false);
     }
 }
 
@@ -421,6 +425,7 @@ void endpoints_take_over(hop_server *server, const struct plugin *plugin)
         endpoint->calls = endpoint->next_calls;
         endpoint->self = endpoint->next_self;
         endpoint->next_plugin = NULL;
+        atomic_store(&endpoint->is_there, true);
     }
 }
 

@@ -249,13 +249,6 @@ static void on_request(struct httpconn *http, const struct http_request *in,
 
 /* ---- routes */
 
-static bool is_there(const void *arg)
-{
-    const struct logic_route *route = arg;
-
-    return atomic_load(&route->is_there);
-}
-
 static void look(struct logic_route *route)
 {
     atomic_store(&route->is_there, route->plugin && route->plugin->is_live);
@@ -283,7 +276,7 @@ struct logic_route *logic_route_new(hop_server *server, const char *path,
     route->http = (struct http_route){
         .max_body_bytes = max_body_bytes,
         .on_request = on_request,
-        .is_there = is_there,
+        .is_there = &route->is_there,
         .arg = route,
     };
     return route;

@@ -70,6 +70,8 @@ typedef struct hop_endpoint {
  * transports and the upgrade from one to the other; messages are what Engine.IO carries.
  * At most 8 of these in a server.
  *
+ * Once the plugin has gone the path is what it was without it; as long as peers are connected
+ * the plugin is neither replaced nor unloaded.
  * Only in init(). Returns 0, or -1 when path is none of these. Thread: logic.
  */
 HOP_API int hop_websocket(hop_server *server, const char *path,

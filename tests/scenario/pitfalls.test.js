@@ -147,10 +147,16 @@ test('what a plugin leaves running goes with it', { skip: isValgrind && 'its own
   const metrics = await server.metrics();
   assert.ok(![...metrics.keys()].some((key) => key.includes('pitfall')), [...metrics.keys()].filter((key) => key.includes('pitfall')).join('\n'));
   assert.ok(socket.connected && other.connected);
+  const raw = new WebSocket(`ws://127.0.0.1:${server.port}/pits`);
+  assert.match((await next(raw, 'error'))[0].message, /Unexpected server response/, 'nobody is at its endpoint');
   assert.deepEqual(await ask(socket, 'echo', 1), [1]);
   const counts = [];
   for (let i = 0; i < 4; i++) {
     assert.equal((await server.ctl('plugin', 'load', 'pitfall')).status, 0);
+    const again = new WebSocket(`ws://127.0.0.1:${server.port}/pits`);
+    await next(again, 'open');
+    again.terminate();
+    while ((await server.metrics()).get('sockhop_peers{kind="websocket"}') > 0); /* one that has such clients stays */
     await ask(socket, 'all');
     assert.equal((await server.ctl('plugin', 'unload', 'pitfall')).status, 0);
     counts.push(descriptors());

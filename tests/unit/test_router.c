@@ -120,13 +120,7 @@ static void a_path_is_taken_once(void **state)
     router_free(router);
 }
 
-static bool is_there_now;
-
-static bool is_there(const void *arg)
-{
-    assert_ptr_equal(arg, &tags[6]);
-    return is_there_now;
-}
+static atomic_bool is_there_now;
 
 static void a_prefix_that_comes_and_goes_leaves_no_trace(void **state)
 {
@@ -134,7 +128,7 @@ static void a_prefix_that_comes_and_goes_leaves_no_trace(void **state)
     struct http_route sometimes = route(6);
 
     (void)state;
-    sometimes.is_there = is_there;
+    sometimes.is_there = &is_there_now;
     assert_int_equal(router_add_prefix(router, "/a/b/c", &sometimes), 0);
     for (int i = 0; i < 2; i++) {
         const char *allow;
@@ -147,6 +141,27 @@ static void a_prefix_that_comes_and_goes_leaves_no_trace(void **state)
     router_free(router);
 }
 
+static void a_method_that_comes_and_goes_is_allowed_while_it_is_there(void **state)
+{
+    struct router *router = make_router();
+    struct http_route get = route(1), sometimes = route(6);
+    const char *allow;
+
+    (void)state;
+    sometimes.is_there = &is_there_now;
+    is_there_now = false;
+    assert_int_equal(router_add(router, "POST", "/x", &sometimes), 0);
+    assert_int_equal(find(router, HTTP_M_POST, "/x", &allow), 5); /* nothing is there */
+    assert_int_equal(router_add(router, "GET", "/x", &get), 0);
+    assert_int_equal(find(router, HTTP_M_POST, "/x", &allow), -405);
+    assert_string_equal(allow, "GET, HEAD");
+    is_there_now = true;
+    assert_int_equal(find(router, HTTP_M_POST, "/x", &allow), 6);
+    assert_int_equal(find(router, HTTP_M_OTHER, "/x", &allow), -405);
+    assert_string_equal(allow, "GET, HEAD, POST");
+    router_free(router);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -154,6 +169,7 @@ int main(void)
         cmocka_unit_test(without_a_fallback_the_rest_is_404),
         cmocka_unit_test(a_path_is_taken_once),
         cmocka_unit_test(a_prefix_that_comes_and_goes_leaves_no_trace),
+        cmocka_unit_test(a_method_that_comes_and_goes_is_allowed_while_it_is_there),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
