@@ -120,21 +120,20 @@ static void run_status(const struct ask *ask)
     struct rusage usage = {0};
 
     getrusage(RUSAGE_SELF, &usage);
-    answer(
-        ask,
-        json_pack("{s:s, s:I, s:I, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "version",
-                  HOP_VERSION, "pid", (json_int_t)getpid(), "uptime_s",
-                  (json_int_t)((now_ms - console->began_ms) / 1000), "threads",
-                  console->parts.settings->n_threads, "connections",
-                  count(console, METRIC_CONNECTIONS), "sessions",
-                  count(console, METRIC_SESSIONS_POLLING) +
-                      count(console, METRIC_SESSIONS_WEBSOCKET),
-                  "sockets", count(console, METRIC_SOCKETS), "rooms",
-                  count(console, METRIC_ROOMS), "plugins",
-                  (json_int_t)server_count_plugins(console->parts.server), "cpu_ms",
-                  (json_int_t)((usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000 +
-                               (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1000),
-                  "peak_memory_kib", (json_int_t)usage.ru_maxrss));
+    answer(ask,
+           json_pack("{s:s, s:I, s:I, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "version",
+                     HOP_VERSION, "pid", (json_int_t)getpid(), "uptime_s",
+                     (json_int_t)((now_ms - console->began_ms) / 1000), "threads",
+                     console->parts.settings->n_threads, "connections",
+                     count(console, METRIC_CONNECTIONS), "sessions",
+                     count(console, METRIC_SESSIONS_POLLING) +
+                         count(console, METRIC_SESSIONS_WEBSOCKET),
+                     "sockets", count(console, METRIC_SOCKETS), "rooms",
+                     count(console, METRIC_ROOMS), "plugins",
+                     (json_int_t)server_count_plugins(console->parts.server), "cpu_ms",
+                     (json_int_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000 +
+                         (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1000,
+                     "peak_memory_kib", (json_int_t)usage.ru_maxrss));
 }
 
 /* ---- plugins */

@@ -80,16 +80,21 @@ static void client_free(struct control_client *client)
     free(client);
 }
 
-/* What it has asked goes on, and is answered to nobody. */
+/* What it has asked goes on, and is answered to nobody: client_end() frees it then. */
 static void client_close(struct control_client *client)
 {
-    if (client->fd >= 0) {
-        event_free(client->readable);
-        event_free(client->writable);
-        close(client->fd);
-        client->fd = -1;
-    }
-    if (!client->is_asking && !client->is_reading)
+    if (client->fd < 0)
+        return;
+    event_free(client->readable);
+    event_free(client->writable);
+    close(client->fd);
+    client->fd = -1;
+}
+
+/* The last of each callback: the client may be gone when this returns. */
+static void client_end(struct control_client *client)
+{
+    if (client->fd < 0 && !client->is_asking && !client->is_reading)
         client_free(client);
 }
 
@@ -162,7 +167,7 @@ static void on_answer(json_t *data, const char *error, void *arg)
 
     client->is_asking = false;
     if (client->fd < 0) {
-        client_close(client);
+        client_end(client);
         return;
     }
     if (error)
@@ -254,8 +259,8 @@ static void go_on(struct control_client *client)
     const bool is_idle = !client->is_asking && !client->out;
 
     if (client->fd < 0)
-        client_close(client);
-    else if (is_idle && client->n_in == CONTROL_LINE_MAX)
+        return;
+    if (is_idle && client->n_in == CONTROL_LINE_MAX)
         refuse_long(client);
     else if (is_idle && client->has_ended)
         client_close(client);
@@ -263,37 +268,41 @@ static void go_on(struct control_client *client)
         wait_for(client->readable, is_idle ? IDLE_S : 0);
 }
 
-static void on_readable(evutil_socket_t fd, short what, void *arg)
+/* False: it has been closed. */
+static bool client_receive(struct control_client *client)
 {
-    struct control_client *client = arg;
-
-    if (client->is_refused) {
-        swallow(client, what);
-        return;
-    }
-    if (client->out && !client_send(client)) /* an answer that came in between */
-        return;
-    if ((what & EV_TIMEOUT) && !client->is_asking && !client->out) {
-        client_close(client);
-        return;
-    }
     while (!client->has_ended && client->n_in < CONTROL_LINE_MAX) {
-        const ssize_t n = recv(fd, client->in + client->n_in,
+        const ssize_t n = recv(client->fd, client->in + client->n_in,
                                CONTROL_LINE_MAX - client->n_in, MSG_DONTWAIT);
 
         if (n < 0 && errno == EINTR)
             continue;
-        if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK) {
+        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+            return true;
+        if (n < 0) {
             client_close(client);
-            return;
+            return false;
         }
-        if (n < 0)
-            break;
         client->has_ended = n == 0;
         client->n_in += (size_t)n;
     }
-    take_lines(client);
-    go_on(client);
+    return true;
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+    struct control_client *client = arg;
+
+    (void)fd;
+    if (client->is_refused) {
+        swallow(client, what);
+    } else if ((what & EV_TIMEOUT) && !client->is_asking && !client->out) {
+        client_close(client);
+    } else if ((!client->out || client_send(client)) && client_receive(client)) {
+        take_lines(client); /* behind an answer that came in between */
+        go_on(client);
+    }
+    client_end(client);
 }
 
 static void on_writable(evutil_socket_t fd, short what, void *arg)
@@ -304,12 +313,11 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
     if (what & EV_TIMEOUT) {
         hop_log(HOP_WARN, "control.slow hint=\"a client did not take its answer\"");
         client_close(client);
-        return;
+    } else if (client_send(client) && !client->out) {
+        take_lines(client);
+        go_on(client);
     }
-    if (!client_send(client) || client->out)
-        return;
-    take_lines(client);
-    go_on(client);
+    client_end(client);
 }
 
 /* ---- accepting */
@@ -499,6 +507,7 @@ void control_free(struct control *control)
     for (struct control_client *client = control->clients; client; client = next) {
         next = client->next;
         client_close(client);
+        client_end(client);
     }
     free(control->path);
     free(control);

@@ -224,12 +224,11 @@ static void print_text(const char *text, bool is_whole)
     for (const unsigned char *at = (const unsigned char *)text; *at; at++) {
         const bool is_c1 = at[0] == 0xc2 && at[1] >= 0x80 && at[1] <= 0x9f;
 
-        if (*at >= 0x20 && *at != 0x7f && !is_c1)
+        const bool is_layout = is_whole && (*at == '\n' || *at == '\t');
+
+        at += is_c1; /* its second byte is its number */
+        if (is_layout || (*at >= 0x20 && *at != 0x7f && !is_c1))
             putchar(*at);
-        else if (is_whole && (*at == '\n' || *at == '\t'))
-            putchar(*at);
-        else if (is_c1)
-            printf("\\x%02x", *++at);
         else
             printf("\\x%02x", *at);
     }

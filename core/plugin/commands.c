@@ -6,6 +6,7 @@
  */
 #include "core/plugin/commands.h"
 
+#include <assert.h>
 #include <event2/event.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -130,6 +131,7 @@ static void answer(hop_command_call *call, json_t *data, const char *error)
 {
     command_done *done = call->done;
 
+    assert(done); /* it is answered once */
     end_deferral(call);
     call->done = NULL;
     done(data, error, call->arg);

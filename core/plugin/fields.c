@@ -196,16 +196,20 @@ void fields_hand_over(hop_server *server, const struct plugin *from,
 
     HASH_ITER(hh, server->fields.sets, set, next)
     {
-        for (struct field **at = &set->first; *at;) {
-            if ((*at)->plugin != from) {
-                at = &(*at)->next;
-            } else if (*find_field(set, to, (*at)->name) ||
-                       count(set, to) >= FIELDS_A_PLUGIN) {
+        struct field **at = &set->first, *field;
+
+        while ((field = *at)) {
+            const bool goes =
+                field->plugin == from &&
+                (*find_field(set, to, field->name) || count(set, to) >= FIELDS_A_PLUGIN);
+
+            if (goes) {
                 remove_at(at);
-            } else {
-                (*at)->plugin = to;
-                at = &(*at)->next;
+                continue;
             }
+            if (field->plugin == from)
+                field->plugin = to;
+            at = &field->next;
         }
     }
 }
