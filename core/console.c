@@ -293,6 +293,7 @@ static void run_sockets(const struct ask *ask)
 static void run_disconnect(const struct ask *ask)
 {
     struct hub *hub = ask->console->parts.hub;
+    char id[LOG_NAME_SIZE];
     const hop_socket socket =
         hub_find(hub, ask->n > 1 ? ask->args[1] : "/", ask->args[0]);
 
@@ -300,7 +301,8 @@ static void run_disconnect(const struct ask *ask)
         refuse(ask, "no socket of that id is there: see sockets");
         return;
     }
-    hop_log(HOP_INFO, "control.disconnect");
+    hop_log(HOP_INFO, "control.disconnect id=\"%s\"",
+            log_escape(id, sizeof id, ask->args[0], strlen(ask->args[0])));
     answer(ask, json_null());
 }
 

@@ -9,7 +9,9 @@
 
 #include <errno.h>
 #include <event2/event.h>
+#include <fcntl.h>
 #include <jansson.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,9 +29,10 @@
 
 enum {
     WORDS_MAX = 64,
-    IDLE_S = 600,  /* without a request */
-    REFUSED_S = 5, /* until it has noticed */
-    SLOW_S = 30    /* an answer that the client does not take */
+    PAUSE_MS = 100, /* of accepting, for want of descriptors */
+    IDLE_S = 600,   /* without a request */
+    REFUSED_S = 5,  /* until it has noticed */
+    SLOW_S = 30     /* an answer that the client does not take */
 };
 
 struct control {
@@ -39,8 +42,9 @@ struct control {
     dev_t device;            /* of the socket that we made there, and its inode */
     ino_t inode;
     uid_t uid, starter; /* who may, beside root */
-    int fd;
-    struct event *event;            /* owned: of fd; NULL once it has stopped */
+    int fd, spare_fd;   /* spare_fd: see take_spare(); -1: none */
+    struct event *event,
+        *pause; /* owned: of fd, and until it is looked at again; NULL once it has stopped */
     struct control_client *clients; /* owned: a list */
     unsigned n_clients;
 };
@@ -60,6 +64,13 @@ struct control_client {
     struct control_client *previous, *next;
 };
 
+/* A descriptor to give up when no other is left: then an operator is let in all the same. */
+static void take_spare(struct control *control)
+{
+    if (control->spare_fd < 0)
+        control->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
 /* ---- one client */
 
 static void client_unlink(struct control_client *client)
@@ -69,7 +80,6 @@ static void client_unlink(struct control_client *client)
     *(client->previous ? &client->previous->next : &control->clients) = client->next;
     if (client->next)
         client->next->previous = client->previous;
-    control->n_clients--;
 }
 
 static void client_free(struct control_client *client)
@@ -89,6 +99,8 @@ static void client_close(struct control_client *client)
     event_free(client->writable);
     close(client->fd);
     client->fd = -1;
+    client->control->n_clients--;
+    take_spare(client->control);
 }
 
 /* The last of each callback: the client may be gone when this returns. */
@@ -135,15 +147,18 @@ static bool client_send(struct control_client *client)
 
 static void on_answer(json_t *data, const char *error, void *arg);
 
-/* reply: stolen. */
+/* reply: stolen; NULL, or what cannot be written: a plugin's data may be anything. */
 static void reply(struct control_client *client, json_t *reply)
 {
-    char *text = json_dumps(reply, JSON_COMPACT);
+    static const char no_json[] = "{\"ok\":false,\"error\":\"the answer cannot be "
+                                  "written as JSON: text in it is no "
+                                  "UTF-8, or it holds itself\"}";
+    char *text = reply ? json_dumps(reply, JSON_COMPACT) : NULL;
     size_t len;
 
     json_decref(reply);
     if (!text)
-        mem_exhausted(1);
+        text = mem_strdup(no_json);
     len = strlen(text);
     client->out = mem_realloc(client->out, client->n_out + len + 1);
     memcpy(client->out + client->n_out, text, len);
@@ -253,6 +268,14 @@ static void swallow(struct control_client *client, short what)
         client_close(client);
 }
 
+/* Whether it takes no answers any more, either. */
+static bool is_gone(const struct control_client *client)
+{
+    struct pollfd state = {.fd = client->fd};
+
+    return poll(&state, 1, 0) == 1 && (state.revents & (POLLHUP | POLLERR));
+}
+
 /* After lines were taken, or an answer has come. */
 static void go_on(struct control_client *client)
 {
@@ -262,7 +285,7 @@ static void go_on(struct control_client *client)
         return;
     if (is_idle && client->n_in == CONTROL_LINE_MAX)
         refuse_long(client);
-    else if (is_idle && client->has_ended)
+    else if (client->has_ended && (is_idle || is_gone(client)))
         client_close(client);
     else if (client->n_in < CONTROL_LINE_MAX && !client->has_ended)
         wait_for(client->readable, is_idle ? IDLE_S : 0);
@@ -364,15 +387,44 @@ static void client_new(struct control *control, int fd)
     wait_for(client->readable, IDLE_S);
 }
 
+static void on_pause_over(evutil_socket_t fd, short what, void *arg)
+{
+    struct control *control = arg;
+
+    (void)fd;
+    (void)what;
+    take_spare(control);
+    wait_for(control->event, 0);
+}
+
+/* Whoever waits would keep the loop busy. */
+static void pause_accepting(struct control *control)
+{
+    static const struct timeval pause = {.tv_usec = PAUSE_MS * 1000};
+
+    event_del(control->event);
+    if (evtimer_add(control->pause, &pause) < 0)
+        mem_exhausted(128); /* the one reason that libevent has */
+}
+
 static void on_connection(evutil_socket_t listener, short what, void *arg)
 {
     struct control *control = arg;
-    const int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     uid_t uid = (uid_t)-1;
 
     (void)what;
-    if (fd < 0)
-        return; /* it has gone; or no descriptor is left, and it waits */
+    if (fd < 0 && errno == EMFILE && control->spare_fd >= 0) {
+        close(control->spare_fd);
+        control->spare_fd = -1;
+        fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    }
+    if (fd < 0) {
+        if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
+            pause_accepting(control);
+        take_spare(control);
+        return;
+    }
     if (!may_control(control, fd, &uid)) {
         hop_log(HOP_WARN, "control.refused uid=%lu", (unsigned long)uid);
         turn_away(fd, "only root and the server's own user may control it");
@@ -442,7 +494,7 @@ static int bind_path(struct control *control, uid_t uid, gid_t gid, hop_error *e
         hop_error_set(error, "cannot listen at %s: %s", control->path, strerror(errno));
         return -1;
     }
-    if (lstat(control->path, &status) == 0 && chmod(control->path, 0600) == 0 &&
+    if (lstat(control->path, &status) == 0 &&
         (status.st_uid == uid || lchown(control->path, uid, gid) == 0) &&
         listen(control->fd, CONTROL_CLIENTS_MAX) == 0) {
         control->device = status.st_dev;
@@ -462,7 +514,7 @@ struct control *control_open(struct loops *loops, struct console *console,
     control->loops = loops;
     control->console = console;
     control->path = mem_strdup(path);
-    control->fd = -1;
+    control->fd = control->spare_fd = -1;
     control->uid = uid;
     control->starter = getuid();
     if (bind_path(control, uid, gid, error) < 0) {
@@ -471,9 +523,11 @@ struct control *control_open(struct loops *loops, struct console *console,
     }
     control->event = event_new(loops->logic->base, control->fd, EV_READ | EV_PERSIST,
                                on_connection, control);
-    if (!control->event)
+    control->pause = evtimer_new(loops->logic->base, on_pause_over, control);
+    if (!control->event || !control->pause)
         mem_exhausted(128); /* the one reason that libevent has */
     wait_for(control->event, 0);
+    take_spare(control);
     hop_log(HOP_INFO, "control.open path=\"%s\"", path);
     return control;
 }
@@ -486,9 +540,11 @@ void control_stop(struct control *control)
 
     if (!control || control->fd < 0)
         return;
-    if (control->event)
+    if (control->event) {
         event_free(control->event);
-    control->event = NULL;
+        event_free(control->pause);
+    }
+    control->event = control->pause = NULL;
     close(control->fd);
     control->fd = -1;
     if (control->inode != 0 && lstat(control->path, &status) == 0 &&
@@ -509,6 +565,8 @@ void control_free(struct control *control)
         client_close(client);
         client_end(client);
     }
+    if (control->spare_fd >= 0)
+        close(control->spare_fd);
     free(control->path);
     free(control);
 }

@@ -146,9 +146,9 @@ static int open_socket(const char *path, long wait_s)
         connect(fd, (const struct sockaddr *)&address, sizeof address) == 0)
         return fd;
     fprintf(stderr, "sockhopctl: %s: %s: %s\n", path, strerror(errno),
-            errno == ENOENT || errno == ECONNREFUSED
-                ? "no server runs there"
-                : "root and the server's own user may control it");
+            errno == ENOENT || errno == ECONNREFUSED ? "no server runs there"
+            : errno == EAGAIN                        ? "the server is busy: try again"
+                              : "root and the server's own user may control it");
 
 fail:
     if (fd >= 0)
@@ -180,6 +180,8 @@ static int send_request(int fd, char *const *words, int n)
     while (sent < len) {
         const ssize_t n_sent = send(fd, text + sent, len - sent, MSG_NOSIGNAL);
 
+        if (n_sent < 0 && errno == EINTR)
+            continue;
         if (n_sent <= 0)
             break; /* it may have said why */
         sent += (size_t)n_sent;
@@ -198,7 +200,9 @@ static json_t *read_answer(int fd, long wait_s)
 
     do {
         text = mem_realloc(text, len + ANSWER_STEP);
-        n = recv(fd, text + len, ANSWER_STEP, 0);
+        do
+            n = recv(fd, text + len, ANSWER_STEP, 0);
+        while (n < 0 && errno == EINTR); /* it was stopped, and goes on */
         if (n > 0)
             end = memchr(text + len, '\n', (size_t)n);
         len += n > 0 ? (size_t)n : 0;

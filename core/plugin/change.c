@@ -289,6 +289,10 @@ int change_begin(hop_server *server, enum change_kind kind, const char *name,
     struct change *change;
     int result;
 
+    if (server->is_stopping) {
+        hop_error_set(error, "the server stops");
+        return -1;
+    }
     if (server->change || !server->loader) {
         hop_error_set(error, "plugins are being changed already: try again");
         return -1;

@@ -17,6 +17,7 @@
 
 #include "core/base/mem.h"
 #include "core/base/running.h"
+#include "core/base/text.h"
 #include "core/plugin/plugin.h"
 #include "core/plugin/state.h"
 
@@ -64,6 +65,11 @@ static bool is_command_name(const char *name)
            *name <= 'z';
 }
 
+static bool is_text(const char *text)
+{
+    return text && utf8_is_valid(text, strlen(text));
+}
+
 static const struct command *find_command(const hop_server *server,
                                           const struct plugin *plugin, const char *name)
 {
@@ -83,7 +89,7 @@ int hop_command(hop_server *server, const char *name, const char *usage, const c
 
     if (!in_init(server, __func__))
         return -1;
-    if (!name || !is_command_name(name) || !usage || !help || !run)
+    if (!name || !is_command_name(name) || !is_text(usage) || !is_text(help) || !run)
         return refuse(server,
                       "hop_command(\"%s\"): a name ([a-z][a-z0-9_-]*, at most %d bytes), "
                       "its usage, its help and a function, please",

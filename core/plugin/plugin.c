@@ -20,6 +20,7 @@
 
 #include "core/base/mem.h"
 #include "core/base/running.h"
+#include "core/base/text.h"
 #include "core/plugin/elf_file.h"
 #include "core/plugin/owner.h"
 #include "core/plugin/plugin_state.h"
@@ -187,6 +188,11 @@ static int check_entry(const struct plugin *plugin, const hop_plugin *entry,
     }
     if (!entry->version || !*entry->version || strpbrk(entry->version, " \t\r\n\"\\")) {
         hop_error_set(error, "%s: its version is empty or holds blanks or quotes", path);
+        return -1;
+    }
+    if (!utf8_is_valid(entry->version, strlen(entry->version)) ||
+        (entry->summary && !utf8_is_valid(entry->summary, strlen(entry->summary)))) {
+        hop_error_set(error, "%s: its version or its summary is no UTF-8", path);
         return -1;
     }
     if (!entry->init) {

@@ -6,6 +6,7 @@
  *   commands nothing       answers that there is nothing to tell
  *   commands fail TEXT     answers that it failed
  *   commands silent        gives no answer
+ *   commands bytes         answers what is no UTF-8
  *   commands twice         answers twice, and defers then: tells what that returned
  *   commands job MS        defers, and answers from a worker after that time
  *   commands never MS      defers for that time, and never answers
@@ -74,6 +75,15 @@ static void run_silent(hop_command_call *call, size_t n, const char *const *args
     (void)self;
 }
 
+static void run_bytes(hop_command_call *call, size_t n, const char *const *args,
+                      void *self)
+{
+    (void)n;
+    (void)args;
+    (void)self;
+    hop_command_answer(call, json_stringn_nocheck("\xe9", 1));
+}
+
 static void run_twice(hop_command_call *call, size_t n, const char *const *args,
                       void *self)
 {
@@ -130,6 +140,7 @@ static int commands_init(hop_server *server, void *self)
     hop_command(server, "nothing", "", "nothing to tell", run_nothing, self);
     hop_command(server, "fail", "[TEXT]", "fail", run_fail, self);
     hop_command(server, "silent", "", "no answer", run_silent, self);
+    hop_command(server, "bytes", "", "no UTF-8", run_bytes, self);
     hop_command(server, "twice", "", "answers twice", run_twice, self);
     hop_command(server, "job", "MS", "answers from a worker", run_job, self);
     hop_command(server, "never", "MS", "never answers", run_never, self);

@@ -3,16 +3,16 @@
  * come to.
  */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, lstatSync, writeFileSync } from 'node:fs';
-import net from 'node:net';
+import { existsSync, lstatSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, describe, test } from 'node:test';
 
-import { ask, closeClients, connect, hear, next, pluginDir, within } from '../lib/client.js';
+import { Tcp, ask, closeClients, connect, next, within } from '../lib/client.js';
 import { Lines, ctl, socketPath } from '../lib/control.js';
 import { ownPlugins } from '../lib/plugins.js';
-import { runSockhop, startServer } from '../lib/server.js';
+import { BUILD, shell, startServer } from '../lib/server.js';
 
 const servers = new Set();
 const PLUGINS = '[plugin:auth]\n[plugin:lobby]\n[plugin:echo]\n[plugin:versions]\n[plugin:commands]\n';
@@ -222,6 +222,7 @@ describe("a plugin's command", () => {
     assert.deepEqual((await server.ctl('commands', 'nothing')).stdout, '');
     assert.deepEqual(await server.json('commands', 'fail', 'rain'), { ok: false, error: 'because of rain' });
     assert.deepEqual(await server.json('commands', 'silent'), { ok: false, error: 'the plugin gave no answer' });
+    assert.match((await server.json('commands', 'bytes')).error, /cannot be written as JSON/);
     assert.deepEqual(await server.json('commands', 'job', '20'), { ok: true, data: 'worked' });
     assert.match((await server.json('commands', 'never', '20')).error, /not answered in time/);
     await server.waitLog(/plugin\.defer_timeout plugin=commands command=never/);
@@ -331,6 +332,49 @@ describe('the control socket', () => {
     clients[0].socket.end();
     await within(clients[0].gone, 'end');
     assert.equal((await server.ctl('status')).status, 0);
+  });
+
+  test('keeps no place for clients that have gone, whatever they have asked', async () => {
+    const server = await start();
+
+    for (let i = 0; i < 20; i++) {
+      const lines = await Lines.open(server.path);
+
+      lines.write('{"command": ["commands", "never", "3600000"]}\n');
+      while (!(await server.json('plugin', 'list')).data?.some(({ name, calls }) => name === 'commands' && calls > i));
+      lines.socket.destroy();
+    }
+    assert.equal((await server.ctl('status')).status, 0);
+  });
+
+  test('lets an operator in when no descriptor is left, and does not spin', async () => {
+    const path = socketPath();
+    const server = await startServer({ prefix: shell('ulimit -n 64'), config: '[limits]\nhead_timeout = 10m\n[plugin:echo]\n', args: ['-o', `server.control=${path}`] });
+    const cpu = () => readFileSync(`/proc/${server.proc.pid}/stat`, 'utf8').replace(/^.*\) /, '').split(' ').slice(11, 13).reduce((sum, n) => sum + Number(n), 0);
+
+    servers.add(server);
+    await Promise.all(Array.from({ length: 150 }, () => Tcp.open(server)));
+    await server.waitLog(/listener\.paused/);
+    assert.equal((await ctl(['-s', path, 'log', 'level'])).stdout, 'info\n');
+    for (let i = 0; i < 3; i++) await Lines.open(path); /* for the second and third none is left */
+    const before = cpu();
+    await new Promise((done) => setTimeout(done, 1000)); /* what is tested is that nothing happens in it */
+    assert.ok(cpu() - before < 50, `${cpu() - before} of 100 ticks`);
+    closeClients();
+    assert.equal((await ctl(['-s', path, 'status'])).status, 0);
+  });
+
+  test('sockhopctl goes on where it was stopped', async () => {
+    const server = await start();
+    const proc = spawn(join(BUILD, 'sockhopctl'), ['-s', server.path, 'commands', 'job', '500']);
+    let text = '';
+
+    proc.stdout.on('data', (part) => (text += part));
+    while (!(await server.json('plugin', 'list')).data.some(({ name, calls }) => name === 'commands' && calls >= 1));
+    proc.kill('SIGSTOP');
+    proc.kill('SIGCONT');
+    await once(proc, 'close');
+    assert.equal(text, 'worked\n');
   });
 
   test('is for root, the server\'s user and who started it alone', async (t) => {
