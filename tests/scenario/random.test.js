@@ -13,14 +13,15 @@ import WebSocket from 'ws';
 import { ask, closeClients, connect, request } from '../lib/client.js';
 import { ctl, socketPath } from '../lib/control.js';
 import { ownPlugins } from '../lib/plugins.js';
-import { startServer } from '../lib/server.js';
+import { BUILD, startServer } from '../lib/server.js';
 
 const GOAL = process.env.SOCKHOP_LONG === '1' ? 1000000 : 100000;
 const EXPORTS = readFileSync(new URL('../exports.txt', import.meta.url), 'utf8').trim().split('\n');
+const isThreadSanitized = /^SAFE_CFLAGS =.*-fsanitize=\S*thread/m.test(readFileSync(`${BUILD}/Makefile`, 'utf8'));
 
 afterEach(closeClients);
 
-test('calls at random harm nobody', { timeout: 1200000 }, async (t) => {
+test('calls at random harm nobody', { timeout: 1200000, skip: isThreadSanitized && 'workers of the plugin read what it writes, on purpose' }, async (t) => {
   const seed = Number(process.env.SOCKHOP_SEED ?? Date.now() % 1000000);
   const path = socketPath();
   const server = await startServer({
