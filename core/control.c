@@ -479,10 +479,34 @@ static int clear_path(const char *path, const struct sockaddr_un *address,
     return *error->text ? -1 : result;
 }
 
+/* To whom the server will be; whatever else has taken the path meanwhile is left alone. */
+static int give_path(struct control *control, uid_t uid, gid_t gid)
+{
+    const int fd = open(control->path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    struct stat status;
+    int result = -1, cause;
+
+    if (fd < 0)
+        return -1;
+    if (fstat(fd, &status) == 0) {
+        errno = EBUSY;
+        if (S_ISSOCK(status.st_mode) && status.st_nlink == 1 &&
+            status.st_uid == geteuid() &&
+            (status.st_uid == uid || fchownat(fd, "", uid, gid, AT_EMPTY_PATH) == 0)) {
+            control->device = status.st_dev;
+            control->inode = status.st_ino;
+            result = 0;
+        }
+    }
+    cause = errno;
+    close(fd);
+    errno = cause;
+    return result;
+}
+
 static int bind_path(struct control *control, uid_t uid, gid_t gid, hop_error *error)
 {
     struct sockaddr_un address;
-    struct stat status;
 
     if (fill_address(&address, control->path, error) < 0 ||
         clear_path(control->path, &address, error) < 0)
@@ -494,13 +518,9 @@ static int bind_path(struct control *control, uid_t uid, gid_t gid, hop_error *e
         hop_error_set(error, "cannot listen at %s: %s", control->path, strerror(errno));
         return -1;
     }
-    if (lstat(control->path, &status) == 0 &&
-        (status.st_uid == uid || lchown(control->path, uid, gid) == 0) &&
-        listen(control->fd, CONTROL_CLIENTS_MAX) == 0) {
-        control->device = status.st_dev;
-        control->inode = status.st_ino;
+    if (give_path(control, uid, gid) == 0 &&
+        listen(control->fd, CONTROL_CLIENTS_MAX) == 0)
         return 0;
-    }
     hop_error_set(error, "cannot listen at %s: %s", control->path, strerror(errno));
     return -1;
 }

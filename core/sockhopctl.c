@@ -147,7 +147,8 @@ static int open_socket(const char *path, long wait_s)
         return fd;
     fprintf(stderr, "sockhopctl: %s: %s: %s\n", path, strerror(errno),
             errno == ENOENT || errno == ECONNREFUSED ? "no server runs there"
-            : errno == EAGAIN                        ? "the server is busy: try again"
+            : errno == EAGAIN ? "the server does not answer: it is busy, or hangs"
+            : errno != EACCES ? "is that the socket of server.control?"
                               : "root and the server's own user may control it");
 
 fail:

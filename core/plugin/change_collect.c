@@ -103,6 +103,10 @@ static int open_new(struct change *change, const char *name, hop_error *error)
                       section);
         return -1;
     }
+    if (plugin_is_disabled(change->config, section)) {
+        hop_error_set(error, "[%s] says enabled = no: change that first", section);
+        return -1;
+    }
     plugin = plugin_open(change->server->settings, change->config, section, PLUGIN_COPY,
                          error);
     if (!plugin)

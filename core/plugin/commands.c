@@ -174,6 +174,7 @@ int hop_command_fail(hop_command_call *call, const char *format, ...)
     va_start(values, format);
     vsnprintf(text, sizeof text, format, values);
     va_end(values);
+    text[utf8_cut(text, sizeof text - 4)] = '\0'; /* not within a character */
     answer(call, NULL, text);
     return 0;
 }

@@ -38,7 +38,8 @@ typedef void hop_command_run(hop_command_call *call, size_t n, const char *const
                              void *self);
 
 /*
- * Register a command.
+ * Register a command. Those of a plugin that is named like one of the server's own commands
+ * (sockhopctl(8)) cannot be called.
  *   name   [a-z][a-z0-9_-]*, at most 32 bytes, this plugin's only one of that name
  *   usage  its arguments as the help shows them, "NAME [REASON]", or ""
  *   help   one line: what it does

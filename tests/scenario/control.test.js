@@ -159,7 +159,7 @@ describe('plugins', () => {
   });
 
   test('that cannot be changed stay, and it says why', async () => {
-    const server = await start();
+    const server = await start({ config: `${PLUGINS}[plugin:skeleton]\nenabled = no\n` });
 
     for (const [words, error] of [
       [['unload', 'auth'], /lobby needs auth: unload it first/],
@@ -168,6 +168,7 @@ describe('plugins', () => {
       [['load', 'nobody'], /no section \[plugin:nobody\]/],
       [['load', '../x"\n'], /no section/],
       [['reload', ''], /no plugin {2}is loaded/],
+      [['load', 'skeleton'], /\[plugin:skeleton\] says enabled = no: change that first/],
     ])
       assert.match((await server.ctl('plugin', ...words)).stderr, error);
     assert.equal((await names(server)).length, 5);
@@ -221,6 +222,7 @@ describe("a plugin's command", () => {
     assert.deepEqual(await server.json('commands', 'nothing'), { ok: true, data: null });
     assert.deepEqual((await server.ctl('commands', 'nothing')).stdout, '');
     assert.deepEqual(await server.json('commands', 'fail', 'rain'), { ok: false, error: 'because of rain' });
+    assert.match((await server.json('commands', 'fail', `x${'\u00fc'.repeat(400)}`)).error, /^because of x\u00fc{200,}$/);
     assert.deepEqual(await server.json('commands', 'silent'), { ok: false, error: 'the plugin gave no answer' });
     assert.match((await server.json('commands', 'bytes')).error, /cannot be written as JSON/);
     assert.deepEqual(await server.json('commands', 'job', '20'), { ok: true, data: 'worked' });
